@@ -1,0 +1,88 @@
+"""Who may: one table of roles and actions (X2), and the scope that a user's memberships give (E1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from enum import StrEnum
+
+from amp.foundation.models import Enterprise, Membership, Role, User
+from amp.foundation.scoping import enterprise_scope, system_scope
+
+
+class Action(StrEnum):
+    """What a member may be allowed to do in the subtree of the enterprise."""
+
+    VIEW = "view"
+    EDIT_ENTERPRISE = "edit_enterprise"
+    VERIFY_MERCHANT = "verify_merchant"
+    EDIT_CATALOG = "edit_catalog"
+    EDIT_RULE = "edit_rule"
+    REGISTER_DEVICES = "register_devices"
+    OPERATE_DEVICES = "operate_devices"
+    RENEW = "renew"
+    CONFIRM_FREE_RENEWAL = "confirm_free_renewal"
+    RESOLVE_PAYMENTS = "resolve_payments"
+    MANAGE_MEMBERS = "manage_members"
+    OPERATE_PLATFORM = "operate_platform"
+
+
+_EVERYTHING = frozenset(Action)
+ALLOWED: dict[Role, frozenset[Action]] = {
+    Role.PLATFORM_ADMINISTRATOR: _EVERYTHING,
+    Role.ACCOUNT_MANAGER: frozenset({Action.VIEW}),
+    Role.ENTERPRISE_ADMINISTRATOR: _EVERYTHING - {Action.OPERATE_PLATFORM},
+    Role.OPERATOR: frozenset({Action.VIEW, Action.REGISTER_DEVICES, Action.OPERATE_DEVICES, Action.RENEW}),
+    Role.FINANCE: frozenset({Action.VIEW, Action.RENEW, Action.CONFIRM_FREE_RENEWAL, Action.RESOLVE_PAYMENTS}),
+    Role.READ_ONLY: frozenset({Action.VIEW}),
+}
+
+
+class NotAllowed(Exception):
+    """The user's roles don't include the action for that enterprise."""
+
+
+def may(user: User, action: Action, enterprise: Enterprise) -> bool:
+    """True where a membership of the user at or above `enterprise` has a role that includes `action`."""
+    line = {*enterprise.ancestor_ids, enterprise.pk}
+    return any(
+        action in ALLOWED[Role(membership.role)]
+        for membership in _memberships(user)
+        if membership.enterprise_id in line
+    )
+
+
+def may_anywhere(user: User, action: Action) -> bool:
+    """True where any membership includes `action`: decides whether a menu entry or a button shows."""
+    return any(action in ALLOWED[Role(membership.role)] for membership in _memberships(user))
+
+
+def require(user: User, action: Action, enterprise: Enterprise) -> None:
+    """Raise NotAllowed unless `may(…)`."""
+    if not may(user, action, enterprise):
+        raise NotAllowed(f"Your role in {enterprise} does not include “{action.value.replace('_', ' ')}”.")
+
+
+def visible_enterprises(user: User) -> tuple[list[int], list[int]]:
+    """Ids of the enterprises whose rows the user may see, and of their ancestors; read anew at each request (F79)."""
+    roots = [membership.enterprise for membership in _memberships(user)]
+    with system_scope():
+        own = {pk for root in roots for pk in Enterprise.objects.within(root).values_list("id", flat=True)}
+    ancestors = {pk for root in roots for pk in root.ancestor_ids} - own
+    return sorted(own), sorted(ancestors)
+
+
+def user_scope(user: User) -> AbstractContextManager[None]:
+    """The scope of one user: what the memberships reach, nothing for a user without any."""
+    own, ancestors = visible_enterprises(user)
+    return enterprise_scope(own, ancestors)
+
+
+def _memberships(user: User) -> Iterable[Membership]:
+    """Memberships with their enterprises, read once per user object (one request)."""
+    cached: list[Membership] | None = getattr(user, "_memberships", None)
+    if cached is None:
+        with system_scope():
+            cached = list(Membership.objects.filter(user=user).select_related("enterprise")) if user.is_active else []
+        user._memberships = cached  # type: ignore[attr-defined]
+    return cached

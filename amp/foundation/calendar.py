@@ -1,0 +1,112 @@
+"""Calendar periods in an enterprise's time zone (A14, A15, F40).
+
+Instants go in and come out as aware UTC datetimes. Months and days are counted on the local wall clock of the zone, always
+from the anchor: the n-th end never depends on the end before it, so 31 January gives 28 February and then 31 March.
+
+Daylight saving, decided once:
+- a wall time that doesn't exist (clocks go forward) moves forward by the length of the gap: 02:30 becomes 03:30;
+- a wall time that exists twice (clocks go back) is the same one of the two as the anchor's: the first, unless the anchor itself
+  lies in the second.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo, available_timezones
+
+from dateutil.relativedelta import relativedelta
+
+HORIZON_YEARS = 30
+"""A service can't be paid further ahead than this (A15)."""
+MAX_MONTHS = 12 * 100
+MAX_DAYS = 366 * 100
+
+
+class UnknownZone(ValueError):
+    """The name isn't a time zone of the IANA database."""
+
+
+@lru_cache(maxsize=1)
+def _names() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    if name not in _names():
+        raise UnknownZone(
+            f"“{name[:64]}” is not a time zone. Choose an IANA name such as Asia/Shanghai or Europe/Berlin."
+        )
+    return ZoneInfo(name)
+
+
+def check_zone(name: object) -> str:
+    """Return `name` if it is an IANA time zone, else raise UnknownZone with a sentence for the form."""
+    if not isinstance(name, str):
+        raise UnknownZone("Choose a time zone by its IANA name, such as Asia/Shanghai.")
+    _zone(name)
+    return name
+
+
+def _require_aware(instant: datetime) -> None:
+    if instant.utcoffset() is None:
+        raise ValueError("A period needs an aware datetime in UTC, not a naive one.")
+
+
+def _require_range(name: str, number: int, maximum: int) -> None:
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise TypeError(f"{name} must be a whole number, not {type(number).__name__}.")
+    if not 0 <= number <= maximum:
+        raise ValueError(f"{name} must be between 0 and {maximum}.")
+
+
+def _at_wall(wall: datetime, zone: ZoneInfo, fold: int) -> datetime:
+    """UTC instant of a naive local wall time; gaps and folds as the module says."""
+    instant = wall.replace(tzinfo=zone, fold=fold).astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None, fold=0) != wall:
+        instant = wall.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    return instant
+
+
+def _shift(anchor: datetime, delta: relativedelta, zone: str) -> datetime:
+    _require_aware(anchor)
+    place = _zone(zone)
+    local = anchor.astimezone(place)
+    return _at_wall(local.replace(tzinfo=None, fold=0) + delta, place, local.fold)
+
+
+def add_months(anchor: datetime, months: int, zone: str) -> datetime:
+    """The instant `months` calendar months after `anchor` on the wall clock of `zone` (A14).
+
+    The day is cut to the length of the target month: 31 January + 1 is 28 or 29 February, + 2 is 31 March, 29 February + 12
+    is 28 February. Raises UnknownZone, TypeError for anything but an int, ValueError outside 0..MAX_MONTHS.
+    """
+    _require_range("months", months, MAX_MONTHS)
+    return _shift(anchor, relativedelta(months=months), zone)
+
+
+def add_days(anchor: datetime, days: int, zone: str) -> datetime:
+    """The instant `days` calendar days after `anchor` on the wall clock of `zone`, for limited periods.
+
+    A day on which the clocks change has 23 or 25 hours. Raises as `add_months` does.
+    """
+    _require_range("days", days, MAX_DAYS)
+    return _shift(anchor, relativedelta(days=days), zone)
+
+
+def nth_period(anchor: datetime, number: int, months: int, zone: str) -> tuple[datetime, datetime]:
+    """`[starts_at, ends_at)` of the `number`-th period (from 1) of `months` months each, both ends from the anchor (A14)."""
+    if number < 1:
+        raise ValueError("Periods are numbered from 1.")
+    return add_months(anchor, (number - 1) * months, zone), add_months(anchor, number * months, zone)
+
+
+def is_within_horizon(now: datetime, end: datetime) -> bool:
+    """Whether `end` is at most 30 calendar years after `now`, counted in UTC (A15)."""
+    _require_aware(now)
+    _require_aware(end)
+    return end <= now.astimezone(UTC) + relativedelta(years=HORIZON_YEARS)
+
+
+def whole_days_left(now: datetime, end: datetime) -> int:
+    """Whole 24-hour days from `now` to `end`, 0 once it has passed (N2 counts days this way)."""
+    return max(0, (end - now) // timedelta(days=1))

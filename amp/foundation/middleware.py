@@ -1,0 +1,23 @@
+"""Every request runs in the scope of its user (R6); without one, tenant tables answer with an error, not with rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from django.http import HttpRequest, HttpResponse
+
+from amp.foundation.access import user_scope
+from amp.foundation.scoping import enterprise_scope
+
+
+class EnterpriseScopeMiddleware:
+    """Opens the user's scope around the view and the rendering of its answer."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Anonymous visitors get an empty scope; the public page opens its own for one device."""
+        user = request.user
+        with user_scope(user) if user.is_authenticated else enterprise_scope([]):
+            return self.get_response(request)

@@ -1,0 +1,54 @@
+"""The tenant guard (R6): every tenant table is filtered by the active scope, and no scope is an error.
+
+A scope has two dimensions. `enterprise` is what a user may see and change: the own enterprise and its descendants.
+`readable` adds the ancestors, for the few tables that may be read upward (E1): those name `readable` here, in
+`READ_UPWARD`, and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from django.db import models
+from django_scopes import ScopedManager, get_scope, scope, scopes_disabled
+
+READ_UPWARD = frozenset(
+    {
+        "foundation.Merchant",
+        "catalog.Product",
+        "catalog.ThingModel",
+        "catalog.ServiceRule",
+        "catalog.ServiceLevel",
+        "catalog.Plan",
+    }
+)
+"""Tables of an ancestor that its descendants may read, never change."""
+
+
+def tenant_manager(queryset: type[models.QuerySet[Any]] = models.QuerySet, path: str = "enterprise") -> Any:
+    """Default manager of a tenant table; `path` leads to its enterprise."""
+    return ScopedManager(_manager_class=models.Manager.from_queryset(queryset), enterprise=path)
+
+
+def upward_manager(queryset: type[models.QuerySet[Any]] = models.QuerySet, path: str = "enterprise") -> Any:
+    """Default manager of a table that descendants may read; list the model in `READ_UPWARD`."""
+    return ScopedManager(_manager_class=models.Manager.from_queryset(queryset), readable=path)
+
+
+def enterprise_scope(ids: Iterable[int], ancestors: Iterable[int] = ()) -> AbstractContextManager[None]:
+    """See and change the enterprises `ids`; read the named tables of `ancestors` too."""
+    own = sorted(set(ids))
+    return scope(enterprise=own, readable=sorted({*own, *ancestors}))
+
+
+def system_scope() -> AbstractContextManager[None]:
+    """For work that is nobody's view: sweeps, the bridge, settlement. Never around a page or an API answer."""
+    return scopes_disabled()
+
+
+def may_change(enterprise_id: int) -> bool:
+    """True where the active scope may change rows of this enterprise, not merely read them upward."""
+    active = get_scope()
+    return not active.get("_enabled", True) or enterprise_id in active.get("enterprise", ())

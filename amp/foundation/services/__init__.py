@@ -1,0 +1,1 @@
+"""Use cases of the foundation: `events` (the record), `enterprises` (tree, merchants), `testclock`, `sweeps`."""

@@ -1,0 +1,62 @@
+"""Writing the record: one row per state change, in the transaction of the change (R9)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from amp.foundation.bulk import insert_rows
+from amp.foundation.models import Event
+
+COLUMNS = (
+    "public_id",
+    "enterprise",
+    "kind",
+    "subject",
+    "actor",
+    "before",
+    "after",
+    "why",
+    "happened_at",
+    "noticed_at",
+)
+
+
+class EventDraft(NamedTuple):
+    """What happened, before it is written. `actor` is a user's address, or "system", "sweep", "device", "gateway"."""
+
+    kind: str
+    subject: str
+    enterprise_id: int | None
+    happened_at: datetime
+    actor: str = "system"
+    why: str = ""
+    before: dict[str, Any] | None = None
+    after: dict[str, Any] | None = None
+
+
+def record_events(drafts: Sequence[EventDraft], *, now: datetime) -> int:
+    """Write all drafts in one statement; `now` is when we noticed. Number of rows."""
+    return insert_rows(Event, COLUMNS, [_row(draft, now) for draft in drafts])
+
+
+def record_event(draft: EventDraft, *, now: datetime) -> None:
+    """Write one event."""
+    record_events([draft], now=now)
+
+
+def _row(draft: EventDraft, now: datetime) -> tuple[Any, ...]:
+    return (
+        uuid.uuid4(),
+        draft.enterprise_id,
+        draft.kind,
+        draft.subject,
+        draft.actor[:160],
+        draft.before,
+        draft.after,
+        draft.why[:400],
+        draft.happened_at,
+        now,
+    )

@@ -1,0 +1,199 @@
+"""Settings of every process, read from the environment with types.
+
+`AMP_MODE` decides: `production` (all of DATABASE_URL, REDIS_URL, MQTT_URL, SECRET_KEY and AMP_FIELD_KEY must be set),
+`test` (the same real services, plus the test clock) or `demo` (SQLite, an in-memory Celery broker and an embedded MQTT
+broker, loopback only).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.utils.translation import gettext_lazy as _
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+AMP_MODE: str = env.str("AMP_MODE", default="")
+if AMP_MODE not in {"demo", "test", "production"}:
+    raise ImproperlyConfigured("Set AMP_MODE to production, test or demo.")
+IS_DEMO = AMP_MODE == "demo"
+IS_PRODUCTION = AMP_MODE == "production"
+
+
+def _required(name: str, elsewhere: str) -> str:
+    """Value of an environment variable that production must set; demo and test have a default."""
+    value = env.str(name, default="" if IS_PRODUCTION else elsewhere)
+    if not value:
+        raise ImproperlyConfigured(f"Set {name}: production does not start without it.")
+    return value
+
+
+# --- who we are ------------------------------------------------------------------------------------------------------
+DEMO_DIR = Path(env.str("AMP_DEMO_DIR", default=str(BASE_DIR / ".demo")))
+DEMO_PORT: int = env.int("AMP_DEMO_PORT", default=8000)
+DEMO_MQTT_PORT: int = env.int("AMP_DEMO_MQTT_PORT", default=1884)
+
+SECRET_KEY = _required("SECRET_KEY", "demo-only-key-that-signs-nothing-of-value-0123456789")
+# 32 bytes, base64: seals secrets of merchant accounts (AES-GCM). Demo and test derive one.
+FIELD_KEY: bytes = base64.b64decode(
+    _required("AMP_FIELD_KEY", base64.b64encode(hashlib.sha256(SECRET_KEY.encode()).digest()).decode())
+)
+DEBUG = False
+# Links in QR codes and notify addresses are built from here, never from a request's Host header (F96).
+BASE_URL: str = _required("AMP_BASE_URL", f"http://127.0.0.1:{DEMO_PORT}").rstrip("/")
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", default=[] if IS_PRODUCTION else ["127.0.0.1", "localhost"])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+INSTALLED_APPS = [
+    "amp.foundation",
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.forms",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "rest_framework",
+    "django_filters",
+    "django_celery_beat",
+    "catalog",
+    "devices",
+    "billing",
+    "alerts",
+    "amp",
+]
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "amp.foundation.middleware.EnterpriseScopeMiddleware",
+]
+ROOT_URLCONF = "amp.urls"
+WSGI_APPLICATION = "amp.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "django.template.context_processors.i18n",
+            ],
+        },
+    },
+]
+
+# --- PostgreSQL (SQLite in the demo) ---------------------------------------------------------------------------------
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": env.db_url_config(_required("DATABASE_URL", f"sqlite:///{DEMO_DIR / 'amp.sqlite3'}"))
+}
+if "sqlite" in DATABASES["default"]["ENGINE"]:
+    # Writers queue for 20 s instead of failing: IMMEDIATE takes the write lock at BEGIN, WAL lets readers go on.
+    DATABASES["default"]["OPTIONS"] = {
+        "transaction_mode": "IMMEDIATE",
+        "timeout": 20,
+        "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    DATABASES["default"] |= {"CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}  # F18: a dead connection is noticed
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- Redis and Celery: how work is woken, never where it is kept (R5) ------------------------------------------------
+REDIS_URL: str = _required("REDIS_URL", "memory://")
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TIMEZONE = "UTC"
+CELERY_ENABLE_UTC = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_TIME_LIMIT = 60
+CELERY_TASK_SOFT_TIME_LIMIT = 50
+CELERY_WORKER_MAX_TASKS_PER_CHILD = 2_000
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 1 if not IS_PRODUCTION else 5
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
+    {"polling_interval": 0.02}
+    if REDIS_URL.startswith("memory:")
+    else {"socket_connect_timeout": 2, "socket_timeout": 10, "health_check_interval": 10}
+)
+# Seconds between sweeps; fast where a person watches.
+SWEEP_SECONDS: int = env.int("AMP_SWEEP_SECONDS", default=20 if IS_PRODUCTION else 1)
+DISPATCH_SECONDS: int = env.int("AMP_DISPATCH_SECONDS", default=5 if IS_PRODUCTION else 1)
+
+# --- MQTT ------------------------------------------------------------------------------------------------------------
+MQTT_URL: str = _required("MQTT_URL", f"mqtt://platform:demo@127.0.0.1:{DEMO_MQTT_PORT}")
+
+# --- people ----------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "foundation.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- web -------------------------------------------------------------------------------------------------------------
+STATIC_URL = "static/"
+STATIC_ROOT = env.str("AMP_STATIC_ROOT", default=str(BASE_DIR / ".static"))
+STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"
+        if IS_PRODUCTION
+        else "django.contrib.staticfiles.storage.StaticFilesStorage"
+    },
+}
+WHITENOISE_USE_FINDERS = not IS_PRODUCTION
+DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
+X_FRAME_OPTIONS = "DENY"
+SECURE_REFERRER_POLICY = "same-origin"
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION and BASE_URL.startswith("https:")
+SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION and BASE_URL.startswith("https:") else 0
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("AMP_BEHIND_PROXY", default=False) else None
+
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "UNAUTHENTICATED_USER": None,
+}
+
+# --- what the product may be told ------------------------------------------------------------------------------------
+ORDER_MINUTES: int = env.int("AMP_ORDER_MINUTES", default=30)  # Q2: an unpaid order expires
+SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
+
+LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["console"], "level": env.str("AMP_LOG_LEVEL", default="INFO")},
+}

@@ -1,0 +1,24 @@
+"""Tables of billing: `accounts` (gateways per merchant), `orders`, `payments` (attempts, exceptions), `ledger`."""
+
+from billing.models.accounts import MerchantAccount, Provider, SandboxTrade
+from billing.models.ledger import EntryKind, MoneyEntry
+from billing.models.orders import LineStatus, Order, OrderChannel, OrderKind, OrderLine, OrderStatus
+from billing.models.payments import AttemptStatus, ExceptionKind, PaymentAttempt, PaymentException
+
+__all__ = [
+    "AttemptStatus",
+    "EntryKind",
+    "ExceptionKind",
+    "LineStatus",
+    "MerchantAccount",
+    "MoneyEntry",
+    "Order",
+    "OrderChannel",
+    "OrderKind",
+    "OrderLine",
+    "OrderStatus",
+    "PaymentAttempt",
+    "PaymentException",
+    "Provider",
+    "SandboxTrade",
+]

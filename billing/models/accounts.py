@@ -1,0 +1,72 @@
+"""How a merchant is reached at a payment gateway."""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from amp.foundation.models import Enterprise, Merchant
+from amp.foundation.scoping import tenant_manager
+
+
+class Provider(StrEnum):
+    """Gateways that have an adapter in `billing.providers`."""
+
+    SANDBOX = "sandbox"
+
+
+class MerchantAccount(models.Model):
+    """One merchant's account at one gateway. The secret is sealed, bound to `public_id`, and never shown again."""
+
+    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
+    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="accounts", verbose_name=_("merchant"))
+    provider = models.CharField(_("gateway"), max_length=12, choices=[(Provider.SANDBOX.value, _("Sandbox (TEST)"))])
+    # Names the account in notify addresses; unguessable, never a merchant id.
+    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    sealed_secret = models.TextField(editable=False)
+    is_active = models.BooleanField(_("active"), default=True)
+    created_at = models.DateTimeField(_("created"))
+
+    objects = tenant_manager()
+
+    class Meta:
+        verbose_name = _("merchant account")
+        verbose_name_plural = _("merchant accounts")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["merchant", "provider"], condition=Q(is_active=True), name="one_active_account_per_gateway"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.merchant} · {self.get_provider_display()}"
+
+
+class SandboxTrade(models.Model):
+    """The sandbox gateway's own books: what a real gateway would keep on its side. Never read by settlement."""
+
+    account = models.ForeignKey(MerchantAccount, models.PROTECT, related_name="+")
+    number = models.CharField(max_length=32, unique=True)
+    transaction_id = models.CharField(max_length=40, unique=True)
+    amount = models.BigIntegerField()
+    currency = models.CharField(max_length=3)
+    subject = models.CharField(max_length=120)
+    notify_url = models.URLField(max_length=300)
+    status = models.CharField(max_length=10)
+    created_at = models.DateTimeField()
+    paid_at = models.DateTimeField(null=True)
+    notify_attempts = models.PositiveSmallIntegerField(default=0)
+    # Next try of the notice, real time; null once it was answered or given up.
+    notify_due_at = models.DateTimeField(null=True)
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["notify_due_at"], condition=Q(notify_due_at__isnull=False), name="sandbox_notify_due")
+        ]
+
+    def __str__(self) -> str:
+        return self.number

@@ -1,0 +1,131 @@
+"""Payment attempts at gateways, and what staff must look at."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from amp.foundation.models import Enterprise
+from amp.foundation.scoping import tenant_manager
+from billing.models.accounts import MerchantAccount
+from billing.models.orders import Order
+
+
+class AttemptStatus(StrEnum):
+    """States of an attempt; UNKNOWN is a create call whose outcome nobody knows yet."""
+
+    CREATED = "CREATED"
+    UNKNOWN = "UNKNOWN"
+    PENDING = "PENDING"
+    PAID = "PAID"
+    CLOSED = "CLOSED"
+    FAILED = "FAILED"
+
+
+class PaymentAttempt(models.Model):
+    """One try to be paid for an order. Its number is the gateway's idempotency key, stored before the call (F45)."""
+
+    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
+    order = models.ForeignKey(Order, models.PROTECT, related_name="attempts", verbose_name=_("order"))
+    account = models.ForeignKey(MerchantAccount, models.PROTECT, related_name="+", verbose_name=_("merchant account"))
+    provider = models.CharField(_("gateway"), max_length=12)
+    number = models.CharField(_("payment"), max_length=32, unique=True)
+    amount = models.BigIntegerField(_("amount, minor units"))
+    currency = models.CharField(_("currency"), max_length=3)
+    status = models.CharField(
+        _("status"),
+        max_length=8,
+        default=AttemptStatus.CREATED.value,
+        choices=[
+            (AttemptStatus.CREATED.value, _("Created")),
+            (AttemptStatus.UNKNOWN.value, _("Outcome unknown")),
+            (AttemptStatus.PENDING.value, _("Waiting for payment")),
+            (AttemptStatus.PAID.value, _("Paid")),
+            (AttemptStatus.CLOSED.value, _("Closed")),
+            (AttemptStatus.FAILED.value, _("Failed")),
+        ],
+    )
+    # What the payer scans or opens; stored, because asking again would kill the first code.
+    code = models.TextField(blank=True, default="")
+    transaction_id = models.CharField(_("gateway transaction"), max_length=64, null=True)
+    paid_amount = models.BigIntegerField(_("paid, minor units"), null=True)
+    # The gateway's success time (A16), and the product's time when we learned of it.
+    paid_at = models.DateTimeField(_("paid"), null=True)
+    learned_at = models.DateTimeField(_("learned"), null=True)
+    created_at = models.DateTimeField(_("created"))
+    expires_at = models.DateTimeField(_("expires"))
+    # Next query at the gateway, and how many were made.
+    due_at = models.DateTimeField(null=True)
+    queries = models.PositiveSmallIntegerField(default=0)
+    problem = models.CharField(_("problem"), max_length=300, default="")
+
+    objects = tenant_manager()
+
+    class Meta:
+        verbose_name = _("payment")
+        verbose_name_plural = _("payments")
+        constraints = [
+            # Each transaction of a gateway counts once, whatever is repeated (R1, F24).
+            models.UniqueConstraint(fields=["provider", "transaction_id"], name="gateway_transaction_once"),
+            models.CheckConstraint(condition=Q(amount__gt=0), name="attempt_amount_positive"),
+            models.CheckConstraint(
+                condition=~Q(status="PAID") | Q(paid_at__isnull=False, transaction_id__isnull=False),
+                name="paid_attempt_has_its_facts",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="attempt_due"),
+            models.Index(fields=["enterprise", "-id"], name="attempt_of_enterprise"),
+        ]
+
+    def __str__(self) -> str:
+        return self.number
+
+
+class ExceptionKind(StrEnum):
+    """Why a payment needs a person (settle table of the payments spec)."""
+
+    AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
+    MERCHANT_MISMATCH = "MERCHANT_MISMATCH"
+    LATE = "LATE"
+    SECOND_PAYMENT = "SECOND_PAYMENT"
+    UNAPPLIED_LINES = "UNAPPLIED_LINES"
+
+
+class PaymentException(models.Model):
+    """Money that came in and could not simply be applied; nothing happens to it without a person (R1)."""
+
+    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
+    attempt = models.ForeignKey(
+        PaymentAttempt, models.PROTECT, related_name="exceptions", verbose_name=_("payment")
+    )
+    kind = models.CharField(
+        _("reason"),
+        max_length=20,
+        choices=[
+            (ExceptionKind.AMOUNT_MISMATCH.value, _("Amount or currency differs")),
+            (ExceptionKind.MERCHANT_MISMATCH.value, _("Merchant differs")),
+            (ExceptionKind.LATE.value, _("Paid after the order had ended")),
+            (ExceptionKind.SECOND_PAYMENT.value, _("Second payment of a paid order")),
+            (ExceptionKind.UNAPPLIED_LINES.value, _("Devices could not be renewed")),
+        ],
+    )
+    amount = models.BigIntegerField(_("amount, minor units"))
+    currency = models.CharField(_("currency"), max_length=3)
+    detail = models.CharField(_("detail"), max_length=300, default="")
+    created_at = models.DateTimeField(_("noticed"))
+    resolved_at = models.DateTimeField(_("resolved"), null=True)
+    resolved_by = models.CharField(_("by"), max_length=160, default="")
+
+    objects = tenant_manager()
+
+    class Meta:
+        verbose_name = _("payment exception")
+        verbose_name_plural = _("payment exceptions")
+        constraints = [models.UniqueConstraint(fields=["attempt", "kind"], name="one_exception_per_attempt_and_kind")]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}"

@@ -1,0 +1,1 @@
+"""Use cases of billing: ordering, settlement, fulfilment, polling, the sandbox gateway."""

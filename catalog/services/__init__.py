@@ -1,0 +1,1 @@
+"""Use cases of the catalogue: `products` (with thing models), `rules`, `plans`."""

@@ -1,0 +1,111 @@
+"""Commands to devices: rows with a state, a generation and a moment at which they are next looked at (A19–A23)."""
+
+from __future__ import annotations
+
+import uuid
+from enum import StrEnum
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from amp.foundation.models import Enterprise
+from amp.foundation.scoping import tenant_manager
+from devices.models.devices import Device
+
+
+class CommandSlot(StrEnum):
+    """What a command is about; a device has at most one open command per slot."""
+
+    LOCK = "LOCK"
+
+
+class CommandKind(StrEnum):
+    """What the device is told."""
+
+    LOCK = "LOCK"
+    UNLOCK = "UNLOCK"
+
+
+class CommandStatus(StrEnum):
+    """States of A21. PENDING and SENT are open; ACKED waits for no delivery, only for the property report."""
+
+    PENDING = "PENDING"
+    SENT = "SENT"
+    ACKED = "ACKED"
+    CONFIRMED = "CONFIRMED"
+    FAILED = "FAILED"
+    STALE = "STALE"
+    CANCELLED = "CANCELLED"
+    SUPERSEDED = "SUPERSEDED"
+
+
+OPEN_STATUSES = (CommandStatus.PENDING.value, CommandStatus.SENT.value)
+STATUS_CHOICES = [
+    (CommandStatus.PENDING.value, _("Waits for the device")),
+    (CommandStatus.SENT.value, _("Sent")),
+    (CommandStatus.ACKED.value, _("Acknowledged")),
+    (CommandStatus.CONFIRMED.value, _("Confirmed")),
+    (CommandStatus.FAILED.value, _("Failed")),
+    (CommandStatus.STALE.value, _("Cache time over")),
+    (CommandStatus.CANCELLED.value, _("Cancelled")),
+    (CommandStatus.SUPERSEDED.value, _("Superseded")),
+]
+
+
+class Command(models.Model):
+    """One property write to one device. `values` is the `kv` object as it goes over the wire.
+
+    `due_at` is the next attempt while PENDING (null: the device must first show itself), the end of the wait for an ack
+    while SENT, and null otherwise. `stale_at` is when the cache time is over (A20, inclusive).
+    """
+
+    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
+    device = models.ForeignKey(Device, models.PROTECT, related_name="commands", verbose_name=_("device"))
+    slot = models.CharField(max_length=10, default=CommandSlot.LOCK.value)
+    kind = models.CharField(
+        _("command"),
+        max_length=10,
+        choices=[(CommandKind.LOCK.value, _("Lock")), (CommandKind.UNLOCK.value, _("Unlock"))],
+    )
+    generation = models.PositiveIntegerField(_("generation"))
+    ticket = models.UUIDField(_("ticket"), default=uuid.uuid4, unique=True, editable=False)
+    values = models.JSONField(_("property values"))
+    # The rule version whose action this is (A5).
+    rule_version = models.PositiveIntegerField(_("rule version"))
+    # False where a property can't be read back: its ack confirms it (A21).
+    confirms_by_report = models.BooleanField(default=True)
+    status = models.CharField(
+        _("status"), max_length=10, choices=STATUS_CHOICES, default=CommandStatus.PENDING.value
+    )
+    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    refusals = models.PositiveSmallIntegerField(_("refused by the device"), default=0)
+    problem = models.CharField(_("problem"), max_length=300, default="", db_default="")
+    created_at = models.DateTimeField(_("created"))
+    stale_at = models.DateTimeField(_("kept until"))
+    due_at = models.DateTimeField(null=True)
+    sent_at = models.DateTimeField(_("sent"), null=True)
+    acked_at = models.DateTimeField(_("acknowledged"), null=True)
+    confirmed_at = models.DateTimeField(_("confirmed"), null=True)
+    closed_at = models.DateTimeField(_("closed"), null=True)
+
+    objects = tenant_manager()
+
+    class Meta:
+        verbose_name = _("command")
+        verbose_name_plural = _("commands")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["device", "slot"], condition=Q(status__in=OPEN_STATUSES), name="one_open_command_per_slot"
+            ),
+            models.UniqueConstraint(fields=["device"], condition=Q(status="SENT"), name="one_command_in_flight"),
+            models.UniqueConstraint(fields=["device", "slot", "generation"], name="command_generation_unique"),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="command_due"),
+            models.Index(fields=["stale_at"], condition=Q(status__in=OPEN_STATUSES), name="command_stale"),
+            models.Index(fields=["enterprise", "status", "-id"], name="command_of_enterprise"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.device_id} #{self.generation}"

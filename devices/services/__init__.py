@@ -1,0 +1,1 @@
+"""Use cases of the devices: registration, presence, lifecycle, renewal, commands and their dispatch."""
