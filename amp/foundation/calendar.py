@@ -1,15 +1,15 @@
 """Calendar periods in an enterprise's time zone (A14, A15, F40).
 
-Instants go in and come out as aware UTC datetimes. Months and days are counted on the local wall clock of the zone, always
-from the anchor: the n-th end never depends on the end before it, so 31 January gives 28 February and then 31 March.
+Instants go in and come out as aware UTC datetimes. Months and days are counted on the local wall clock of the zone,
+always from the anchor: the n-th end never depends on the end before it, so 31 January gives 28 February, then 31 March.
 
 Daylight saving, decided once:
 - a wall time that doesn't exist (clocks go forward) moves forward by the length of the gap: 02:30 becomes 03:30;
-- a wall time that exists twice (clocks go back) is the same one of the two as the anchor's: the first, unless the anchor itself
-  lies in the second.
+- a wall time that exists twice (clocks go back) is the same one of the two as the anchor's: the first, unless
+  the anchor itself lies in the second.
 """
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -77,8 +77,8 @@ def _shift(anchor: datetime, delta: relativedelta, zone: str) -> datetime:
 def add_months(anchor: datetime, months: int, zone: str) -> datetime:
     """The instant `months` calendar months after `anchor` on the wall clock of `zone` (A14).
 
-    The day is cut to the length of the target month: 31 January + 1 is 28 or 29 February, + 2 is 31 March, 29 February + 12
-    is 28 February. Raises UnknownZone, TypeError for anything but an int, ValueError outside 0..MAX_MONTHS.
+    The day is cut to the length of the target month: 31 January + 1 is 28 or 29 February, + 2 is 31 March, and
+    29 February + 12 is 28 February. Raises UnknownZone, TypeError for anything but an int, ValueError outside 0..MAX_MONTHS.
     """
     _require_range("months", months, MAX_MONTHS)
     return _shift(anchor, relativedelta(months=months), zone)
@@ -94,7 +94,7 @@ def add_days(anchor: datetime, days: int, zone: str) -> datetime:
 
 
 def nth_period(anchor: datetime, number: int, months: int, zone: str) -> tuple[datetime, datetime]:
-    """`[starts_at, ends_at)` of the `number`-th period (from 1) of `months` months each, both ends from the anchor (A14)."""
+    """`[starts_at, ends_at)` of period `number` (from 1), `months` long; both ends from the anchor (A14)."""
     if number < 1:
         raise ValueError("Periods are numbered from 1.")
     return add_months(anchor, (number - 1) * months, zone), add_months(anchor, number * months, zone)
@@ -105,8 +105,3 @@ def is_within_horizon(now: datetime, end: datetime) -> bool:
     _require_aware(now)
     _require_aware(end)
     return end <= now.astimezone(UTC) + relativedelta(years=HORIZON_YEARS)
-
-
-def whole_days_left(now: datetime, end: datetime) -> int:
-    """Whole 24-hour days from `now` to `end`, 0 once it has passed (N2 counts days this way)."""
-    return max(0, (end - now) // timedelta(days=1))

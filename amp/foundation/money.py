@@ -1,7 +1,7 @@
 """Money as integer minor units with an ISO 4217 currency; no float anywhere (F38, F39).
 
-199 yuan are 19900 in "CNY", 500 yen are 500 in "JPY". Amounts stay within ±10**15 minor units, so that neither a sum nor a
-64-bit column overflows; what goes beyond is refused, never rounded or cut.
+199 yuan are 19900 in "CNY", 500 yen are 500 in "JPY". Amounts stay within ±10**15 minor units, so that neither a
+sum nor a 64-bit column overflows; what goes beyond is refused, never rounded or cut.
 """
 
 import re
@@ -14,11 +14,12 @@ MAX_MINOR = 10**15
 _DIGITS = {
     0: "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF",
     2: (
-        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY COP CRC CUP CVE "
-        "CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW "
-        "KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK "
-        "PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS "
-        "UAH USD UYU UZS VED VES WST XCD YER ZAR ZMW"
+        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BMD BND BOB BRL BSD BTN BWP BYN BZD CAD CDF CHF CNY "
+        "COP CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HTG HUF IDR "
+        "ILS INR IRR JMD KES KGS KHR KPW KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK "
+        "MXN MYR MZN NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD SHP "
+        "SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD UYU UZS VED VES WST XCD YER ZAR "
+        "ZMW"
     ),
     3: "BHD IQD JOD KWD LYD OMR TND",
 }
@@ -137,8 +138,8 @@ def parse_amount(text: object, currency: str) -> int:
 def allocate(total: int, weights: Sequence[int]) -> list[int]:
     """Split `total` minor units in proportion to `weights` by the largest remainder (F39).
 
-    The parts sum to exactly `total`, each is its exact share rounded down or up, and the units left over go to the largest
-    remainders, the first of equals first. Raises ValueError for a negative total or weight, or weights without a sum.
+    The parts sum to exactly `total`, each is its exact share rounded down or up, and the units left over go to
+    the largest remainders, the first of equals first. Raises ValueError for a negative total or weight, or weights without a sum.
     """
     whole = sum(weights)
     if check_minor(total) < 0 or whole <= 0 or min(weights) < 0:
@@ -158,7 +159,7 @@ def split(total: int, parts: int) -> list[int]:
 
 
 def decimal_text(minor: int, currency: str) -> str:
-    """Plain decimal text without sign of currency or separators: "199.00", "500", "-1.250"; `parse_amount` reads it back."""
+    """Plain decimal text for forms and files: "199.00", "500", "-1.250"; `parse_amount` reads it back."""
     digits = minor_digits(currency)
     whole, fraction = divmod(abs(check_minor(minor)), 10**digits)
     return f"{'-' if minor < 0 else ''}{whole}" + (f".{fraction:0{digits}}" if digits else "")
