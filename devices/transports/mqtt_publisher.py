@@ -1,7 +1,7 @@
 """Publishes commands: QoS 1, never retained, expiring, with a window of unacknowledged messages.
 
-One long-lived connection per process, opened when it is first needed. It has no keep-alive of its own, so nothing has
-to run between two batches; a connection that died meanwhile is noticed and replaced before anything is sent.
+One long-lived connection per process, opened when it is first needed. Nothing runs between two batches: the keep-alive
+is an hour, and a connection that died or idled for longer is replaced before anything is sent.
 """
 
 import os
@@ -20,6 +20,7 @@ COMMAND_EXPIRY_SECONDS = 5
 """A broker must not hand an old lock to a device that comes back (A21: what isn't acked in 5 s counts as offline)."""
 
 _MAX_PACKET_IDS = 65535
+_KEEPALIVE_SECONDS = 3600
 
 
 class MqttPublisher:
@@ -96,7 +97,7 @@ class MqttPublisher:
         self._drop()
         self._connection = Connection.open(
             self._address,
-            connect_packet(self._address, f"amp-dispatch-{secrets.token_hex(8)}"),
+            connect_packet(self._address, f"amp-dispatch-{secrets.token_hex(8)}", keepalive=_KEEPALIVE_SECONDS),
             window=self._window,
             timeout=self._connect_timeout,
             tls=self._tls,
@@ -111,9 +112,9 @@ class MqttPublisher:
 
 
 def _is_usable(connection: Connection) -> bool:
-    """Whether an idle connection still is one; a broker that imposes a keep-alive has hung up when it is over."""
-    limit = connection.connack.server_keep_alive
-    if limit and time.monotonic() - connection.sent_at >= limit:
+    """Whether an idle connection still is one; the broker may impose a shorter keep-alive than ours."""
+    limit = connection.connack.server_keep_alive or _KEEPALIVE_SECONDS
+    if time.monotonic() - connection.sent_at >= limit:
         return False
     try:
         return not any(isinstance(packet, mqtt5.DisconnectPacket) for packet in connection.read())
