@@ -1,0 +1,15 @@
+"""Fixtures of all tests; the throwaway services come from `tests.stack.plugin`."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.stack.plugin import Stack
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings(stack: Stack, django_db_modify_db_settings_parallel_suffix: None) -> None:
+    """Called by pytest-django before it makes the test database: the first such test starts the services."""
+    if stack.starts_postgresql:
+        stack.postgresql.start()
+    stack.redis.start()  # services wake workers; without Redis each wake-up would wait for its timeout

@@ -1,0 +1,165 @@
+"""pytest plugin: the product's environment, and fixtures for the throwaway services.
+
+Django reads its settings once, early. So ports are chosen and settings are put into the environment before that, and a
+service starts when the first test asks for it: rules need none, and start none. `AMP_TEST_DATABASE_URL` names an
+existing database server to use instead of starting one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Generator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.stack.daemon import watchdog
+from tests.stack.mosquitto import Mosquitto
+from tests.stack.postgresql import PostgreSQL
+from tests.stack.processes import Product, settings_environment
+from tests.stack.redis import Redis
+
+
+@dataclass
+class Stack:
+    """The services of one test run; none of them runs before it is asked for."""
+
+    directory: Path
+    postgresql: PostgreSQL
+    redis: Redis
+    mosquitto: Mosquitto
+
+    @classmethod
+    def in_temporary_directory(cls) -> Stack:
+        """Choose ports and a directory, which the watchdog removes when the run ends in whatever way."""
+        directory = Path(tempfile.mkdtemp(prefix="amp-tests-"))
+        directory.chmod(0o755)  # PostgreSQL runs as another user when we are root
+        watchdog().tell(f"remove {directory}")
+        return cls(
+            directory,
+            PostgreSQL(directory=directory),
+            Redis(directory=directory),
+            Mosquitto(directory=directory),
+        )
+
+    @property
+    def starts_postgresql(self) -> bool:
+        """Whether the tests in this process use our own server, not the one of `AMP_TEST_DATABASE_URL`."""
+        return "AMP_TEST_DATABASE_URL" not in os.environ
+
+    @property
+    def database_url(self) -> str:
+        """The database of the tests in this process; pytest-django puts `test_` before its name."""
+        return os.environ.get("AMP_TEST_DATABASE_URL") or self.postgresql.url()
+
+    def environment(self, *, database_url: str, redis_database: int) -> dict[str, str]:
+        """Settings of a product on these services."""
+        return settings_environment(
+            database_url=database_url,
+            redis_url=self.redis.url(redis_database),
+            mqtt_url=self.mosquitto.url,
+            base_url="http://testserver",
+        )
+
+    def stop(self) -> None:
+        """End the services and remove what they wrote."""
+        for service in (self.mosquitto, self.redis, self.postgresql):
+            service.stop()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+
+STACK = pytest.StashKey[Stack]()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
+    """Set the environment; a wrapper, for it has to come before pytest-django, which loads the settings here."""
+    stack = early_config.stash[STACK] = Stack.in_temporary_directory()
+    os.environ.update(stack.environment(database_url=stack.database_url, redis_database=0))
+    early_config.add_cleanup(stack.stop)
+    return (yield)
+
+
+@pytest.fixture(scope="session")
+def stack(pytestconfig: pytest.Config) -> Stack:
+    """All services of this run, none of them started."""
+    return pytestconfig.stash[STACK]
+
+
+@pytest.fixture(scope="session")
+def postgresql_server(stack: Stack) -> PostgreSQL:
+    """A running PostgreSQL server."""
+    stack.postgresql.start()
+    return stack.postgresql
+
+
+@pytest.fixture(scope="session")
+def redis_server(stack: Stack) -> Redis:
+    """A running Redis; database 0 is for tests in this process, 1 for the product's own processes."""
+    stack.redis.start()
+    return stack.redis
+
+
+@pytest.fixture(scope="session")
+def mosquitto(stack: Stack) -> Mosquitto:
+    """A running Mosquitto with production's configuration and ACL."""
+    stack.mosquitto.start()
+    return stack.mosquitto
+
+
+@pytest.fixture(scope="session")
+def product_template(stack: Stack, postgresql_server: PostgreSQL) -> str:
+    """Name of a migrated, otherwise empty database to copy."""
+    name = "amp_template"
+    environment = stack.environment(database_url=postgresql_server.create_database(name), redis_database=1)
+    template = Product(directory=stack.directory / "template", environment=environment, mosquitto=stack.mosquitto)
+    template.manage("migrate", "--noinput", within=110)
+    return name
+
+
+@pytest.fixture
+def product(
+    stack: Stack,
+    postgresql_server: PostgreSQL,
+    redis_server: Redis,
+    mosquitto: Mosquitto,
+    product_template: str,
+    tmp_path: Path,
+) -> Iterator[Product]:
+    """The product on a database of its own and an empty Redis database; no process runs until it is started."""
+    for service in (postgresql_server, redis_server, mosquitto):
+        service.start()  # a test before us may have left it killed
+    redis_server.client(1).flushdb()
+    name = f"amp_{tmp_path.name}"[:60].lower()
+    environment = stack.environment(
+        database_url=postgresql_server.create_database(name, template=product_template), redis_database=1
+    )
+    product = Product(directory=tmp_path / "product", environment=environment, mosquitto=mosquitto)
+    try:
+        yield product
+    finally:
+        product.stop()
+        postgresql_server.start()
+        postgresql_server.drop_database(name)
+
+
+@pytest.fixture
+def product_on_test_database(
+    stack: Stack, transactional_db: None, redis_server: Redis, mosquitto: Mosquitto, tmp_path: Path
+) -> Iterator[Product]:
+    """The product on the very database that this test reaches through Django, which is emptied afterwards."""
+    from django.db import connection
+
+    redis_server.client(1).flushdb()
+    base, _, _ = stack.database_url.rpartition("/")
+    database_url = f"{base}/{connection.settings_dict['NAME']}"
+    environment = stack.environment(database_url=database_url, redis_database=1)
+    product = Product(directory=tmp_path / "product", environment=environment, mosquitto=mosquitto)
+    try:
+        yield product
+    finally:
+        product.stop()

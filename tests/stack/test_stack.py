@@ -1,0 +1,224 @@
+"""The throwaway services do what the tests rely on: they start, refuse, survive a kill and come back."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import paho.mqtt.client as paho
+import psycopg
+import pytest
+from paho.mqtt.enums import CallbackAPIVersion
+
+from tests.stack.mosquitto import Mosquitto
+from tests.stack.plugin import Stack
+from tests.stack.postgresql import PostgreSQL
+from tests.stack.redis import Redis
+from tests.stack.waiting import eventually
+
+ONE, OTHER = "camera/one", "camera/other"
+
+
+@pytest.fixture(scope="module")
+def broker(mosquitto: Mosquitto) -> Mosquitto:
+    """The broker with two devices on its password list."""
+    for device in (ONE, OTHER):
+        mosquitto.add_user(device, "secret")
+    mosquitto.reload()
+    return mosquitto
+
+
+@contextmanager
+def connected(
+    port: int, user: str | None, password: str = "secret", client_id: str = ""
+) -> Iterator[tuple[paho.Client, list[str], list[str]]]:
+    """A client that was let in, the topics it received, and the reasons for which it was disconnected."""
+    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id or user or "", protocol=paho.MQTTv5)
+    received: list[str] = []
+    outcomes: list[str] = []
+    ended: list[str] = []
+    client.on_connect = lambda _client, _data, _flags, reason, _properties: outcomes.append(str(reason))
+    client.on_disconnect = lambda _client, _data, _flags, reason, _properties: ended.append(str(reason))
+    client.on_message = lambda _client, _data, message: received.append(message.topic)
+    if user:
+        client.username_pw_set(user, password)
+    client.connect("127.0.0.1", port, clean_start=True)
+    client.loop_start()
+    try:
+        eventually(lambda: outcomes, what="an answer to CONNECT")
+        if outcomes[0] != "Success":
+            raise PermissionError(outcomes[0])
+        yield client, received, ended
+    finally:
+        client.disconnect()
+        client.loop_stop()
+
+
+def subscribe(client: paho.Client, topic: str) -> list[int]:
+    """Reason codes of the SUBACK."""
+    codes: list[int] = []
+    client.on_subscribe = lambda _client, _data, _mid, reasons, _properties: codes.extend(r.value for r in reasons)
+    client.subscribe(topic, qos=1)
+    return eventually(lambda: codes, what="SUBACK")
+
+
+def publish(client: paho.Client, topic: str) -> int:
+    """Reason code of the PUBACK: 0 delivered, 16 nobody subscribed, 135 not allowed."""
+    codes: list[int] = []
+    client.on_publish = lambda _client, _data, _mid, reason, _properties: codes.append(reason.value)
+    client.publish(topic, "{}", qos=1)
+    eventually(lambda: codes, what="PUBACK")
+    return codes[0]
+
+
+def test_postgresql_accepts_and_keeps_committed_rows_through_kill_9(postgresql_server: PostgreSQL) -> None:
+    url = postgresql_server.create_database("kept")
+    with psycopg.connect(url) as connection:
+        connection.execute("CREATE TABLE kept (number int); INSERT INTO kept VALUES (1)")
+    postgresql_server.kill()
+    with pytest.raises(psycopg.OperationalError):
+        psycopg.connect(url, connect_timeout=2)
+    postgresql_server.start()
+    with psycopg.connect(url) as connection:
+        assert connection.execute("SELECT number FROM kept").fetchall() == [(1,)]
+    postgresql_server.drop_database("kept")
+
+
+def test_redis_refuses_without_its_password_evicts_nothing_and_forgets_all_at_a_restart(redis_server: Redis) -> None:
+    client = redis_server.client(2)
+    assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+    client.set("waiting", "task")
+    redis_server.restart()
+    assert redis_server.client(2).get("waiting") is None
+    redis_server.password, right = "wrong", redis_server.password
+    try:
+        assert not redis_server.is_ready()
+    finally:
+        redis_server.password = right
+
+
+def test_broker_refuses_anonymous_clients_and_wrong_passwords(broker: Mosquitto) -> None:
+    for port in (broker.port, broker.platform_port):
+        for user, password in ((None, ""), (ONE, "wrong"), ("camera/unknown", "secret")):
+            with pytest.raises(PermissionError), connected(port, user, password):
+                pass
+
+
+def test_device_may_speak_for_itself_and_for_nobody_else(broker: Mosquitto) -> None:
+    """F68: own topics are open, those of another device of the same product, the other way round and all are not."""
+    with connected(broker.port, ONE) as (device, _, _):
+        assert publish(device, f"amp/{ONE}/up/attr") in (0, 16)
+        assert publish(device, f"amp/{ONE}/status") in (0, 16)
+        assert subscribe(device, f"amp/{ONE}/down/#") == [1]
+        for topic in (f"amp/{OTHER}/up/attr", f"amp/{OTHER}/status", f"amp/{ONE}/down/attr", "elsewhere"):
+            assert publish(device, topic) == 135, topic
+        for topic in (f"amp/{OTHER}/down/#", "amp/#", "#", "amp/+/+/down/attr", "$SYS/#"):
+            assert subscribe(device, topic) == [135] or delivers_nothing(broker, device, topic), topic
+
+
+def delivers_nothing(broker: Mosquitto, device: paho.Client, topic: str) -> bool:
+    """Whether a subscription that the broker took stays empty while the platform writes to another device."""
+    strays: list[str] = []
+    fence: list[str] = []
+    device.on_message = lambda _client, _data, message: (
+        fence if message.topic == f"amp/{ONE}/down/fence" else strays
+    ).append(message.topic)
+    with connected(broker.platform_port, "platform", broker.platform_password) as (platform, _, _):
+        publish(platform, f"amp/{OTHER}/down/attr")
+        publish(platform, f"amp/{ONE}/down/fence")
+        eventually(lambda: fence, what="the message to the device itself")
+    return not [stray for stray in strays if not stray.startswith(f"amp/{ONE}/")]
+
+
+def test_device_cannot_take_over_the_session_of_another_by_its_client_id(broker: Mosquitto) -> None:
+    """F68; on the platform's listener, which does take the client id as sent, the same attempt succeeds."""
+    with connected(broker.port, ONE) as (_, _, ended):
+        with connected(broker.port, OTHER, client_id=ONE) as (other, _, _):
+            publish(other, f"amp/{OTHER}/up/attr")
+        assert not ended
+    with connected(broker.platform_port, ONE) as (_, _, ended):
+        with connected(broker.platform_port, OTHER, client_id=ONE):
+            eventually(lambda: ended, what="the first session's end")
+
+
+def test_new_credentials_work_after_a_reload_without_a_restart(broker: Mosquitto) -> None:
+    pid = broker.pid
+    with pytest.raises(PermissionError), connected(broker.port, "camera/new"):
+        pass
+    broker.add_user("camera/new", "secret")
+    broker.reload()
+    with connected(broker.port, "camera/new"):
+        assert broker.pid == pid
+
+
+def test_broker_queues_more_than_its_default_limits_for_an_absent_session(broker: Mosquitto) -> None:
+    """2,000 messages wait for a listener that is away, where the default would drop all after 1,000."""
+    properties = paho.Properties(paho.PacketTypes.CONNECT)
+    properties.SessionExpiryInterval = 60
+    received: list[str] = []
+
+    def listener() -> paho.Client:
+        client = paho.Client(CallbackAPIVersion.VERSION2, client_id="absent", protocol=paho.MQTTv5)
+        client.username_pw_set("platform", broker.platform_password)
+        client.on_message = lambda _client, _data, message: received.append(message.topic)
+        client.connect("127.0.0.1", broker.platform_port, clean_start=False, properties=properties)
+        client.loop_start()
+        return client
+
+    first = listener()
+    eventually(first.is_connected)
+    subscribe(first, "amp/+/+/up/#")
+    first.disconnect()
+    first.loop_stop()
+    with connected(broker.port, ONE) as (device, _, _):
+        sent = [device.publish(f"amp/{ONE}/up/attr", str(number), qos=1) for number in range(2000)]
+        eventually(lambda: all(message.is_published() for message in sent), within=30)
+    second = listener()
+    eventually(lambda: len(received) == 2000, within=30, what="2,000 queued messages")
+    second.disconnect()
+    second.loop_stop()
+
+
+def test_services_end_and_leave_no_directory_when_the_test_run_is_killed(tmp_path: Path, stack: Stack) -> None:
+    script = """
+import sys, time
+from pathlib import Path
+from tests.stack.plugin import Stack
+stack = Stack.in_temporary_directory()
+stack.redis.start()
+print(stack.redis.pid, stack.directory, flush=True)
+time.sleep(60)
+"""
+    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ.copy())
+    assert run.stdout is not None
+    pid, directory = run.stdout.readline().split()
+    assert is_alive(int(pid))
+    assert Path(directory).exists()
+    run.kill()
+    run.wait()
+    run.stdout.close()
+    eventually(lambda: not is_alive(int(pid)) and not Path(directory).exists(), what="the watchdog's clean-up")
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that ended and waits for its parent does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def test_eventually_gives_up_and_says_what_it_waited_for() -> None:
+    def never() -> bool:
+        return False
+
+    started = time.monotonic()
+    attempt: Callable[[], bool] = lambda: eventually(never, within=0.05, what="rain")
+    with pytest.raises(AssertionError, match="rain did not come true within 0.05 s"):
+        attempt()
+    assert time.monotonic() - started >= 0.05
