@@ -52,7 +52,8 @@ class EmbeddedBroker:
             start_new_session=True,
         )
         atexit.register(self.stop)
-        assert self._process.stdin is not None and self._process.stdout is not None  # noqa: S101 - for the type checker
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"port": self.port, "password": self.password}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline().strip()
