@@ -1,6 +1,8 @@
 """Django app of the roof: management commands, templates and the wiring between apps."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.contrib.admin.apps import AdminConfig
+from django.db.models.signals import post_migrate
 
 
 class AmpConfig(AppConfig):
@@ -8,3 +10,18 @@ class AmpConfig(AppConfig):
 
     name = "amp"
     verbose_name = "AMP"
+
+    def ready(self) -> None:
+        """After migrations the schedule has its default rows."""
+        from amp.schedule import make_schedule
+
+        post_migrate.connect(
+            make_schedule, sender=apps.get_app_config("django_celery_beat"), dispatch_uid="amp.schedule"
+        )
+
+
+class AmpAdminConfig(AdminConfig):
+    """Django's admin with our site in the place of its own."""
+
+    default = False
+    default_site = "amp.admin.AmpAdminSite"

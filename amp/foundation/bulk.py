@@ -1,6 +1,6 @@
 """Set-based writes behind two functions, the same for 1 row and for 100,000.
 
-PostgreSQL gets `UPDATE … FROM unnest(…)` and COPY; SQLite, which the demo runs on, gets executemany and multi-row INSERT.
+PostgreSQL gets `UPDATE … FROM unnest(…)` and COPY; SQLite, which the demo runs on, gets executemany.
 Both skip model instances and signals: callers pass plain rows.
 """
 

@@ -1,7 +1,7 @@
 """Two clocks. `now()` is the product's time, `wall()` is real time; nothing else reads a clock (R8).
 
-Services, periods and notices live on `now()`, which the test clock of demo and test mode may shift. Signatures, sessions
-and rate limits live on `wall()`. Only entry points read either; services and rules are handed the moment.
+Services, periods and notices live on `now()`, which the test clock of demo and test mode may shift. Signatures,
+sessions and rate limits live on `wall()`. Only entry points read either; services and rules are handed the moment.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Tables of billing: `accounts` (gateways per merchant), `orders`, `payments` (attempts, exceptions), `ledger`."""
 
-from billing.models.accounts import MerchantAccount, Provider, SandboxTrade
+from billing.models.accounts import MerchantAccount, Provider, SandboxRefund, SandboxTrade
 from billing.models.ledger import EntryKind, MoneyEntry
-from billing.models.orders import LineStatus, Order, OrderChannel, OrderKind, OrderLine, OrderStatus
-from billing.models.payments import AttemptStatus, ExceptionKind, PaymentAttempt, PaymentException
+from billing.models.orders import LineStatus, Order, OrderChannel, OrderKind, OrderLine
+from billing.models.payments import PaymentAttempt, PaymentException
+from billing.orders import AttemptStatus, ExceptionKind, OrderStatus
 
 __all__ = [
     "AttemptStatus",
@@ -20,5 +21,6 @@ __all__ = [
     "PaymentAttempt",
     "PaymentException",
     "Provider",
+    "SandboxRefund",
     "SandboxTrade",
 ]

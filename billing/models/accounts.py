@@ -70,3 +70,18 @@ class SandboxTrade(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class SandboxRefund(models.Model):
+    """The sandbox gateway's own record of one refund; the same number refunds once."""
+
+    trade = models.ForeignKey(SandboxTrade, models.PROTECT, related_name="refunds")
+    number = models.CharField(max_length=32, unique=True)
+    amount = models.BigIntegerField()
+    created_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.CheckConstraint(condition=Q(amount__gt=0), name="sandbox_refund_positive")]
+
+    def __str__(self) -> str:
+        return self.number

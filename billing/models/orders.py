@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise, Merchant
 from amp.foundation.scoping import tenant_manager
+from billing.orders import OrderStatus
 from catalog.models import Plan
 from devices.models import Device
 
@@ -18,18 +19,6 @@ class OrderKind(StrEnum):
     """An order has lines of one kind (Q1)."""
 
     RENEWAL = "RENEWAL"
-
-
-class OrderStatus(StrEnum):
-    """States of Q2. EXPIRED and CANCELLED may still become PAID: a late payment."""
-
-    PENDING = "PENDING"
-    PAID = "PAID"
-    FULFILLED = "FULFILLED"
-    PARTIALLY_FULFILLED = "PARTIALLY_FULFILLED"
-    EXPIRED = "EXPIRED"
-    CANCELLED = "CANCELLED"
-    REFUNDED = "REFUNDED"
 
 
 class OrderChannel(StrEnum):
@@ -93,6 +82,7 @@ class Order(models.Model):
     once_key = models.CharField(max_length=120, unique=True, null=True)
     # Next moment at which a sweep looks at the order: its expiry, or work on its lines.
     due_at = models.DateTimeField(null=True)
+    # Tries of the current piece of work; back to 0 whenever one succeeds.
     attempts_made = models.PositiveSmallIntegerField(default=0)
 
     objects = tenant_manager()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
-
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
@@ -12,17 +10,7 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
 from billing.models.accounts import MerchantAccount
 from billing.models.orders import Order
-
-
-class AttemptStatus(StrEnum):
-    """States of an attempt; UNKNOWN is a create call whose outcome nobody knows yet."""
-
-    CREATED = "CREATED"
-    UNKNOWN = "UNKNOWN"
-    PENDING = "PENDING"
-    PAID = "PAID"
-    CLOSED = "CLOSED"
-    FAILED = "FAILED"
+from billing.orders import AttemptStatus, ExceptionKind
 
 
 class PaymentAttempt(models.Model):
@@ -52,6 +40,8 @@ class PaymentAttempt(models.Model):
     code = models.TextField(blank=True, default="")
     transaction_id = models.CharField(_("gateway transaction"), max_length=64, null=True)
     paid_amount = models.BigIntegerField(_("paid, minor units"), null=True)
+    # This payment is the one that pays for the order; a second or a mismatched one never is.
+    settles = models.BooleanField(default=False)
     # The gateway's success time (A16), and the product's time when we learned of it.
     paid_at = models.DateTimeField(_("paid"), null=True)
     learned_at = models.DateTimeField(_("learned"), null=True)
@@ -60,6 +50,9 @@ class PaymentAttempt(models.Model):
     # Next query at the gateway, and how many were made.
     due_at = models.DateTimeField(null=True)
     queries = models.PositiveSmallIntegerField(default=0)
+    queried_at = models.DateTimeField(_("last asked"), null=True)
+    # Where the browser goes after paying: a path of ours. Kept, so that a retry sends the same bytes.
+    return_path = models.CharField(max_length=200, default="")
     problem = models.CharField(_("problem"), max_length=300, default="")
 
     objects = tenant_manager()
@@ -70,6 +63,7 @@ class PaymentAttempt(models.Model):
         constraints = [
             # Each transaction of a gateway counts once, whatever is repeated (R1, F24).
             models.UniqueConstraint(fields=["provider", "transaction_id"], name="gateway_transaction_once"),
+            models.UniqueConstraint(fields=["order"], condition=Q(settles=True), name="one_payment_settles_an_order"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="attempt_amount_positive"),
             models.CheckConstraint(
                 condition=~Q(status="PAID") | Q(paid_at__isnull=False, transaction_id__isnull=False),
@@ -85,23 +79,11 @@ class PaymentAttempt(models.Model):
         return self.number
 
 
-class ExceptionKind(StrEnum):
-    """Why a payment needs a person (settle table of the payments spec)."""
-
-    AMOUNT_MISMATCH = "AMOUNT_MISMATCH"
-    MERCHANT_MISMATCH = "MERCHANT_MISMATCH"
-    LATE = "LATE"
-    SECOND_PAYMENT = "SECOND_PAYMENT"
-    UNAPPLIED_LINES = "UNAPPLIED_LINES"
-
-
 class PaymentException(models.Model):
     """Money that came in and could not simply be applied; nothing happens to it without a person (R1)."""
 
     enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
-    attempt = models.ForeignKey(
-        PaymentAttempt, models.PROTECT, related_name="exceptions", verbose_name=_("payment")
-    )
+    attempt = models.ForeignKey(PaymentAttempt, models.PROTECT, related_name="exceptions", verbose_name=_("payment"))
     kind = models.CharField(
         _("reason"),
         max_length=20,

@@ -60,9 +60,7 @@ class ServiceRule(models.Model):
             models.CheckConstraint(
                 condition=Q(trial_start_seconds__lt=F("trial_end_seconds")), name="trial_starts_before_it_ends"
             ),
-            models.CheckConstraint(
-                condition=Q(cache_seconds__lte=MAX_CACHE_SECONDS), name="cache_at_most_90_days"
-            ),
+            models.CheckConstraint(condition=Q(cache_seconds__lte=MAX_CACHE_SECONDS), name="cache_at_most_90_days"),
             models.CheckConstraint(
                 condition=Q(auto_subscribe=False) | Q(auto_plan__isnull=False), name="auto_subscription_names_a_plan"
             ),

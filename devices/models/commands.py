@@ -75,9 +75,7 @@ class Command(models.Model):
     rule_version = models.PositiveIntegerField(_("rule version"))
     # False where a property can't be read back: its ack confirms it (A21).
     confirms_by_report = models.BooleanField(default=True)
-    status = models.CharField(
-        _("status"), max_length=10, choices=STATUS_CHOICES, default=CommandStatus.PENDING.value
-    )
+    status = models.CharField(_("status"), max_length=10, choices=STATUS_CHOICES, default=CommandStatus.PENDING.value)
     attempts = models.PositiveIntegerField(_("attempts"), default=0)
     refusals = models.PositiveSmallIntegerField(_("refused by the device"), default=0)
     problem = models.CharField(_("problem"), max_length=300, default="", db_default="")

@@ -72,9 +72,7 @@ class DeviceService(models.Model):
     ends_at = models.DateTimeField(_("ends"), null=True)
     due_at = models.DateTimeField(_("next change"), null=True)
     desired_lock = models.CharField(_("lock wanted"), max_length=8, choices=LOCK_CHOICES, default=Lock.UNKNOWN.value)
-    reported_lock = models.CharField(
-        _("lock reported"), max_length=8, choices=LOCK_CHOICES, default=Lock.UNKNOWN.value
-    )
+    reported_lock = models.CharField(_("lock reported"), max_length=8, choices=LOCK_CHOICES, default=Lock.UNKNOWN.value)
     reported_lock_at = models.DateTimeField(_("reported"), null=True)
     # Raised with every lock or unlock that is created; the device sees it in the message.
     generation = models.PositiveIntegerField(default=0)

@@ -64,7 +64,7 @@ class MerchantStatus(StrEnum):
 
 
 class Merchant(models.Model):
-    """Who is paid: a BSS merchant id of one enterprise. At most one is verified, the others are drafts or history (E2)."""
+    """Who is paid: a BSS merchant id of one enterprise. At most one is verified, others are drafts or history (E2)."""
 
     enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="merchants", verbose_name=_("enterprise"))
     name = models.CharField(_("legal name"), max_length=160)

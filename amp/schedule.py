@@ -1,0 +1,47 @@
+"""What beat wakes, and how often: defaults that operations may edit afterwards (stack: no static beat_schedule).
+
+Rows are made after `migrate` and never overwritten. Intervals only, in UTC: no daylight saving can double or skip one
+(F14).
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django.conf import settings
+
+
+class Beat(NamedTuple):
+    """One line of the schedule."""
+
+    name: str
+    task: str
+    seconds: int
+
+
+def defaults() -> list[Beat]:
+    """The sweeps of this installation. Lifecycle and dispatch bound how late a lock or an unlock can be."""
+    often, dispatch = settings.SWEEP_SECONDS, settings.DISPATCH_SECONDS
+    return [
+        Beat("Move services that are due", "devices.tasks.advance_due_services", often),
+        Beat("Send waiting commands", "devices.tasks.dispatch_commands", dispatch),
+        Beat("Close commands", "devices.tasks.close_commands", dispatch),
+        Beat("Close silent sessions", "devices.tasks.close_silent_sessions", max(often, 10)),
+        Beat("Renew devices of paid orders", "billing.tasks.fulfil_paid_orders", often),
+        Beat("Ask gateways about open payments", "billing.tasks.poll_attempts", often),
+        Beat("Close expired orders", "billing.tasks.expire_orders", max(often, 10)),
+        Beat("Repeat notices of the sandbox", "billing.tasks.send_sandbox_notices", max(often, 10)),
+        Beat("Worker heartbeat", "amp.foundation.tasks.beat_heart", 15),
+    ]
+
+
+def make_schedule(**_: Any) -> None:
+    """Add the rows that are missing (signal receiver of `post_migrate`)."""
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+    for beat in defaults():
+        every, _created = IntervalSchedule.objects.get_or_create(every=beat.seconds, period=IntervalSchedule.SECONDS)
+        # A wake-up that waited longer than its interval is worth nothing: the next one finds the same rows.
+        PeriodicTask.objects.get_or_create(
+            name=beat.name, defaults={"task": beat.task, "interval": every, "expire_seconds": max(beat.seconds * 3, 10)}
+        )

@@ -1,0 +1,150 @@
+"""The sweep: services whose next moment has come move on, dated by when that moment was (A2, A17, P7)."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import transaction
+
+from amp.foundation.calendar import add_months
+from devices.lifecycle import SECOND, Facts, Included, State, Terms, Transition, after, due_at, due_transition
+from devices.models import DeviceService, PeriodKind, Presence, PresenceSession
+from devices.online_time import union
+from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, facts_of, store
+from devices.services.terms import Place, terms_for
+
+log = logging.getLogger(__name__)
+
+CHUNK = 2_000
+STUCK_FOR = timedelta(minutes=15)
+"""A row that our own code can't handle is looked at again after this; the others go on (F15)."""
+
+EVENT_OF = {
+    State.TRIAL: "device_service.trial_started",
+    State.ACTIVE: "device_service.activated",
+    State.EXPIRED: "device_service.expired",
+}
+
+
+class Swept(NamedTuple):
+    """What one slice of the sweep found: rows that were due, and since when the oldest."""
+
+    found: int
+    moved: int
+    oldest_due_at: datetime | None
+
+
+@transaction.atomic
+def advance_due_services(*, now: datetime, limit: int = CHUNK) -> Swept:
+    """Move one slice of due services, oldest first. Several sweeps share the work: locked rows are skipped (F12)."""
+    due = DeviceService.objects.filter(due_at__lte=now).order_by("due_at")
+    rows = [ServiceRow(*values) for values in due.select_for_update(skip_locked=True).values_list(*READ)[:limit]]
+    if not rows:
+        return Swept(0, 0, None)
+    changes = Changes()
+    terms = terms_for({row.place for row in rows}, now=now)
+    facts = load_facts(rows, terms)
+    for row in rows:
+        _advance_or_put_aside(row, facts[row.device_id], terms[row.place], changes, now)
+    store(changes, now=now)
+    return Swept(len(rows), len(changes.events), rows[0].due_at)
+
+
+def advance(
+    row: ServiceRow, facts: Facts, terms: Terms, changes: Changes, *, until: datetime, now: datetime
+) -> tuple[ServiceRow, Facts]:
+    """Apply to one locked row everything that fell due by `until`, and set its next moment."""
+    while transition := due_transition(facts, terms, until):
+        before = row
+        row = _moved(row, transition, terms, changes, now)
+        facts = after(facts, transition, terms)
+        kind = "device_service.held" if transition.held else EVENT_OF[transition.to]
+        changes.note(before, row, kind, at=transition.at, why=transition.why, actor="sweep")
+    row = row._replace(due_at=due_at(facts, terms, now))
+    return changes.move(row), facts
+
+
+def load_facts(rows: Sequence[ServiceRow], terms: Mapping[Place, Terms]) -> dict[int, Facts]:
+    """Facts of each row. Only trials need online time; only thresholds passed inside a closed session need sessions."""
+    young = [row.device_id for row in rows if row.state in {State.PENDING.value, State.TRIAL.value}]
+    presence = {
+        device_id: (counted, open_since)
+        for device_id, counted, open_since in Presence.objects.filter(device_id__in=young).values_list(
+            "device_id", "counted", "open_since"
+        )
+    }
+    facts = {row.device_id: facts_of(row, *presence.get(row.device_id, (0, None))) for row in rows}
+    late = [row.device_id for row in rows if _passed(facts[row.device_id], terms[row.place])]
+    for device_id, closed in _closed_sessions(late).items():
+        facts[device_id] = facts[device_id]._replace(closed=closed)
+    return facts
+
+
+def _passed(facts: Facts, terms: Terms) -> bool:
+    """True where online time that is already closed may hold a threshold."""
+    if facts.counts_from is None or facts.state not in {State.PENDING, State.TRIAL}:
+        return False
+    return facts.counted >= facts.counts_from + min(terms.trial_start, facts.trial_end or terms.trial_end) * SECOND
+
+
+def _closed_sessions(device_ids: Sequence[int]) -> dict[int, list[tuple[datetime, datetime]]]:
+    found: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
+    if device_ids:
+        sessions = PresenceSession.objects.filter(device_id__in=device_ids).order_by("started_at")
+        for device_id, started_at, ended_at in sessions.values_list("device_id", "started_at", "ended_at"):
+            found[device_id].append((started_at, ended_at))
+    return {device_id: [(span[0], span[1]) for span in union(spans)] for device_id, spans in found.items()}
+
+
+def _moved(row: ServiceRow, transition: Transition, terms: Terms, changes: Changes, now: datetime) -> ServiceRow:
+    at = transition.at
+    last = max(row.last_event_at, at)
+    if transition.held:
+        return row._replace(auto_failed_at=at, last_event_at=last)
+    trial_over = row.state == State.TRIAL.value
+    row = row._replace(state=transition.to.value, state_since=at, last_event_at=last)
+    if trial_over:
+        row = row._replace(trial_ended_at=at)
+    if transition.to is State.TRIAL:
+        return row._replace(trial_started_at=at, trial_end_seconds=terms.trial_end)
+    if transition.included:
+        return _included(row, transition.included, at, terms, changes, now)
+    if transition.to is State.EXPIRED:
+        row = row._replace(level_id=None)
+    return changes.tell(row, transition.lock) if transition.lock else row
+
+
+def _included(
+    row: ServiceRow, plan: Included, at: datetime, terms: Terms, changes: Changes, now: datetime
+) -> ServiceRow:
+    draft = PeriodDraft(
+        kind=PeriodKind.INCLUDED.value,
+        level_id=plan.level_id,
+        plan_name=plan.plan_name,
+        months=plan.months,
+        anchor=at,
+        anchor_months=plan.months,
+        starts_at=at,
+        ends_at=add_months(at, plan.months, terms.time_zone),
+        source=f"auto:{row.device_id}:{row.life}",
+    )
+    return changes.add_period(row._replace(auto_spent=True), draft, now=now)
+
+
+def _advance_or_put_aside(row: ServiceRow, facts: Facts, terms: Terms, changes: Changes, now: datetime) -> None:
+    try:
+        aside = Changes()
+        advance(row, facts, terms, aside, until=now, now=now)
+    except Exception:  # one device must never stop the sweep of all others
+        log.exception("Device %s could not be moved on; it is looked at again in %s.", row.device_id, STUCK_FOR)
+        changes.note(row, row, "device_service.stuck", at=now, why="see the log", actor="sweep")
+        changes.move(row._replace(due_at=now + STUCK_FOR))
+        return
+    changes.moved |= aside.moved
+    changes.events += aside.events
+    changes.periods += aside.periods
+    changes.commands |= aside.commands

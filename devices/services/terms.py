@@ -1,0 +1,60 @@
+"""The rule as it stands now, for many devices at once: what `devices.lifecycle` asks for (A5, A9, A14)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from amp.foundation.models import Enterprise, MerchantStatus
+from amp.foundation.scoping import system_scope
+from catalog.models import Plan, PlanStatus, PlanType, ServiceRule
+from devices.lifecycle import Included, Terms
+
+Place = tuple[int, int]
+"""(product id, id of the device's enterprise)"""
+
+
+def terms_for(places: Iterable[Place], *, now: datetime) -> dict[Place, Terms]:
+    """Terms of each (product, enterprise of the device); two queries, whatever the number of devices.
+
+    The plan that auto-subscription gives is checked again here, because it may have changed since it was chosen (F43).
+    """
+    wanted = set(places)
+    with system_scope():  # a child's device follows its ancestor's rule, wherever the caller looks from
+        rules = {
+            rule.product_id: rule
+            for rule in ServiceRule.objects.filter(
+                product_id__in={product for product, _ in wanted}, is_current=True
+            ).select_related("auto_plan__merchant")
+        }
+        zones = dict(
+            Enterprise.objects.filter(id__in={enterprise for _, enterprise in wanted}).values_list("id", "time_zone")
+        )
+    return {(product, owner): _terms(rules[product], zones[owner], now) for product, owner in wanted}
+
+
+def included_refusal(plan: Plan, *, maker_id: int, now: datetime) -> str | None:
+    """Why `plan` can't be given for free by auto-subscription of a product of `maker_id`; None where it can (A9)."""
+    merchant = plan.merchant
+    if merchant.enterprise_id != maker_id or merchant.status != MerchantStatus.VERIFIED.value:
+        return "included_plan_merchant_gone"
+    if plan.plan_type != PlanType.MANUFACTURER.value:
+        return "included_plan_wrong_type"
+    if plan.amount != 0:
+        return "included_plan_not_free"
+    on_sale = (plan.sale_from is None or plan.sale_from <= now) and (plan.sale_until is None or now < plan.sale_until)
+    return None if plan.status == PlanStatus.PUBLISHED.value and on_sale else "included_plan_withdrawn"
+
+
+def _terms(rule: ServiceRule, time_zone: str, now: datetime) -> Terms:
+    plan = rule.auto_plan if rule.auto_subscribe else None
+    return Terms(
+        paid_mode=rule.paid_mode,
+        trial_start=rule.trial_start_seconds,
+        trial_end=rule.trial_end_seconds,
+        included=Included(plan.name, plan.months, plan.level_id) if plan else None,
+        included_refusal=included_refusal(plan, maker_id=rule.enterprise_id, now=now) if plan else None,
+        early_renewal=rule.renewal_before_trial_end,
+        time_zone=time_zone,
+        thresholds_since=rule.thresholds_since,
+    )

@@ -1,0 +1,40 @@
+"""Sweeps over devices. Each finds its work in the database, so a lost or doubled wake-up changes nothing (R5, F12)."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from amp.foundation.sweeping import sweep
+from devices.services import dispatch, lifecycle, presence
+
+
+@shared_task(name="devices.tasks.advance_due_services")
+def advance_due_services() -> int:
+    """Trial starts, trial ends and expiries that have fallen due (A2, A17)."""
+    return sweep(
+        "advance_due_services", lambda now: lifecycle.advance_due_services(now=now).found, full=lifecycle.CHUNK
+    )
+
+
+@shared_task(name="devices.tasks.dispatch_commands")
+def dispatch_commands() -> int:
+    """Publish commands whose next attempt has come (A21)."""
+    return sweep(
+        "dispatch_commands",
+        lambda now: dispatch.dispatch_commands(now=now, transport=dispatch.shared_transport(), limit=dispatch.CHUNK),
+        full=dispatch.CHUNK,
+    )
+
+
+@shared_task(name="devices.tasks.close_commands")
+def close_commands() -> int:
+    """Commands that got no ack wait again; those past their cache time are over (A20, A21)."""
+    return sweep(
+        "close_commands", lambda now: dispatch.close_unanswered(now=now) + dispatch.close_stale(now=now), full=10**9
+    )
+
+
+@shared_task(name="devices.tasks.close_silent_sessions")
+def close_silent_sessions() -> int:
+    """Devices that promised a heartbeat and fell silent go offline (P4)."""
+    return sweep("close_silent_sessions", lambda now: presence.close_silent_sessions(now=now), full=10**9)
