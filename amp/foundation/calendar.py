@@ -78,7 +78,8 @@ def add_months(anchor: datetime, months: int, zone: str) -> datetime:
     """The instant `months` calendar months after `anchor` on the wall clock of `zone` (A14).
 
     The day is cut to the length of the target month: 31 January + 1 is 28 or 29 February, + 2 is 31 March, and
-    29 February + 12 is 28 February. Raises UnknownZone, TypeError for anything but an int, ValueError outside 0..MAX_MONTHS.
+    29 February + 12 is 28 February. Raises UnknownZone, TypeError for anything but an int, ValueError outside
+    0..MAX_MONTHS.
     """
     _require_range("months", months, MAX_MONTHS)
     return _shift(anchor, relativedelta(months=months), zone)

@@ -129,7 +129,7 @@ def parse_amount(text: object, currency: str) -> int:
         example = f"199.{'0' * digits}" if digits else "199"
         raise InvalidAmount(f"Type the amount in digits with at most {digits} decimals, such as {example}.")
     whole, _, fraction = text.partition(".")
-    minor = int(whole) * 10**digits + int(fraction.ljust(digits, "0") or "0")
+    minor = int(whole + fraction.ljust(digits, "0"))
     if minor > MAX_MINOR:
         raise InvalidAmount("The amount is too large.")
     return minor
@@ -139,7 +139,8 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
     """Split `total` minor units in proportion to `weights` by the largest remainder (F39).
 
     The parts sum to exactly `total`, each is its exact share rounded down or up, and the units left over go to
-    the largest remainders, the first of equals first. Raises ValueError for a negative total or weight, or weights without a sum.
+    the largest remainders, the first of equals first. Raises ValueError for a negative total or weight, or
+    for weights without a sum.
     """
     whole = sum(weights)
     if check_minor(total) < 0 or whole <= 0 or min(weights) < 0:

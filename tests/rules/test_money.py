@@ -50,7 +50,8 @@ def test_typed_amounts_become_minor_units(text, currency, minor):
 @pytest.mark.parametrize(
     "text",
     ["", " ", "-1", "+1", "1e3", "1E3", "NaN", "Infinity", "inf", "1.234", "1.", ".5", "1,000", "1 000", "1_000", "٣",
-     "１９９", "²", "0x10", "1.2.3", "¥5", "199\n", " 199", "10000000000000.01", "9" * 16, "9" * 5000, None, 5, 5.0, True, b"5"],
+     "１９９", "²", "0x10", "1.2.3", "¥5", "199\n", " 199", "10000000000000.01",
+     "9" * 16, "9" * 5000, None, 5, 5.0, True, b"5"],
 )  # fmt: skip
 def test_every_other_way_to_write_an_amount_is_refused(text):
     """F38: signs, exponents, NaN, other scripts' digits, too many decimals, overflow."""

@@ -1,0 +1,45 @@
+"""Presence and cumulative online time of one device, as pure rules (P1–P7, A2, A3; F60–F62).
+
+`events` is what comes in and what is refused, `sessions` the union of closed sessions and what a late event does to
+them, `presence` the state machine. Instants are aware UTC datetimes, lengths integer microseconds, settings whole
+seconds. It knows no device, no table and no clock; its callers use the names below.
+"""
+
+from devices.online_time.events import Kind, PresenceEvent, Refusal, admit, refusal
+from devices.online_time.presence import (
+    Correction,
+    PresenceState,
+    Step,
+    apply,
+    apply_late,
+    close_at_broker_death,
+    close_for_silence,
+    crossing,
+    online_seconds,
+    online_time,
+    silence_deadline,
+)
+from devices.online_time.sessions import Interval, crossed_at, union, union_length
+
+__all__ = [
+    "Correction",
+    "Interval",
+    "Kind",
+    "PresenceEvent",
+    "PresenceState",
+    "Refusal",
+    "Step",
+    "admit",
+    "apply",
+    "apply_late",
+    "close_at_broker_death",
+    "close_for_silence",
+    "crossed_at",
+    "crossing",
+    "online_seconds",
+    "online_time",
+    "refusal",
+    "silence_deadline",
+    "union",
+    "union_length",
+]
