@@ -13,7 +13,7 @@ from django.db import transaction
 from amp.foundation.calendar import add_months
 from devices.lifecycle import SECOND, Facts, Included, State, Terms, Transition, after, due_at, due_transition
 from devices.models import DeviceService, PeriodKind, Presence, PresenceSession
-from devices.online_time import union
+from devices.online_time import Interval, union
 from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, facts_of, store
 from devices.services.terms import Place, terms_for
 
@@ -92,12 +92,12 @@ def _passed(facts: Facts, terms: Terms) -> bool:
 
 
 def _closed_sessions(device_ids: Sequence[int]) -> dict[int, list[tuple[datetime, datetime]]]:
-    found: dict[int, list[tuple[datetime, datetime]]] = defaultdict(list)
+    found: dict[int, list[Interval]] = defaultdict(list)
     if device_ids:
         sessions = PresenceSession.objects.filter(device_id__in=device_ids).order_by("started_at")
         for device_id, started_at, ended_at in sessions.values_list("device_id", "started_at", "ended_at"):
-            found[device_id].append((started_at, ended_at))
-    return {device_id: [(span[0], span[1]) for span in union(spans)] for device_id, spans in found.items()}
+            found[device_id].append(Interval(None, started_at, ended_at))
+    return {device_id: union(spans) for device_id, spans in found.items()}
 
 
 def _moved(row: ServiceRow, transition: Transition, terms: Terms, changes: Changes, now: datetime) -> ServiceRow:
