@@ -1,0 +1,77 @@
+# One command for each thing that a person does with this repository. `make` alone lists them.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+APPS := amp catalog devices billing alerts
+CODE := manage.py $(APPS) tests $(wildcard bench)
+# What the checks need to load Django's settings: no service, no file outside a temporary directory.
+CHECK := env AMP_MODE=demo DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=amp.settings
+# pytest arguments, for example: make test ARGS="tests/rules -k trial"
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint format types contracts migrations bench prove lock venv clean
+
+help: ## List the commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/runtime ## Run the whole product on this machine, with simulated devices; Ctrl-C ends it
+	@AMP_MODE=demo exec $(BIN)/python manage.py demo
+
+test: test-packages $(VENV)/dev lint types contracts migrations ## Install what is missing, then run every check and every test
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev ## Check style and banned calls
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+format: $(VENV)/dev ## Rewrite the code in the house's style
+	$(BIN)/ruff check --fix $(CODE)
+	$(BIN)/ruff format $(CODE)
+
+types: $(VENV)/dev ## Check types
+	$(CHECK) $(BIN)/mypy
+
+contracts: $(VENV)/dev ## Check who imports whom
+	$(BIN)/lint-imports --no-cache
+
+migrations: $(VENV)/dev ## Check that models and migrations agree
+	$(CHECK) $(BIN)/python manage.py makemigrations --check --dry-run
+
+bench: test-packages $(VENV)/dev ## Measure the product against its limits; BENCH_SCALE sets the number of devices
+	$(BIN)/python -m bench
+
+prove: test-packages $(VENV)/dev ## Run the journeys alone: real processes, killed and restarted
+	$(BIN)/python -m pytest -m journey $(ARGS)
+
+lock: $(VENV)/dev ## Resolve the versions in pyproject.toml anew, into the two lock files
+	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+venv: $(VENV)/dev ## Make .venv with everything that the checks need
+
+clean: ## Remove .venv and what tools left; the demo's data stays
+	rm -rf $(VENV) .static .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis .coverage htmlcov
+
+LOCK := env UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-emit-find-links
+
+.PHONY: test-packages
+test-packages:
+	@bash .ci/system-packages test
+
+# The stamps make a second run quick: pip is asked again only when a lock file changed.
+$(VENV)/runtime: requirements.lock | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+# The larger lock holds the same versions of everything in the smaller one.
+$(VENV)/dev: requirements-dev.lock | $(VENV)/pyvenv.cfg
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@ $(VENV)/runtime
+
+$(VENV)/pyvenv.cfg:
+	@PYTHON=$(PYTHON) bash .ci/system-packages python
+	$(PYTHON) -m venv $(VENV)
