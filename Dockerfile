@@ -1,0 +1,31 @@
+# One image for web, worker, beat, bridge and the one-shot commands; the compose file says which it is.
+
+FROM python:3.11-slim-bookworm AS build
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/amp
+ENV PATH=/opt/amp/bin:$PATH
+COPY requirements.lock /tmp/requirements.lock
+# Hashes: what is installed is byte for byte what was locked.
+RUN pip install --require-hashes --only-binary :all: --requirement /tmp/requirements.lock
+
+FROM python:3.11-slim-bookworm
+ENV PATH=/opt/amp/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1 \
+    DJANGO_SETTINGS_MODULE=amp.settings \
+    AMP_STATIC_ROOT=/srv/static
+RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin amp \
+    # The volume of the broker's credentials takes its owner from here: the user of the Mosquitto image.
+    && install -d -o 1883 -g 1883 /mosquitto/credentials
+COPY --from=build /opt/amp /opt/amp
+WORKDIR /srv/amp
+COPY . .
+# collectstatic needs settings that load, and none of the values below: the image holds no secret.
+RUN AMP_MODE=production SECRET_KEY=used-while-building-the-image-only-0123456789-0123456789 \
+    AMP_FIELD_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
+    DATABASE_URL=sqlite://:memory: REDIS_URL=memory:// MQTT_URL=mqtt://platform:none@127.0.0.1 \
+    AMP_BASE_URL=https://build.invalid ALLOWED_HOSTS=build.invalid \
+    python manage.py collectstatic --noinput
+USER amp
+EXPOSE 8000
+CMD ["gunicorn", "amp.wsgi"]
