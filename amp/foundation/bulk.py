@@ -40,13 +40,20 @@ def update_rows(model: type[models.Model], columns: Sequence[str], rows: Sequenc
     return len(rows)
 
 
-def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Sequence[Row]) -> int:
-    """Insert rows of `columns` (field names, all that have no default in the database); number of rows inserted."""
+def insert_rows(
+    model: type[models.Model], columns: Sequence[str], rows: Sequence[Row], *, ignore_conflicts: bool = False
+) -> int:
+    """Insert rows of `columns` (field names, all that have no default in the database); number of rows handed in.
+
+    With `ignore_conflicts` a row that a unique constraint already holds is left as it is.
+    """
     if not rows:
         return 0
     fields = [model._meta.get_field(name) for name in columns]
     prepared = [_prepared(fields, row) for row in rows]
     names = ", ".join(_quoted(field) for field in fields)
+    if ignore_conflicts:
+        return _insert_new(model, fields, prepared, names)
     with connection.cursor() as cursor:
         if connection.vendor == "postgresql":
             with cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN") as copy:
@@ -55,6 +62,19 @@ def insert_rows(model: type[models.Model], columns: Sequence[str], rows: Sequenc
         else:
             marks = ", ".join(["%s"] * len(fields))
             cursor.executemany(f"INSERT INTO {_table(model)} ({names}) VALUES ({marks})", prepared)  # noqa: S608
+    return len(rows)
+
+
+def _insert_new(model: type[models.Model], fields: Sequence[Any], rows: Sequence[Row], names: str) -> int:
+    head = f"INSERT INTO {_table(model)} ({names})"
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            arrays = ", ".join(f"%s::{_array_type(field)}[]" for field in fields)
+            statement = f"{head} SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"  # noqa: S608
+            cursor.execute(statement, [list(column) for column in zip(*rows, strict=True)])
+        else:
+            marks = ", ".join(["%s"] * len(fields))
+            cursor.executemany(f"{head} VALUES ({marks}) ON CONFLICT DO NOTHING", rows)
     return len(rows)
 
 
