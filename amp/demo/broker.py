@@ -52,15 +52,20 @@ class EmbeddedBroker:
             start_new_session=True,
         )
         atexit.register(self.stop)
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"port": self.port, "password": self.password}) + "\n")
-        self._process.stdin.flush()
-        answer = self._process.stdout.readline().strip()
+        answer = self._hand_over(self._process, {"port": self.port, "password": self.password})
         if answer != _READY:
             self.stop()
             raise RuntimeError(f"The demo's broker can't start on port {self.port}: {answer or 'it ended at once'}")
         return self
+
+    @staticmethod
+    def _hand_over(process: subprocess.Popen[str], settings: dict[str, object]) -> str:
+        """Give the child its settings (stdin, so that no password shows in a process list); what it answers."""
+        if process.stdin is None or process.stdout is None:
+            raise RuntimeError("the demo's broker was started without pipes")
+        process.stdin.write(json.dumps(settings) + "\n")
+        process.stdin.flush()
+        return process.stdout.readline().strip()
 
     def stop(self) -> None:
         """End the broker and free its port; may be called again."""

@@ -199,10 +199,18 @@ class Connection:
             raise BrokerRefused(f"The broker at {self._address} sends packets above the limit it was given")
         return packets
 
-    def close(self) -> None:
-        """Say goodbye and hang up; the session stays as long as its expiry says."""
-        with contextlib.suppress(BrokerUnavailable):
+    def close(self, *, linger: float = 2.0) -> None:
+        """Say goodbye and hang up; the session stays as long as its expiry says.
+
+        Waits up to `linger` seconds for the broker to hang up first: by then it has read everything before the
+        goodbye. Acknowledgements that it had not read when the next connection took the session over would be lost.
+        """
+        deadline = time.monotonic() + linger
+        with contextlib.suppress(BrokerUnavailable, BrokerRefused):
             self.send(mqtt5.DisconnectPacket().write())
+            while (left := deadline - time.monotonic()) > 0:
+                self.wait(left)
+                self.read()
         self.abort()
 
     def abort(self) -> None:

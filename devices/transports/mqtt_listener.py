@@ -226,12 +226,13 @@ class MqttListener:
             try:
                 connection = self._connect()
                 self._serve(connection)
+                connection.close()
             except (BrokerUnavailable, BrokerRefused) as trouble:
                 log.warning("MQTT listener %s: %s", self._client_id, trouble)
                 self._disconnected(trouble)
             finally:
                 if connection is not None:
-                    connection.close()
+                    connection.abort()
             if time.monotonic() - started > longest:
                 delay = shortest  # it held for a while; two clients that throw each other out don't earn this
             self._stopping.wait(random.uniform(delay / 2, delay))  # noqa: S311 - jitter, not a secret
@@ -292,23 +293,23 @@ class MqttListener:
             connection.send(mqtt5.PingReqPacket().write())
 
     def _take(self, packets: list[mqtt5.Packet]) -> None:
-        if not packets:
-            return
-        moment = self._stamp()
-        messages: list[Message] = []
-        packet_ids: list[int | None] = []
+        publishes: list[mqtt5.PublishPacket] = []
         for packet in packets:
             if isinstance(packet, mqtt5.PublishPacket):
-                messages.append(Message(packet.topic, packet.payload, moment, packet.retain, packet.duplicate))
-                packet_ids.append(packet.packet_id)
+                publishes.append(packet)
             else:
                 self._take_other(packet)
-        if messages:
-            with self._changed:
-                self._inbox += messages
-                self._packet_ids += packet_ids
-                self._waiting_bytes += sum(len(message.payload) for message in messages)
-                self._changed.notify_all()
+        if not publishes:
+            return
+        moment = self._stamp()
+        messages = [
+            Message(packet.topic, packet.payload, moment, packet.retain, packet.duplicate) for packet in publishes
+        ]
+        with self._changed:
+            self._inbox += messages
+            self._packet_ids += [packet.packet_id for packet in publishes]
+            self._waiting_bytes += sum(len(message.payload) for message in messages)
+            self._changed.notify_all()
 
     def _take_other(self, packet: mqtt5.Packet) -> None:
         match packet:
