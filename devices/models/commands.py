@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
+from devices.delivery import CommandKind, CommandStatus
 from devices.models.devices import Device
 
 
@@ -18,26 +19,6 @@ class CommandSlot(StrEnum):
     """What a command is about; a device has at most one open command per slot."""
 
     LOCK = "LOCK"
-
-
-class CommandKind(StrEnum):
-    """What the device is told."""
-
-    LOCK = "LOCK"
-    UNLOCK = "UNLOCK"
-
-
-class CommandStatus(StrEnum):
-    """States of A21. PENDING and SENT are open; ACKED waits for no delivery, only for the property report."""
-
-    PENDING = "PENDING"
-    SENT = "SENT"
-    ACKED = "ACKED"
-    CONFIRMED = "CONFIRMED"
-    FAILED = "FAILED"
-    STALE = "STALE"
-    CANCELLED = "CANCELLED"
-    SUPERSEDED = "SUPERSEDED"
 
 
 OPEN_STATUSES = (CommandStatus.PENDING.value, CommandStatus.SENT.value)
@@ -56,7 +37,7 @@ STATUS_CHOICES = [
 class Command(models.Model):
     """One property write to one device. `values` is the `kv` object as it goes over the wire.
 
-    `due_at` is the next attempt while PENDING (null: the device must first show itself), the end of the wait for an ack
+    `due_at` is the next look while PENDING (null: the device must first show itself), the end of the wait for an ack
     while SENT, and null otherwise. `stale_at` is when the cache time is over (A20, inclusive).
     """
 
