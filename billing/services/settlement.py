@@ -1,0 +1,215 @@
+"""Settlement: the one place where a gateway's word becomes our money (R1).
+
+Notices, polls, the return page and closing all call `settle`. It locks the order, then the attempt, and only then
+asks the rule, so that whatever comes twice or at once is seen by the second as done (F24, F25).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import F
+
+from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.wakeups import wake
+from billing.models import (
+    EntryKind,
+    LineStatus,
+    MoneyEntry,
+    Order,
+    OrderLine,
+    PaymentAttempt,
+    PaymentException,
+)
+from billing.orders import (
+    AttemptFacts,
+    AttemptStatus,
+    ExceptionKind,
+    GatewayFacts,
+    GatewayState,
+    OrderStatus,
+    Outcome,
+    Verdict,
+    check_transition,
+    success_time,
+    verdict,
+)
+
+FULFIL = "billing.tasks.fulfil_paid_orders"
+
+
+class Settled(NamedTuple):
+    """What `settle` found, and where order and attempt stand now."""
+
+    outcome: Outcome
+    order_status: OrderStatus
+    attempt_status: AttemptStatus
+    problem: ExceptionKind | None = None
+
+
+@transaction.atomic
+def settle(*, attempt_id: int, facts: GatewayFacts, now: datetime) -> Settled:
+    """Store what verified gateway facts mean for one attempt; safe to repeat with any facts in any order.
+
+    Runs in the system's scope. A crash leaves nothing behind: the gateway or the poll comes again.
+    """
+    order, attempt = _locked(attempt_id)
+    decided = verdict(OrderStatus(order.status), _facts_of(attempt, facts), facts)
+    if decided.receives:
+        _receive(order, attempt, facts, decided, now)
+    elif decided.outcome is Outcome.TAKEN:
+        _report_taken(order, attempt, facts, now)
+    elif decided.attempt_to and decided.attempt_to != attempt.status:
+        attempt.status = decided.attempt_to.value
+        attempt.save(update_fields=["status"])
+    return Settled(decided.outcome, OrderStatus(order.status), AttemptStatus(attempt.status), decided.problem)
+
+
+def raise_exception(
+    attempt: PaymentAttempt, kind: ExceptionKind, *, amount: int, currency: str, detail: str, now: datetime
+) -> None:
+    """Put money before a person: one open case per payment and kind, which grows if more of the kind comes."""
+    case, is_new = PaymentException.objects.get_or_create(
+        attempt=attempt,
+        kind=kind.value,
+        defaults={
+            "enterprise_id": attempt.enterprise_id,
+            "amount": amount,
+            "currency": currency,
+            "detail": detail[:300],
+            "created_at": now,
+        },
+    )
+    if not is_new:
+        PaymentException.objects.filter(pk=case.pk).update(
+            amount=F("amount") + amount, resolved_at=None, resolved_by="", detail=detail[:300]
+        )
+    told = {"kind": kind.value, "amount": amount, "currency": currency, "payment": attempt.number}
+    _record("payment.exception", attempt.order_id, attempt.enterprise_id, why=detail, after=told, at=now, now=now)
+
+
+def _locked(attempt_id: int) -> tuple[Order, PaymentAttempt]:
+    """Order first, then attempt: the one order in which every service locks them (F23)."""
+    order_id = PaymentAttempt.objects.values_list("order_id", flat=True).get(pk=attempt_id)
+    order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
+    return order, PaymentAttempt.objects.select_for_update(no_key=True).get(pk=attempt_id)
+
+
+def _facts_of(attempt: PaymentAttempt, facts: GatewayFacts) -> AttemptFacts:
+    if facts.number != attempt.number:
+        raise ValueError("These facts are about another payment.")
+    transaction_id = facts.transaction_id or None
+    others = PaymentAttempt.objects.filter(provider=attempt.provider, transaction_id=transaction_id)
+    taken = facts.state is GatewayState.PAID and others.exclude(pk=attempt.pk).exists()
+    is_booked = MoneyEntry.objects.filter(kind=EntryKind.RECEIVED.value, source=_again(attempt, facts)).exists()
+    return AttemptFacts(
+        AttemptStatus(attempt.status),
+        attempt.amount,
+        attempt.currency,
+        attempt.account.merchant.merchant_id,
+        transaction_id if is_booked else attempt.transaction_id,
+        taken,
+    )
+
+
+def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided: Verdict, now: datetime) -> None:
+    is_first = decided.attempt_to is AttemptStatus.PAID
+    source = f"attempt:{attempt.pk}" if is_first else _again(attempt, facts)
+    if is_first:
+        _mark_paid(order, attempt, facts, decided, now)
+    _book(order, attempt, EntryKind.RECEIVED, facts, source, now)
+    if decided.order_to is OrderStatus.PAID:
+        _mark_order_paid(order, attempt, now)
+    else:
+        _book(order, attempt, EntryKind.UNAPPLIED, facts, source, now)
+    if decided.problem:
+        detail = _detail(decided.problem, order, attempt, facts)
+        raise_exception(
+            attempt, decided.problem, amount=facts.amount, currency=facts.currency, detail=detail, now=now
+        )
+
+
+def _mark_paid(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided: Verdict, now: datetime) -> None:
+    attempt.status = AttemptStatus.PAID.value
+    attempt.transaction_id = facts.transaction_id
+    attempt.paid_amount = facts.amount
+    attempt.paid_at = success_time(facts, created_at=attempt.created_at, now=now)
+    attempt.learned_at = now
+    attempt.due_at = None
+    attempt.settles = decided.order_to is OrderStatus.PAID
+    attempt.save(
+        update_fields=["status", "transaction_id", "paid_amount", "paid_at", "learned_at", "due_at", "settles"]
+    )
+
+
+def _mark_order_paid(order: Order, attempt: PaymentAttempt, now: datetime) -> None:
+    """Queue the lines; the worker renews. The order is paid when the gateway says it was, however late we learn (A16)."""
+    before = order.status
+    check_transition(OrderStatus(before), OrderStatus.PAID)
+    order.status, order.paid_at, order.closed_at = OrderStatus.PAID.value, attempt.paid_at, None
+    order.due_at, order.attempts_made = now, 0
+    order.save(update_fields=["status", "paid_at", "closed_at", "due_at", "attempts_made"])
+    OrderLine.objects.filter(order=order, status=LineStatus.WAITING.value).update(status=LineStatus.QUEUED.value)
+    told = {"status": order.status, "payment": attempt.number, "amount": order.total, "currency": order.currency}
+    _record(
+        "order.paid", order.pk, order.enterprise_id, before={"status": before}, after=told, at=order.paid_at or now, now=now
+    )
+    wake(FULFIL)
+
+
+def _book(
+    order: Order, attempt: PaymentAttempt, kind: EntryKind, facts: GatewayFacts, source: str, now: datetime
+) -> None:
+    """One ledger row; its unique source is the last guard against booking twice (R1)."""
+    MoneyEntry.objects.create(
+        enterprise_id=order.enterprise_id,
+        merchant_id=order.merchant_id,
+        attempt=attempt,
+        kind=kind.value,
+        amount=facts.amount,
+        currency=facts.currency,
+        source=source,
+        created_at=now,
+    )
+
+
+def _again(attempt: PaymentAttempt, facts: GatewayFacts) -> str:
+    """Source of a further transaction of an attempt that is paid already."""
+    return f"attempt:{attempt.pk}:{hashlib.sha256(facts.transaction_id.encode()).hexdigest()[:32]}"
+
+
+def _report_taken(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, now: datetime) -> None:
+    """The gateway gave one transaction to two of our numbers: it counts once, and somebody has to ask the gateway."""
+    why = "This gateway transaction is booked on another payment already."
+    told = {"payment": attempt.number, "transaction": facts.transaction_id}
+    _record("payment.exception", order.pk, order.enterprise_id, why=why, after=told, at=now, now=now)
+
+
+def _detail(problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts: GatewayFacts) -> str:
+    match problem:
+        case ExceptionKind.AMOUNT_MISMATCH:
+            return f"{facts.amount} {facts.currency} paid, {attempt.amount} {attempt.currency} asked (minor units)"
+        case ExceptionKind.MERCHANT_MISMATCH:
+            return f"paid to {facts.merchant_id[:32]}, sold by {attempt.account.merchant.merchant_id}"
+        case ExceptionKind.LATE:
+            return f"paid after the order had ended; order {order.number}"
+        case _:
+            return f"transaction {facts.transaction_id} for order {order.number}"
+
+
+def _record(
+    kind: str,
+    order_id: int,
+    enterprise_id: int,
+    *,
+    at: datetime,
+    now: datetime,
+    why: str = "",
+    before: dict[str, object] | None = None,
+    after: dict[str, object] | None = None,
+) -> None:
+    draft = EventDraft(kind, f"order:{order_id}", enterprise_id, at, "gateway", why, before, after)
+    record_event(draft, now=now)
