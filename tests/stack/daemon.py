@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -84,10 +85,8 @@ class Daemon:
         if not self.is_running or self.process is None:
             return
         self.process.send_signal(self.stop_signal)
-        try:
+        with suppress(subprocess.TimeoutExpired):
             self.process.wait(self.stop_within)
-        except subprocess.TimeoutExpired:
-            pass
         self.kill()
 
     def kill(self) -> None:
@@ -184,7 +183,5 @@ def accepts(port: int) -> bool:
 
 
 def _signal_group(group: int, number: signal.Signals) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(group, number)
-    except ProcessLookupError:
-        pass

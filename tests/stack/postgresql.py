@@ -17,9 +17,9 @@ from tests.stack.daemon import Daemon, free_port
 from tests.stack.waiting import eventually
 
 SETTINGS = {
-    # Nothing here has to survive a power cut; a killed server still recovers, for the kernel keeps its writes.
+    # Nothing here has to survive a power cut; but a killed server must keep what it committed, so it commits
+    # synchronously, into the kernel's hands.
     "fsync": "off",
-    "synchronous_commit": "off",
     "full_page_writes": "off",
     "max_connections": "200",
     "timezone": "UTC",
@@ -97,7 +97,19 @@ class PostgreSQL(Daemon):
         self.data.mkdir(mode=0o700)
         if self.user:
             shutil.chown(self.data, self.user, self.user)
-        command = (binary("initdb"), "-D", self.data, "-U", "amp", "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "-N")
+        command = (
+            binary("initdb"),
+            "-D",
+            self.data,
+            "-U",
+            "amp",
+            "-A",
+            "trust",
+            "-E",
+            "UTF8",
+            "--locale=C.UTF-8",
+            "-N",
+        )
         done = subprocess.run(
             command, capture_output=True, text=True, cwd=self.data, user=self.user, group=self.user, check=False
         )

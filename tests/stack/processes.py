@@ -143,7 +143,9 @@ class Product:
             check=False,
         )
         if check and done.returncode:
-            raise RuntimeError(f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+            raise RuntimeError(
+                f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+            )
         return done
 
     def sql(self, statement: str, parameters: Mapping[str, Any] | tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
@@ -206,4 +208,3 @@ def status_of(url: str, *, seconds: float = 5.0) -> int:
         return refusal.code
     except OSError:
         return 0
-
