@@ -1,7 +1,7 @@
 """Django app of the roof: management commands, templates and the wiring between apps."""
 
 from django.apps import AppConfig, apps
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin import apps as admin_apps
 from django.db.models.signals import post_migrate
 
 
@@ -20,7 +20,7 @@ class AmpConfig(AppConfig):
         )
 
 
-class AmpAdminConfig(AdminConfig):
+class AmpAdminConfig(admin_apps.AdminConfig):
     """Django's admin with our site in the place of its own."""
 
     default = False
