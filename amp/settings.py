@@ -52,10 +52,10 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 INSTALLED_APPS = [
     "amp.foundation",
-    "unfold",
+    "unfold.apps.BasicAppConfig",
     "unfold.contrib.filters",
     "unfold.contrib.forms",
-    "django.contrib.admin",
+    "amp.apps.AmpAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -135,6 +135,12 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = (
     if REDIS_URL.startswith("memory:")
     else {"socket_connect_timeout": 2, "socket_timeout": 10, "health_check_interval": 10}
 )
+# A place to count requests in, nothing else (R5): it may be empty or gone at any time.
+CACHES: dict[str, dict[str, Any]] = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    if REDIS_URL.startswith("memory:")
+    else {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+}
 # Seconds between sweeps; fast where a person watches.
 SWEEP_SECONDS: int = env.int("AMP_SWEEP_SECONDS", default=20 if IS_PRODUCTION else 1)
 DISPATCH_SECONDS: int = env.int("AMP_DISPATCH_SECONDS", default=5 if IS_PRODUCTION else 1)
@@ -158,6 +164,38 @@ LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 
+# --- the admin's theme; callbacks live in amp.admin ------------------------------------------------------------------
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": "AMP",
+    "SITE_HEADER": "AMP",
+    "SITE_SUBHEADER": _("Device services"),
+    "SITE_SYMBOL": "hub",
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": True,
+    "ENVIRONMENT": "amp.admin.environment",
+    "STYLES": ["amp.admin.stylesheet"],
+    "SCRIPTS": ["amp.admin.script"],
+    "BORDER_RADIUS": "8px",
+    "COLORS": {
+        "primary": {
+            "50": "#f0fdfa",
+            "100": "#ccfbf1",
+            "200": "#99f6e4",
+            "300": "#5eead4",
+            "400": "#2dd4bf",
+            "500": "#14b8a6",
+            "600": "#0f766e",
+            "700": "#115e59",
+            "800": "#134e4a",
+            "900": "#123f3d",
+            "950": "#042f2e",
+        },
+    },
+    "SIDEBAR": {"navigation": "amp.admin.navigation"},
+}
+
 # --- web -------------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 STATIC_ROOT = env.str("AMP_STATIC_ROOT", default=str(BASE_DIR / ".static"))
@@ -179,6 +217,9 @@ SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION and BASE_URL.startswith("https:")
 SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION and BASE_URL.startswith("https:") else 0
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("AMP_BEHIND_PROXY", default=False) else None
+
+# How many of our own proxies append to X-Forwarded-For; 0 = the peer's address counts (F94).
+TRUSTED_PROXIES: int = env.int("AMP_TRUSTED_PROXIES", default=0)
 
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

@@ -78,6 +78,12 @@ def user_scope(user: User) -> AbstractContextManager[None]:
     return enterprise_scope(own, ancestors)
 
 
+def reading_zone(user: User) -> str:
+    """The time zone in which a member reads lists: that of the topmost enterprise where the user has a role."""
+    places = sorted((membership.enterprise for membership in _memberships(user)), key=lambda place: place.depth)
+    return places[0].time_zone if places else "UTC"
+
+
 def _memberships(user: User) -> Iterable[Membership]:
     """Memberships with their enterprises, read once per user object (one request)."""
     cached: list[Membership] | None = getattr(user, "_memberships", None)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
 
-from amp.foundation.access import user_scope
+from amp.foundation.access import reading_zone, user_scope
 from amp.foundation.scoping import enterprise_scope
 
 
@@ -19,5 +20,8 @@ class EnterpriseScopeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Anonymous visitors get an empty scope; the public page opens its own for one device."""
         user = request.user
-        with user_scope(user) if user.is_authenticated else enterprise_scope([]):
+        if not user.is_authenticated:
+            with enterprise_scope([]):
+                return self.get_response(request)
+        with user_scope(user), timezone.override(reading_zone(user)):
             return self.get_response(request)

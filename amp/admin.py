@@ -1,0 +1,103 @@
+"""The admin site: its navigation, its badge, and the pages that only the roof can put together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.templatetags.static import static
+from django.urls import URLPattern, path, reverse_lazy
+from django.utils.translation import gettext_lazy as _
+from unfold.sites import UnfoldAdminSite
+
+from amp.foundation.access import Action, may_anywhere
+from amp.foundation.models import User
+from amp.foundation.pages import signed_in
+
+Item = dict[str, Any]
+
+
+class AmpAdminSite(UnfoldAdminSite):
+    """The admin for members of enterprises: who has no membership sees nothing."""
+
+    index_title = _("Overview")
+    enable_nav_sidebar = True
+    empty_value_display = "—"
+
+    def has_permission(self, request: HttpRequest) -> bool:
+        """Signed in, active, and a member somewhere: the roles table decides the rest."""
+        user = request.user
+        return isinstance(user, User) and user.is_active and user.is_staff and may_anywhere(user, Action.VIEW)
+
+    def extra_urls(self) -> list[URLPattern]:
+        """Pages of the roof; they come before those of the models."""
+        from amp.panels import device_details
+
+        details = path(
+            "devices/device/<int:pk>/change/", self.admin_view(device_details), name="device_details"
+        )
+        return [details]
+
+    def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The overview: a few numbers, each a link to the rows behind it."""
+        from amp.dashboard import overview
+
+        return super().index(request, {**overview(), **(extra_context or {})})
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar, in the order of the spec; entries that the user's roles don't reach are left out."""
+    platform = may_anywhere(signed_in(request), Action.OPERATE_PLATFORM)
+    return [
+        _group("", _item(_("Overview"), "space_dashboard", "admin:index")),
+        _group(_("Enterprise"), _item(_("Organization"), "account_tree", "admin:foundation_enterprise_changelist")),
+        _group(
+            _("Product"),
+            _item(_("Products"), "inventory_2", "admin:catalog_product_changelist"),
+            _item("TSL", "data_object", "admin:catalog_thingmodel_changelist"),
+            _item(_("Device Service"), "tune", "admin:catalog_servicerule_changelist"),
+        ),
+        _group(_("Device"), _item(_("Device List"), "router", "admin:devices_device_changelist")),
+        _group(
+            _("Plan"),
+            _item(_("Plans"), "sell", "admin:catalog_plan_changelist"),
+            _item(_("Device Service"), "autorenew", "admin:devices_deviceservice_changelist"),
+        ),
+        _group(
+            _("Payments"),
+            _item(_("Orders"), "receipt_long", "admin:billing_order_changelist"),
+            _item(_("Payments"), "payments", "admin:billing_paymentattempt_changelist"),
+            _item(_("Exceptions"), "report", "admin:billing_paymentexception_changelist"),
+        ),
+        _group(
+            _("System"),
+            _item(_("Audit"), "history", "admin:foundation_event_changelist"),
+            *([_item(_("Operations"), "monitor_heart", "admin:operations")] if platform else []),
+        ),
+    ]
+
+
+def environment(request: HttpRequest) -> tuple[str, str] | None:
+    """The badge beside each title: nobody mistakes a demo or a test for the real thing."""
+    if settings.IS_PRODUCTION:
+        return None
+    return ("DEMO", "warning") if settings.IS_DEMO else ("TEST", "info")
+
+
+def stylesheet(request: HttpRequest) -> str:
+    """Our own styles, on top of the theme's."""
+    return static("amp/admin.css")
+
+
+def script(request: HttpRequest) -> str:
+    """Copying ids, confirming, adding rows."""
+    return static("amp/admin.js")
+
+
+def _group(title: Any, *items: Item) -> dict[str, Any]:
+    return {"title": title, "items": list(items)}
+
+
+def _item(title: Any, icon: str, name: str) -> Item:
+    return {"title": title, "icon": icon, "link": reverse_lazy(name)}

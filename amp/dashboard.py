@@ -1,0 +1,5 @@
+"""The overview."""
+
+
+def overview() -> dict[str, object]:
+    return {}

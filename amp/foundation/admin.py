@@ -1,0 +1,168 @@
+"""Admin of enterprises and the audit, and the classes that all admins share: one table of roles decides for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Model
+from django.http import Http404, HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin
+from unfold.contrib.filters.admin import RangeDateTimeFilter
+
+from amp.foundation import views
+from amp.foundation.access import Action, may, may_anywhere
+from amp.foundation.models import Enterprise, Event
+from amp.foundation.templatetags.amp_display import code_html, second
+
+Page = Callable[..., HttpResponse]
+
+
+class MemberAdmin(ModelAdmin):
+    """Rows of the user's scope; adding and changing by role, deleting never, another tenant's row is a 404."""
+
+    add_action: ClassVar[Action | None] = None
+    change_action: ClassVar[Action | None] = None
+    # Pages of our own in the place of Django's forms, and further ones below the list's address.
+    creation: ClassVar[Page | None] = None
+    details: ClassVar[Page | None] = None
+    further: ClassVar[tuple[tuple[str, str, Page], ...]] = ()
+    # Buttons above the list beside "add": (title, icon, name of the page, action it needs).
+    tools: ClassVar[tuple[tuple[Any, str, str, Action], ...]] = ()
+    add_title: ClassVar[Any] = None
+    empty_hint: ClassVar[Any] = None
+
+    list_per_page = 50
+    show_full_result_count = False
+    ordering = ("-id",)
+    actions = None
+    list_fullwidth = True
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Members see every list; its rows are those of their enterprises."""
+        return may_anywhere(request.user, Action.VIEW)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """As the list: the scope has already decided about the row."""
+        return may_anywhere(request.user, Action.VIEW)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """By role."""
+        return self.add_action is not None and may_anywhere(request.user, self.add_action)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """By role in the row's own enterprise: what is only readable upward can't be changed (E1)."""
+        if self.change_action is None:
+            return False
+        if obj is None:
+            return may_anywhere(request.user, self.change_action)
+        owner = obj if isinstance(obj, Enterprise) else obj.enterprise  # type: ignore[attr-defined]
+        return may(request.user, self.change_action, owner)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Nothing is deleted: things are withdrawn, terminated, cancelled."""
+        return False
+
+    def get_urls(self) -> list[URLPattern]:
+        """Further pages before Django's own."""
+        further = [path(route, self.admin_site.admin_view(page), name=name) for route, name, page in self.further]
+        return [*further, *super().get_urls()]
+
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Our own page where there is one."""
+        creation = type(self).creation
+        return creation(request) if creation else super().add_view(request, form_url, extra_context)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Our own page where there is one."""
+        details = type(self).details
+        if details is None:
+            return super().change_view(request, object_id, form_url, extra_context)
+        if not object_id.isdecimal():
+            raise Http404
+        return details(request, int(object_id))
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list with its buttons."""
+        tools = [
+            {"title": title, "icon": icon, "url": reverse(name)}
+            for title, icon, name, action in self.tools
+            if may_anywhere(request.user, action)
+        ]
+        frame = {"amp_tools": tools, "add_title": self.add_title, "empty_hint": self.empty_hint}
+        return super().changelist_view(request, {**frame, **(extra_context or {})})
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
+        raise Http404
+
+
+class RecordAdmin(MemberAdmin):
+    """Rows that events make: they are looked at, never typed."""
+
+
+@admin.register(Enterprise)
+class EnterpriseAdmin(MemberAdmin):
+    """Enterprise > Organization: the tree (G4)."""
+
+    add_action = Action.EDIT_ENTERPRISE
+    change_action = Action.EDIT_ENTERPRISE
+    creation = staticmethod(views.add_enterprise)
+    details = staticmethod(views.enterprise_page)
+    further = (
+        ("<int:pk>/merchant/", "enterprise_set_merchant", views.set_merchant),
+        ("<int:pk>/merchant/verify/", "enterprise_verify_merchant", views.verify_merchant),
+    )
+    add_title = _("Add enterprise")
+    list_display = ("tree_name", "merchant", "time_zone", "currency")
+    search_fields = ("name",)
+    ordering = ("path",)
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """The subtree, each with its merchants."""
+        return super().get_queryset(request).prefetch_related("merchants")
+
+    @admin.display(description=_("enterprise"))
+    def tree_name(self, enterprise: Enterprise) -> str:
+        """The name, indented by its place in the tree."""
+        branch = format_html('<span class="amp-branch" aria-hidden="true"></span>') if enterprise.depth else ""
+        return format_html(
+            '<span class="amp-tree" style="--depth:{}">{}{}</span>', enterprise.depth, branch, enterprise.name
+        )
+
+    @admin.display(description=_("BSS merchant ID"))
+    def merchant(self, enterprise: Enterprise) -> str:
+        """The verified merchant and, beside it, a change that waits for its second administrator (E2)."""
+        return views.merchant_cell(enterprise)
+
+
+@admin.register(Event)
+class EventAdmin(RecordAdmin):
+    """System > Audit: the record of every state change, newest first."""
+
+    list_display = ("happened", "kind", "about", "enterprise", "actor", "why")
+    list_display_links = ("kind",)
+    list_select_related = ("enterprise",)
+    list_filter = (("happened_at", RangeDateTimeFilter),)
+    list_filter_submit = True
+    search_fields = ("kind__startswith", "subject__exact", "actor__startswith")
+    search_help_text = _("Event (device_service.expired), subject (device:17) or who")
+    sortable_by = ()
+    fields = ("kind", "subject", "enterprise", "actor", "why", "happened_at", "noticed_at", "before", "after")
+    empty_hint = _("Every change of a service, an order or a rule is recorded here.")
+
+    @admin.display(description=_("happened"))
+    def happened(self, event: Event) -> str:
+        """To the second."""
+        return second(event.happened_at)
+
+    @admin.display(description=_("subject"))
+    def about(self, event: Event) -> str:
+        """What changed."""
+        return code_html(event.subject)

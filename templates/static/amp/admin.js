@@ -1,0 +1,58 @@
+/* Small behaviour of our admin pages: copy an id, ask before a form is sent, add and remove rows. Pages work without it. */
+"use strict";
+
+document.addEventListener("click", (event) => {
+  const code = event.target.closest("[data-copy]");
+  if (code && navigator.clipboard) {
+    event.preventDefault();
+    navigator.clipboard.writeText(code.dataset.copy || code.textContent.trim()).then(() => {
+      code.classList.add("amp-copied");
+      setTimeout(() => code.classList.remove("amp-copied"), 1500);
+    });
+    return;
+  }
+  const opener = event.target.closest("[data-opens]");
+  if (opener) {
+    event.preventDefault();
+    document.getElementById(opener.dataset.opens).showModal();
+  }
+  const closer = event.target.closest("[data-closes]");
+  if (closer) {
+    event.preventDefault();
+    closer.closest("dialog").close();
+  }
+  const adder = event.target.closest("[data-adds]");
+  if (adder) {
+    event.preventDefault();
+    addRow(document.getElementById(adder.dataset.adds));
+  }
+  const remover = event.target.closest("[data-removes]");
+  if (remover) {
+    event.preventDefault();
+    const row = remover.closest("[data-row]");
+    row.querySelectorAll("input, select").forEach((field) => { field.value = ""; });
+    row.hidden = true;
+  }
+  document.querySelectorAll("details.amp-menu[open]").forEach((menu) => {
+    if (!menu.contains(event.target)) menu.open = false;
+  });
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.dataset.confirm && !window.confirm(form.dataset.confirm)) {
+    event.preventDefault();
+    return;
+  }
+  // A second click must not send the form again.
+  if (form.method === "post") setTimeout(() => form.querySelectorAll("button[type=submit]").forEach((b) => { b.disabled = true; }), 0);
+});
+
+window.addEventListener("pageshow", () => {
+  document.querySelectorAll("form button[type=submit]:disabled").forEach((button) => { button.disabled = false; });
+});
+
+function addRow(list) {
+  const hidden = list.querySelector("[data-row][hidden]");
+  if (hidden) hidden.hidden = false;
+}
