@@ -1,0 +1,255 @@
+"""Who is online, for how long: what devices say about their presence, folded set by set (P1–P7).
+
+`devices.online_time` decides; this module loads, folds and stores. A batch costs five statements whatever its size, and two
+more where an event came late. Nothing here depends on the state of the service: an expired device's presence is kept (A24).
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+from typing import NamedTuple
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from amp.foundation.models import TestClock
+from catalog.models import ServiceRule
+from devices.models import Presence
+from devices.online_time import (
+    Interval,
+    Kind,
+    PresenceEvent,
+    PresenceState,
+    Step,
+    admit,
+    apply,
+    apply_late,
+    close_at_broker_death,
+    close_for_silence,
+    refusal,
+)
+from devices.services.presence_rows import (
+    Span,
+    Stored,
+    locked_states,
+    reschedule_trials,
+    stored_sessions,
+    write_sessions,
+    write_states,
+)
+
+CHUNK = 5_000
+
+
+class Heard(NamedTuple):
+    """One event of one device. `retained`: the broker had stored it before we subscribed. `again`: delivered before."""
+
+    device_id: int
+    event: PresenceEvent
+    retained: bool = False
+    again: bool = False
+
+
+class Recorded(NamedTuple):
+    """What became of a batch: devices that showed themselves (they may be sent to), and refused events by reason (P5)."""
+
+    alive: set[int]
+    refused: Counter[str]
+
+
+class _Folded(NamedTuple):
+    state: PresenceState
+    removed: Sequence[int] = ()
+    added: Sequence[Interval] = ()
+
+
+@transaction.atomic
+def record_presence(heard: Iterable[Heard], *, now: datetime) -> Recorded:
+    """Take up a batch of events for any number of devices, in the order of their stamps. Twice does no harm (P2)."""
+    refused: Counter[str] = Counter()
+    events = _admitted(heard, refused, now)
+    before = locked_states(Presence.objects.filter(device_id__in=events))
+    folded = {device_id: _fold(state, events[device_id]) for device_id, state in before.items()}
+    _fold_late(folded, before, events)
+    _store(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now)
+    alive = {device_id for device_id in before if any(_shows_alive(one) for one in events[device_id])}
+    return Recorded(alive, refused)
+
+
+def close_silent_sessions(*, now: datetime) -> int:
+    """Close sessions of devices that promised a heartbeat and fell silent, estimated (P4); number of sessions closed.
+
+    Only products with a heartbeat are looked at. After a move of the test clock the silence is counted anew.
+    """
+    moved_at = _clock_moved_at()
+    rules = ServiceRule.objects.filter(is_current=True, heartbeat_seconds__gt=0).order_by("product_id")
+    closed = 0
+    for product_id, heartbeat in rules.values_list("product_id", "heartbeat_seconds"):
+        rows = Presence.objects.filter(
+            device__product_id=product_id, last_seen_at__lte=now - timedelta(seconds=heartbeat)
+        )
+        closed += _close_each(rows, partial(_close_silent, heartbeat=heartbeat, moved_at=moved_at, now=now), now=now)
+    return closed
+
+
+def close_sessions_of_dead_broker(*, alive_at: datetime, now: datetime) -> int:
+    """Close what a broker left open that has died or lost its state: at `alive_at`, the last sign of it (P4).
+
+    Devices that come back say so to the broker's new life and open sessions of their own; sessions that began after
+    `alive_at` are theirs already. Number of sessions closed, all of them marked estimated.
+    """
+    rows = Presence.objects.filter(session_started_at__lte=alive_at)
+    return _close_each(rows, lambda state: close_at_broker_death(state, alive_at), now=now)
+
+
+def _admitted(heard: Iterable[Heard], refused: Counter[str], now: datetime) -> dict[int, list[Heard]]:
+    events: dict[int, list[Heard]] = defaultdict(list)
+    for one in heard:
+        event = admit(one.event, now)
+        if event is None:
+            refused[refusal(one.event, now) or "refused"] += 1
+        else:
+            events[one.device_id].append(one if event is one.event else one._replace(event=event))
+    for own in events.values():
+        if len(own) > 1:
+            own.sort(key=lambda one: one.event.at)
+    return events
+
+
+def _fold(state: PresenceState, heard: Sequence[Heard]) -> _Folded | None:
+    """The state after all events; None where the closed sessions have to be looked at first."""
+    closed: list[Interval] = []
+    for one in heard:
+        event = _counted(state, one)
+        if event is None:
+            continue
+        if one.again and event.kind == Kind.ONLINE and not _is_open(state, event):
+            return None
+        step = apply(state, event)
+        if step.late:
+            return None
+        state = step.state
+        closed += step.closed
+    return _Folded(state, (), closed)
+
+
+def _counted(state: PresenceState, one: Heard) -> PresenceEvent | None:
+    """The event as it counts here; None where it doesn't.
+
+    What was retained is a state of unknown age: "online" doesn't count (P4), "offline" ends its own session, at the
+    last moment that the device proved. An uplink that is delivered again proves nothing about now.
+    """
+    event = one.event
+    if one.retained:
+        if event.kind != Kind.OFFLINE or not _is_open(state, event) or not event.session:
+            return None
+        return event._replace(at=max(filter(None, (state.last_seen_at, state.session_started_at))))
+    if one.again and event.kind == Kind.UPLINK and not state.online:
+        return None
+    return event
+
+
+def _is_open(state: PresenceState, event: PresenceEvent) -> bool:
+    return state.online and state.session == event.session
+
+
+def _fold_late(
+    folded: dict[int, _Folded | None], before: Mapping[int, PresenceState], events: Mapping[int, Sequence[Heard]]
+) -> None:
+    spans = {
+        device_id: _span(before[device_id], events[device_id]) for device_id, fold in folded.items() if fold is None
+    }
+    for device_id, stored in stored_sessions(spans).items():
+        folded[device_id] = _fold_with_history(before[device_id], events[device_id], stored)
+
+
+def _span(state: PresenceState, heard: Sequence[Heard]) -> Span:
+    moments = [one.event.at for one in heard]
+    if state.open_since:
+        moments.append(state.open_since)
+    return Span(min(moments), frozenset(one.event.session for one in heard if one.event.session))
+
+
+def _fold_with_history(state: PresenceState, heard: Sequence[Heard], stored: Sequence[Stored]) -> _Folded:
+    """The same fold with the closed sessions at hand: late events correct them (P6).
+
+    A connect that is delivered again after its session was closed is a duplicate, not a new session (P2).
+    """
+    sessions = [row.interval for row in stored]
+    for one in heard:
+        event = _counted(state, one)
+        if event is None or (one.again and _began_before(event, sessions)):
+            continue
+        step = apply(state, event)
+        if step.late:
+            late = apply_late(state, event, sessions)
+            state = late.state
+            sessions = [part for part in sessions if part not in late.removed] + list(late.added)
+        else:
+            state = step.state
+            sessions += step.closed
+    known = {row.interval for row in stored}
+    kept = set(sessions)
+    return _Folded(
+        state,
+        [row.row_id for row in stored if row.interval not in kept],
+        [part for part in sessions if part not in known],
+    )
+
+
+def _began_before(event: PresenceEvent, sessions: Sequence[Interval]) -> bool:
+    return event.kind == Kind.ONLINE and any(part.session == event.session for part in sessions)
+
+
+def _store(before: Mapping[int, PresenceState], folded: Mapping[int, _Folded], *, now: datetime) -> None:
+    write_states({device_id: fold.state for device_id, fold in folded.items() if fold.state != before[device_id]})
+    write_sessions(
+        [row_id for fold in folded.values() for row_id in fold.removed],
+        [(device_id, part) for device_id, fold in folded.items() for part in fold.added],
+    )
+    retimed = {
+        device_id: fold.state
+        for device_id, fold in folded.items()
+        if (fold.state.open_since, fold.state.counted) != (before[device_id].open_since, before[device_id].counted)
+    }
+    reschedule_trials(retimed, now=now)
+
+
+def _shows_alive(one: Heard) -> bool:
+    return not one.retained and one.event.kind != Kind.OFFLINE
+
+
+def _close_silent(state: PresenceState, *, heartbeat: int, moved_at: datetime | None, now: datetime) -> Step:
+    if moved_at and state.last_seen_at and state.last_seen_at < moved_at:
+        state = state._replace(last_seen_at=moved_at)
+    return close_for_silence(state, heartbeat, now)
+
+
+def _close_each(rows: QuerySet[Presence], close: Callable[[PresenceState], Step], *, now: datetime) -> int:
+    """Ask `close` about every open session of `rows`, 5,000 devices to a transaction; number of sessions closed."""
+    closed, last = 0, 0
+    while True:
+        later = rows.filter(is_online=True, device_id__gt=last).order_by("device_id")
+        ids = list(later.values_list("device_id", flat=True)[:CHUNK])
+        if not ids:
+            return closed
+        closed += _close_chunk(rows.filter(is_online=True, device_id__in=ids), close, now=now)
+        last = ids[-1]
+
+
+@transaction.atomic
+def _close_chunk(rows: QuerySet[Presence], close: Callable[[PresenceState], Step], *, now: datetime) -> int:
+    before = locked_states(rows)
+    steps = {device_id: close(state) for device_id, state in before.items()}
+    folded = {device_id: _Folded(step.state, (), step.closed) for device_id, step in steps.items() if step.closed}
+    _store(before, folded, now=now)
+    return len(folded)
+
+
+def _clock_moved_at() -> datetime | None:
+    """Product time just after the test clock was moved; None where it never was, as in production."""
+    row = TestClock.objects.values_list("moved_at", "shift").first()
+    return row[0] + row[1] if row else None

@@ -1,0 +1,164 @@
+"""Presence in the database: rows locked and read as states, written back set by set.
+
+The order of locks is the same everywhere: presence, then services, then commands, each by device id (F23).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import NamedTuple
+
+from django.db.models import Q, QuerySet
+
+from amp.foundation.bulk import insert_rows, update_rows
+from devices.lifecycle import Facts, State, Terms, due_at
+from devices.models import DeviceService, Presence, PresenceSession
+from devices.online_time import Interval, PresenceState
+
+READ = (
+    "device_id",
+    "is_online",
+    "session",
+    "session_started_at",
+    "open_since",
+    "counted",
+    "last_seen_at",
+    "last_event_at",
+    "keepalive",
+)
+WRITTEN = READ[1:]
+SESSION_COLUMNS = ("device", "session", "started_at", "ended_at", "estimated")
+
+
+class Span(NamedTuple):
+    """What a late event needs to know of one device: sessions that end at or after `since`, and those by these names."""
+
+    since: datetime
+    names: frozenset[str]
+
+
+class Stored(NamedTuple):
+    """A closed session and its row."""
+
+    row_id: int
+    interval: Interval
+
+
+def locked_states(rows: QuerySet[Presence], *, skip_locked: bool = False) -> dict[int, PresenceState]:
+    """Lock presence rows in the order of their devices and read them; one query."""
+    locked = rows.order_by("device_id").select_for_update(of=("self",), skip_locked=skip_locked)
+    return {row[0]: PresenceState(*row[1:]) for row in locked.values_list(*READ)}
+
+
+def write_states(states: Mapping[int, PresenceState]) -> None:
+    """Store changed states; one statement."""
+    update_rows(Presence, WRITTEN, [(device_id, *state) for device_id, state in sorted(states.items())])
+
+
+def stored_sessions(spans: Mapping[int, Span]) -> dict[int, list[Stored]]:
+    """Closed sessions that late events are about, by device; one query, none where nothing is late."""
+    found: dict[int, list[Stored]] = {device_id: [] for device_id in spans}
+    if not spans:
+        return found
+    names = frozenset().union(*(span.names for span in spans.values()))
+    wanted = Q(ended_at__gte=min(span.since for span in spans.values())) | Q(session__in=names)
+    rows = PresenceSession.objects.filter(wanted, device_id__in=spans).order_by("started_at", "id")
+    for row_id, device_id, session, *rest in rows.values_list(
+        "id", "device_id", "session", "started_at", "ended_at", "estimated"
+    ):
+        found[device_id].append(Stored(row_id, Interval(session or None, *rest)))
+    return found
+
+
+def write_sessions(removed: Collection[int], added: Iterable[tuple[int, Interval]]) -> None:
+    """Replace corrected sessions (by row id) and add closed ones; a session is closed once (P2)."""
+    if removed:
+        PresenceSession.objects.filter(id__in=removed).delete()
+    rows = [(device_id, part.session or "", *part[1:]) for device_id, part in added]
+    insert_rows(PresenceSession, SESSION_COLUMNS, rows, ignore_conflicts=True)
+
+
+def reschedule_trials(states: Mapping[int, PresenceState], *, now: datetime) -> int:
+    """Set anew when PENDING and TRIAL services of these devices next change; number of services changed.
+
+    Call it with devices whose online time began, ended or was corrected (A2). Two statements at most. A trial that is held
+    because its included plan can't start (A11) waits for a moment of its own and is left alone.
+    """
+    if not states:
+        return 0
+    rows = (
+        DeviceService.objects.filter(
+            device_id__in=states,
+            state__in=(State.PENDING.value, State.TRIAL.value),
+            auto_failed_at=None,
+            counts_from__isnull=False,
+            product__rules__is_current=True,
+            product__rules__paid_mode=True,
+        )
+        .order_by("device_id")
+        .select_for_update(of=("self",))
+        .values_list(
+            "device_id",
+            "due_at",
+            "state",
+            "life",
+            "counts_from",
+            "trial_end_seconds",
+            "last_event_at",
+            "product__rules__trial_start_seconds",
+            "product__rules__trial_end_seconds",
+            "product__rules__thresholds_since",
+        )
+    )
+    moved = []
+    for device_id, before, *rest in rows:
+        after = _next_change(states[device_id], *rest, now=now)
+        if after != before:
+            moved.append((device_id, after))
+    return update_rows(DeviceService, ("due_at",), moved)
+
+
+def _next_change(
+    presence: PresenceState,
+    state: str,
+    life: int,
+    counts_from: int,
+    trial_end: int | None,
+    last_event_at: datetime,
+    rule_start: int,
+    rule_end: int,
+    thresholds_since: datetime,
+    *,
+    now: datetime,
+) -> datetime | None:
+    """Ask the rule with the part of facts and terms that decides when a trial starts or ends.
+
+    Closed sessions are left out: a threshold passed inside one is due at once, and the sweep dates it exactly (P7).
+    """
+    facts = Facts(
+        state=State(state),
+        life=life,
+        counts_from=counts_from,
+        counted=presence.counted,
+        open_since=presence.open_since,
+        closed=(),
+        trial_end=trial_end,
+        auto_spent=False,
+        auto_failed_at=None,
+        anchor=None,
+        anchor_months=0,
+        ends_at=None,
+        last_event_at=last_event_at,
+    )
+    terms = Terms(
+        paid_mode=True,
+        trial_start=rule_start,
+        trial_end=rule_end,
+        included=None,
+        included_refusal=None,
+        early_renewal=False,
+        time_zone="UTC",
+        thresholds_since=thresholds_since,
+    )
+    return due_at(facts, terms, now)
