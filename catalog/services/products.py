@@ -148,7 +148,8 @@ def _check_rule_still_fits(product: Product, model: tsl.Tsl) -> None:
     if dropped:
         codes = ", ".join(dropped)
         message = _(
-            "The lock and unlock actions use %(codes)s, which this TSL drops, locks for writing or gives another type. Change the actions first."
+            "The lock and unlock actions use %(codes)s, which this TSL drops, makes read-only or gives another type. "
+            "Change the actions first."
         )
         raise ThingModelRefused.because(message % {"codes": codes}, "file")
     if not used:

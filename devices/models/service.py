@@ -59,6 +59,8 @@ class DeviceService(models.Model):
     life = models.PositiveSmallIntegerField(_("life"), default=1)
     # Microseconds of total online time at which this life began to count (A4); null while nothing counts.
     counts_from = models.BigIntegerField(null=True, default=None)
+    # Microseconds this life had counted when paid mode was switched off; it goes on from there (A25).
+    counted_at_pause = models.BigIntegerField(null=True, default=None)
     trial_started_at = models.DateTimeField(_("trial started"), null=True)
     trial_ended_at = models.DateTimeField(_("trial ended"), null=True)
     # A5: the end threshold freezes when the device enters its trial.
