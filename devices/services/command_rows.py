@@ -1,0 +1,103 @@
+"""Commands as locked rows and plain standings: read in a set, stored in a set, each change on the record (A21)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from django.db.models import QuerySet
+
+from amp.foundation.bulk import update_rows
+from amp.foundation.services.events import EventDraft
+from devices.delivery import CommandKind, CommandStatus, Standing
+from devices.models import Command
+
+FACTS = ("id", "enterprise_id", "device_id", "kind", "generation", "ticket", "confirms_by_report", "problem")
+WRITTEN = (
+    "status",
+    "attempts",
+    "refusals",
+    "due_at",
+    "sent_at",
+    "acked_at",
+    "confirmed_at",
+    "closed_at",
+    "problem",
+)
+EVENT_OF = {
+    CommandStatus.STALE: "command.stale",
+    CommandStatus.CANCELLED: "command.cancelled",
+    CommandStatus.SUPERSEDED: "command.superseded",
+    CommandStatus.FAILED: "device_service.lock_failed",
+}
+
+
+class CommandRow(NamedTuple):
+    """One command: what it is, and how it stands."""
+
+    id: int
+    enterprise_id: int
+    device_id: int
+    kind: CommandKind
+    generation: int
+    ticket: UUID
+    confirms_by_report: bool
+    problem: str
+    standing: Standing
+
+
+def locked_rows(commands: QuerySet[Command], *, skip_locked: bool = False) -> list[CommandRow]:
+    """Lock and read commands in id order, so that two writers never wait for each other (F23)."""
+    locked = commands.order_by("id").select_for_update(skip_locked=skip_locked, of=("self",))
+    return [row_of(values) for values in locked.values_list(*FACTS, *Standing._fields)]
+
+
+def row_of(values: tuple[Any, ...]) -> CommandRow:
+    """A row from the columns FACTS and the fields of Standing."""
+    facts, standing = values[: len(FACTS)], values[len(FACTS) :]
+    return CommandRow(
+        *facts[:3], CommandKind(facts[3]), *facts[4:], Standing(CommandStatus(standing[0]), *standing[1:])
+    )
+
+
+def store_rows(rows: Iterable[CommandRow]) -> int:
+    """Write how the commands stand now: one statement; number of rows."""
+    return update_rows(Command, WRITTEN, [_values(row) for row in rows])
+
+
+def closing_event(row: CommandRow, *, now: datetime, actor: str = "system", why: str = "") -> EventDraft:
+    """The record of a command that is over without success; a stale one is dated by the end of its cache time."""
+    status = row.standing.status
+    at = row.standing.stale_at if status is CommandStatus.STALE and not row.standing.tries_once else now
+    return EventDraft(
+        kind=EVENT_OF[status],
+        subject=f"device:{row.device_id}",
+        enterprise_id=row.enterprise_id,
+        happened_at=min(at, now),
+        actor=actor,
+        why=why or row.problem,
+        after=told(row.kind, row.generation, row.ticket, attempts=row.standing.attempts),
+    )
+
+
+def told(kind: CommandKind, generation: int, ticket: UUID, **more: Any) -> dict[str, Any]:
+    """The part of a command that the record keeps."""
+    return {"command": kind.value, "generation": generation, "ticket": str(ticket), **more}
+
+
+def _values(row: CommandRow) -> tuple[Any, ...]:
+    known = row.standing
+    return (
+        row.id,
+        known.status.value,
+        known.attempts,
+        known.refusals,
+        known.due_at,
+        known.sent_at,
+        known.acked_at,
+        known.confirmed_at,
+        known.closed_at,
+        row.problem,
+    )

@@ -1,0 +1,302 @@
+"""Commands are ordered, woken, answered and confirmed: sets of devices, a fixed number of statements (A5, A19–A23).
+
+Locks are taken in one order everywhere: services, then commands by id. Callers that change services do that first.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import F
+
+from amp.foundation import wakeups
+from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.services.events import EventDraft, record_events
+from devices.delivery import (
+    UNFINISHED,
+    CommandKind,
+    CommandStatus,
+    Standing,
+    answered,
+    closed,
+    confirmed,
+    created,
+    fresh_unlock_due,
+    is_confirmable,
+    woken,
+)
+from devices.lifecycle import Lock, State
+from devices.models import Command, CommandSlot, DeviceService, Presence
+from devices.services.command_rows import CommandRow, closing_event, locked_rows, store_rows, told
+from devices.services.command_values import Message, wording_of
+
+DISPATCH = "devices.tasks.dispatch_commands"
+LOCK_SLOT = CommandSlot.LOCK.value
+KIND_OF = {Lock.LOCKED: CommandKind.LOCK, Lock.UNLOCKED: CommandKind.UNLOCK}
+INSERTED = (
+    "enterprise",
+    "device",
+    "slot",
+    "kind",
+    "generation",
+    "ticket",
+    "values",
+    "rule_version",
+    "confirms_by_report",
+    "status",
+    "attempts",
+    "refusals",
+    "problem",
+    "created_at",
+    "stale_at",
+    "due_at",
+    "closed_at",
+)
+
+
+class CommandOrder(NamedTuple):
+    """Tell one device to lock or unlock. `generation` is the service's, raised already (A22)."""
+
+    device_id: int
+    enterprise_id: int
+    product_id: int
+    kind: CommandKind
+    generation: int
+
+
+class _Draft(NamedTuple):
+    order: CommandOrder
+    ticket: UUID
+    message: Message
+    standing: Standing
+
+
+@transaction.atomic(savepoint=False)
+def order_commands(orders: Sequence[CommandOrder], *, now: datetime, actor: str = "system") -> None:
+    """Supersede what is unfinished, write one command for each order, and wake dispatch where one is due (A22).
+
+    Call inside the transaction that locked the services and set their wish and generation; one order a device. An
+    action that no longer fits the TSL becomes a FAILED row that says why, and the others go on (F64). Seven to eight
+    statements, whatever the number.
+    """
+    if not orders:
+        return
+    older = _supersede([order.device_id for order in orders], now=now)
+    drafts = _drafts(orders, {row.device_id: row for row in older}, now)
+    insert_rows(Command, INSERTED, [_values(draft) for draft in drafts])
+    events = [closing_event(row, now=now, actor=actor) for row in _as_superseded(older, now)]
+    record_events(events + [event for draft in drafts for event in _events(draft, now, actor)], now=now)
+    _wake_if_due((draft.standing for draft in drafts), now)
+
+
+def _supersede(device_ids: Sequence[int], *, now: datetime) -> list[CommandRow]:
+    """End what is unfinished in the lock slot of these devices; the rows as they were (A22)."""
+    unfinished = [status.value for status in UNFINISHED]
+    older = locked_rows(Command.objects.filter(device_id__in=device_ids, slot=LOCK_SLOT, status__in=unfinished))
+    store_rows(_as_superseded(older, now))
+    return older
+
+
+@transaction.atomic(savepoint=False)
+def wake_commands(device_ids: Iterable[int], *, now: datetime) -> None:
+    """These devices came online or sent something: what waits for them is due, at most once a minute (A21, F53).
+
+    A paid device that isn't confirmed unlocked, and whose UNLOCK ran out of time, gets a fresh one (A23). Call after
+    presence and reports of the batch are stored.
+    """
+    ids = sorted(set(device_ids))
+    if not ids:
+        return
+    waiting = locked_rows(Command.objects.filter(device_id__in=ids, status=CommandStatus.PENDING.value))
+    due = [(row, woken(row.standing, now=now)) for row in waiting]
+    update_rows(Command, ("due_at",), [(row.id, fresh.due_at) for row, fresh in due if fresh != row.standing])
+    _wake_if_due((fresh for _row, fresh in due), now)
+    _order_fresh_unlocks(ids, now)
+
+
+@transaction.atomic(savepoint=False)
+def apply_acks(acks: Sequence[tuple[int, UUID | str, bool]], *, now: datetime) -> int:
+    """Take the acks (device id, ticket, ok) of a batch in their order; how many meant something (A21, F56).
+
+    Tickets that are unknown, of another device, or of a command that is over are ignored: none of it is an error.
+    """
+    named = [(device_id, ticket, ok) for device_id, given, ok in acks if (ticket := _as_ticket(given))]
+    if not named:
+        return 0
+    known = Command.objects.filter(ticket__in={ticket for _device_id, ticket, _ok in named})
+    rows = {row.ticket: row for row in locked_rows(known)}
+    changed: dict[UUID, CommandRow] = {}
+    applied = 0
+    for device_id, ticket, ok in named:
+        row = rows.get(ticket)
+        if row is None or row.device_id != device_id:
+            continue
+        standing = answered(row.standing, ok=ok, confirms_by_report=row.confirms_by_report, now=now)
+        if standing is not None:
+            applied += 1
+            problem = "" if ok else "The device refused the command."
+            rows[ticket] = changed[ticket] = row._replace(standing=standing, problem=problem)
+    store_rows(changed.values())
+    failed = [row for row in changed.values() if row.standing.status is CommandStatus.FAILED]
+    record_events([closing_event(row, now=now, actor="device") for row in failed], now=now)
+    return applied
+
+
+@transaction.atomic(savepoint=False)
+def confirm_by_reports(reports: Sequence[tuple[int, Lock]], *, now: datetime) -> int:
+    """Devices reported (device id, lock): their unfinished command of that kind did its work; how many (A21).
+
+    Store the reported lock in the service first. The last report of a device in the batch counts.
+    """
+    wanted = {device_id: KIND_OF[lock] for device_id, lock in reports if lock in KIND_OF}
+    if not wanted:
+        return 0
+    unfinished = [status.value for status in UNFINISHED]
+    rows = locked_rows(Command.objects.filter(device_id__in=wanted, slot=LOCK_SLOT, status__in=unfinished))
+    return store_rows(
+        row._replace(standing=confirmed(row.standing, now=now), problem="")
+        for row in rows
+        if row.kind is wanted[row.device_id] and is_confirmable(row.standing)
+    )
+
+
+@transaction.atomic(savepoint=False)
+def cancel_commands(
+    device_ids: Sequence[int], *, actor: str, now: datetime, kind: CommandKind | None = None, why: str = ""
+) -> int:
+    """Cancel the open commands of these devices, of one kind or all: for terminated devices and A25; how many."""
+    chosen = Command.objects.filter(device_id__in=device_ids, status__in=_OPEN)
+    rows = locked_rows(chosen.filter(kind=kind.value) if kind else chosen)
+    cancelled = [row._replace(standing=closed(row.standing, CommandStatus.CANCELLED, now)) for row in rows]
+    store_rows(cancelled)
+    record_events([closing_event(row, now=now, actor=actor, why=why) for row in cancelled], now=now)
+    return len(cancelled)
+
+
+def _drafts(orders: Sequence[CommandOrder], older: dict[int, CommandRow], now: datetime) -> list[_Draft]:
+    versions = _versions_of_last_locks(orders)
+    products = {order.device_id: order.product_id for order in orders}
+    wording = wording_of(products.values(), {(products[device_id], version) for device_id, version in versions.items()})
+    online = online_devices(products)
+    drafts = []
+    for order in orders:
+        message = wording.say(order.product_id, order.kind, versions.get(order.device_id))
+        before = older.get(order.device_id)
+        standing = created(
+            now=now,
+            cache=timedelta(seconds=wording.cache_seconds(order.product_id)),
+            is_online=order.device_id in online,
+            not_before=before.standing.due_at if before and before.standing.status is CommandStatus.SENT else None,
+        )
+        if message.problem:
+            standing = closed(standing, CommandStatus.FAILED, now)
+        drafts.append(_Draft(order, uuid.uuid4(), message, standing))
+    return drafts
+
+
+def online_devices(device_ids: Iterable[int]) -> set[int]:
+    """Which of these devices are online."""
+    found = Presence.objects.filter(device_id__in=list(device_ids), is_online=True)
+    return set(found.values_list("device_id", flat=True))
+
+
+def _versions_of_last_locks(orders: Sequence[CommandOrder]) -> dict[int, int]:
+    """A5: an UNLOCK undoes the LOCK that the device was last sent, in the words of that LOCK's rule version."""
+    unlocked = [order.device_id for order in orders if order.kind is CommandKind.UNLOCK]
+    if not unlocked:
+        return {}
+    locks = Command.objects.filter(
+        device_id__in=unlocked, slot=LOCK_SLOT, kind=CommandKind.LOCK.value, sent_at__isnull=False
+    )
+    return dict(locks.order_by("generation").values_list("device_id", "rule_version"))
+
+
+def _order_fresh_unlocks(device_ids: Sequence[int], now: datetime) -> None:
+    stranded = Command.objects.filter(
+        device_id__in=device_ids,
+        slot=LOCK_SLOT,
+        kind=CommandKind.UNLOCK.value,
+        status__in=[CommandStatus.STALE.value, CommandStatus.FAILED.value],
+        generation=F("device__service__generation"),
+        **{f"device__service__{name}": value for name, value in _PAID.items()},
+    ).exclude(device__service__reported_lock=Lock.UNLOCKED.value)
+    last = {
+        device_id: generation
+        for device_id, generation, status, created_at, closed_at in stranded.values_list(
+            "device_id", "generation", "status", "created_at", "closed_at"
+        )
+        if fresh_unlock_due(CommandStatus(status), created_at=created_at, closed_at=closed_at, now=now)
+    }
+    if last:
+        _order_again(last, now)
+
+
+def _order_again(last: dict[int, int], now: datetime) -> None:
+    """`last`: generation of each device's last command. Whoever holds a service just now orders what it needs."""
+    services = DeviceService.objects.filter(device_id__in=last, **_PAID).order_by("device_id")
+    locked = services.select_for_update(skip_locked=True).values_list(
+        "device_id", "enterprise_id", "product_id", "generation"
+    )
+    orders = [
+        CommandOrder(device_id, enterprise_id, product_id, CommandKind.UNLOCK, generation + 1)
+        for device_id, enterprise_id, product_id, generation in locked
+        if generation == last[device_id]
+    ]
+    update_rows(DeviceService, ("generation",), [(order.device_id, order.generation) for order in orders])
+    order_commands(orders, now=now)
+
+
+def _as_superseded(rows: Iterable[CommandRow], now: datetime) -> list[CommandRow]:
+    return [row._replace(standing=closed(row.standing, CommandStatus.SUPERSEDED, now)) for row in rows]
+
+
+def _events(draft: _Draft, now: datetime, actor: str) -> list[EventDraft]:
+    order, problem = draft.order, draft.message.problem
+    subject = f"device:{order.device_id}"
+    after = told(order.kind, order.generation, draft.ticket)
+    kinds = ["command.created", "device_service.lock_failed"] if problem else ["command.created"]
+    return [EventDraft(kind, subject, order.enterprise_id, now, actor, why=problem, after=after) for kind in kinds]
+
+
+def _values(draft: _Draft) -> tuple[object, ...]:
+    order, standing = draft.order, draft.standing
+    return (
+        order.enterprise_id,
+        order.device_id,
+        LOCK_SLOT,
+        order.kind.value,
+        order.generation,
+        draft.ticket,
+        draft.message.values,
+        draft.message.rule_version,
+        draft.message.confirms_by_report,
+        standing.status.value,
+        standing.attempts,
+        standing.refusals,
+        draft.message.problem,
+        standing.created_at,
+        standing.stale_at,
+        standing.due_at,
+        standing.closed_at,
+    )
+
+
+def _wake_if_due(standings: Iterable[Standing], now: datetime) -> None:
+    if any(standing.due_at is not None and standing.due_at <= now for standing in standings):
+        wakeups.wake(DISPATCH)
+
+
+def _as_ticket(given: UUID | str) -> UUID | None:
+    try:
+        return given if isinstance(given, UUID) else UUID(given)
+    except ValueError:
+        return None
+
+
+_OPEN = [CommandStatus.PENDING.value, CommandStatus.SENT.value]
+_PAID = {"state": State.ACTIVE.value, "desired_lock": Lock.UNLOCKED.value}
