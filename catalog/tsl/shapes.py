@@ -191,11 +191,12 @@ def _bound(raw: object, data_type: DataType, path: str, notes: Notes) -> Decimal
 
 def _read_choices(specs: list[object], data_type: DataType, path: str, notes: Notes) -> ChoiceSpec:
     choices = [_choice(item, data_type, f"{path}[{number}]", notes) for number, item in enumerate(specs)]
-    values = [choice.value for choice in choices]
-    for number, value in enumerate(values):
-        if value and value in values[:number]:
-            notes.add(f"{path}[{number}].value", _("Value %(value)s is listed twice; remove one."), value=value)
-    if data_type is DataType.BOOL and set(values) != {"true", "false"}:
+    values: set[str] = set()
+    for number, choice in enumerate(choices):
+        if choice.value and choice.value in values:
+            notes.add(f"{path}[{number}].value", _("Value %(value)s is listed twice; remove one."), value=choice.value)
+        values.add(choice.value)
+    if data_type is DataType.BOOL and values != {"true", "false"}:
         notes.add(path, _('Name both values of a BOOL, "true" and "false".'))
     if not choices and data_type is DataType.ENUM:
         notes.add(path, _("Give an ENUM at least one value."))

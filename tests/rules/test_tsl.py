@@ -307,3 +307,11 @@ def test_every_accepted_bound_survives_the_round_trip(number, exponent):
     document = {"properties": [feature(1, "a", "DOUBLE", {"max": f"{number}{exponent}"})]}
     tsl = parse(document)
     assert parse(dump(tsl)) == tsl
+
+
+def test_a_file_full_of_repeats_is_refused_without_quadratic_work():
+    """F69: 30,000 equal values and 2,000 equal features."""
+    values = [{"name": "", "value": "1"}] * 30_000
+    assert len(problems_of({"properties": [feature(1, "a", "ENUM", values)]})) == 29_999
+    same = feature(1, "a", "DATE", None)
+    assert len(problems_of({"properties": [same] * 2_000})) == 2 * 1_999
