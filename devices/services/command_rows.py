@@ -14,7 +14,9 @@ from amp.foundation.services.events import EventDraft
 from devices.delivery import CommandKind, CommandStatus, Standing
 from devices.models import Command
 
-FACTS = ("id", "enterprise_id", "device_id", "kind", "generation", "ticket", "confirms_by_report", "problem")
+FACTS = ("id", "enterprise_id", "device_id", "kind", "generation", "ticket", "confirms_by_report", "problem", "values")
+KIND = FACTS.index("kind")
+READ = (*FACTS, *Standing._fields)
 WRITTEN = (
     "status",
     "attempts",
@@ -45,21 +47,18 @@ class CommandRow(NamedTuple):
     ticket: UUID
     confirms_by_report: bool
     problem: str
+    values: dict[str, Any]
     standing: Standing
 
 
-def locked_rows(commands: QuerySet[Command], *, skip_locked: bool = False) -> list[CommandRow]:
+def locked_rows(commands: QuerySet[Command]) -> list[CommandRow]:
     """Lock and read commands in id order, so that two writers never wait for each other (F23)."""
-    locked = commands.order_by("id").select_for_update(skip_locked=skip_locked, of=("self",))
-    return [row_of(values) for values in locked.values_list(*FACTS, *Standing._fields)]
+    return [_row(values) for values in commands.order_by("id").select_for_update().values_list(*READ)]
 
 
-def row_of(values: tuple[Any, ...]) -> CommandRow:
-    """A row from the columns FACTS and the fields of Standing."""
-    facts, standing = values[: len(FACTS)], values[len(FACTS) :]
-    return CommandRow(
-        *facts[:3], CommandKind(facts[3]), *facts[4:], Standing(CommandStatus(standing[0]), *standing[1:])
-    )
+def claimed_rows(commands: QuerySet[Command], limit: int) -> list[CommandRow]:
+    """Lock and read the first commands, in the order of the queryset, that nobody else holds (F12)."""
+    return [_row(values) for values in commands.select_for_update(skip_locked=True).values_list(*READ)[:limit]]
 
 
 def store_rows(rows: Iterable[CommandRow]) -> int:
@@ -85,6 +84,12 @@ def closing_event(row: CommandRow, *, now: datetime, actor: str = "system", why:
 def told(kind: CommandKind, generation: int, ticket: UUID, **more: Any) -> dict[str, Any]:
     """The part of a command that the record keeps."""
     return {"command": kind.value, "generation": generation, "ticket": str(ticket), **more}
+
+
+def _row(values: tuple[Any, ...]) -> CommandRow:
+    facts, standing = list(values[: len(FACTS)]), values[len(FACTS) :]
+    facts[KIND] = CommandKind(facts[KIND])
+    return CommandRow(*facts, standing=Standing(CommandStatus(standing[0]), *standing[1:]))
 
 
 def _values(row: CommandRow) -> tuple[Any, ...]:

@@ -167,15 +167,24 @@ def confirm_by_reports(reports: Sequence[tuple[int, Lock]], *, now: datetime) ->
 
 @transaction.atomic(savepoint=False)
 def cancel_commands(
-    device_ids: Sequence[int], *, actor: str, now: datetime, kind: CommandKind | None = None, why: str = ""
+    device_ids: Sequence[int],
+    *,
+    actor: str,
+    now: datetime,
+    kind: CommandKind | None = None,
+    only: int | None = None,
+    why: str = "",
 ) -> int:
-    """Cancel the open commands of these devices, of one kind or all: for terminated devices and A25; how many."""
+    """Cancel open commands of these devices: all, of one kind (A25), or the `only` one with this id; how many."""
     chosen = Command.objects.filter(device_id__in=device_ids, status__in=_OPEN)
-    rows = locked_rows(chosen.filter(kind=kind.value) if kind else chosen)
-    cancelled = [row._replace(standing=closed(row.standing, CommandStatus.CANCELLED, now)) for row in rows]
-    store_rows(cancelled)
-    record_events([closing_event(row, now=now, actor=actor, why=why) for row in cancelled], now=now)
-    return len(cancelled)
+    if kind is not None:
+        chosen = chosen.filter(kind=kind.value)
+    if only is not None:
+        chosen = chosen.filter(pk=only)
+    rows = [row._replace(standing=closed(row.standing, CommandStatus.CANCELLED, now)) for row in locked_rows(chosen)]
+    store_rows(rows)
+    record_events([closing_event(row, now=now, actor=actor, why=why) for row in rows], now=now)
+    return len(rows)
 
 
 def _drafts(orders: Sequence[CommandOrder], older: dict[int, CommandRow], now: datetime) -> list[_Draft]:

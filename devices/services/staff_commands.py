@@ -1,0 +1,62 @@
+"""What people may do to a command: send it again, or cancel it (F54)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from amp.foundation.services.refusals import Refused
+from amp.foundation.wakeups import wake
+from devices.delivery import CommandKind, CommandStatus
+from devices.lifecycle import State
+from devices.models import Command, DeviceService
+from devices.services.commands import DISPATCH, CommandOrder, cancel_commands, order_commands
+
+
+class CommandRefused(Refused):
+    """This command can't be sent again or cancelled as it stands; nothing was changed."""
+
+
+@transaction.atomic
+def resend_command(*, command: Command, actor: str, now: datetime) -> None:
+    """Send it now if it waits; if it is over, order the same once more, as a new generation. Raises CommandRefused.
+
+    Only the newest command of a device can be sent again, so nobody revives a lock that a payment has undone (A22).
+    """
+    service = DeviceService.objects.select_for_update().get(pk=command.device_id)
+    locked = Command.objects.select_for_update().get(pk=command.pk)
+    _refuse_resend(locked, service)
+    if locked.status == CommandStatus.PENDING.value:
+        Command.objects.filter(pk=locked.pk).update(due_at=now)
+        wake(DISPATCH)
+        return
+    service.generation += 1
+    service.save(update_fields=["generation"])
+    order = CommandOrder(
+        device_id=service.device_id,
+        enterprise_id=service.enterprise_id,
+        product_id=service.product_id,
+        kind=CommandKind(locked.kind),
+        generation=service.generation,
+    )
+    order_commands([order], now=now, actor=actor)
+
+
+@transaction.atomic
+def cancel_command(*, command: Command, actor: str, now: datetime) -> None:
+    """End a command that still waits or is on its way. Raises CommandRefused where it is over already."""
+    DeviceService.objects.select_for_update().get(pk=command.device_id)
+    locked = Command.objects.select_for_update().get(pk=command.pk)
+    if not cancel_commands([locked.device_id], actor=actor, now=now, only=locked.pk):
+        raise CommandRefused.because(_("This command is over; there is nothing to cancel. Reload the page."))
+
+
+def _refuse_resend(command: Command, service: DeviceService) -> None:
+    if service.state == State.TERMINATED.value:
+        raise CommandRefused.because(_("This device is terminated; it gets no commands."))
+    if command.generation != service.generation or command.status == CommandStatus.SUPERSEDED.value:
+        raise CommandRefused.because(_("A newer command replaced this one. Send the newest again instead."))
+    if command.status == CommandStatus.SENT.value:
+        raise CommandRefused.because(_("This command is on its way. Wait a few seconds for the device's answer."))
