@@ -1,7 +1,8 @@
 """Who is online, for how long: what devices say about their presence, folded set by set (P1–P7).
 
-`devices.online_time` decides; this module loads, folds and stores. A batch costs five statements whatever its size, and two
-more where an event came late. Nothing here depends on the state of the service: an expired device's presence is kept (A24).
+`devices.online_time` decides; this module loads, folds and stores. A batch costs five statements whatever its size, and
+two more where an event came late. Nothing here asks for the state of the service: an expired device's presence is kept
+(A24).
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ class Heard(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What became of a batch: devices that showed themselves (they may be sent to), and refused events by reason (P5)."""
+    """What became of a batch: devices that showed themselves (they may be sent to), and refused events (P5)."""
 
     alive: set[int]
     refused: Counter[str]

@@ -32,7 +32,7 @@ SESSION_COLUMNS = ("device", "session", "started_at", "ended_at", "estimated")
 
 
 class Span(NamedTuple):
-    """What a late event needs to know of one device: sessions that end at or after `since`, and those by these names."""
+    """What a late event needs of one device: sessions that end at or after `since`, and those by these names."""
 
     since: datetime
     names: frozenset[str]
@@ -82,8 +82,8 @@ def write_sessions(removed: Collection[int], added: Iterable[tuple[int, Interval
 def reschedule_trials(states: Mapping[int, PresenceState], *, now: datetime) -> int:
     """Set anew when PENDING and TRIAL services of these devices next change; number of services changed.
 
-    Call it with devices whose online time began, ended or was corrected (A2). Two statements at most. A trial that is held
-    because its included plan can't start (A11) waits for a moment of its own and is left alone.
+    Call it with devices whose online time began, ended or was corrected (A2). Two statements at most. A trial that is
+    held because its included plan can't start (A11) waits for a moment of its own and is left alone.
     """
     if not states:
         return 0

@@ -1,0 +1,153 @@
+"""What devices report about their lock: read by the rule in force, stored, and matched with commands (A19, A21).
+
+The reported lock is only what a device said; it is never inferred from an ack or from what the service wants.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from django.db.models import OuterRef, Subquery
+
+from amp.foundation.bulk import update_rows
+from amp.foundation.services.events import EventDraft, record_events
+from catalog import tsl
+from catalog.models import ServiceRule, ThingModel
+from devices.lifecycle import Lock
+from devices.models import DeviceService
+
+EVENT_OF = {Lock.LOCKED: "device_service.locked", Lock.UNLOCKED: "device_service.unlocked"}
+
+
+class Report(NamedTuple):
+    """Property values of one device by TSL code, as they came, stamped `at`."""
+
+    device_id: int
+    product_id: int
+    values: Mapping[str, Any]
+    at: datetime
+
+
+class Reported(NamedTuple):
+    """The lock as a device last reported it in a batch."""
+
+    device_id: int
+    lock: Lock
+    at: datetime
+
+
+class LockReader:
+    """Tells from property values whether a device of one product is locked.
+
+    Only codes that can be read and whose values differ between the two actions tell anything; a report counts when it
+    holds all of them. One that fits neither action says UNKNOWN.
+    """
+
+    def __init__(self, model: tsl.Tsl, lock_action: Sequence[Mapping[str, Any]], unlock_action: Sequence[Any]) -> None:
+        self._model = model
+        self._locked = {pair["code"]: pair["value"] for pair in lock_action}
+        self._unlocked = {pair["code"]: pair["value"] for pair in unlock_action}
+        self.codes = frozenset(
+            code
+            for code, value in self._locked.items()
+            if value != self._unlocked.get(code) and tsl.is_readable(model, code)
+        )
+
+    def read(self, values: Mapping[str, Any]) -> Lock | None:
+        """The lock that `values` speak of; None where they don't."""
+        if not self.codes or not self.codes <= values.keys():
+            return None
+        if self._matches(values, self._locked):
+            return Lock.LOCKED
+        return Lock.UNLOCKED if self._matches(values, self._unlocked) else Lock.UNKNOWN
+
+    def _matches(self, values: Mapping[str, Any], action: Mapping[str, Any]) -> bool:
+        return all(tsl.reported_equals(self._model, code, action[code], values[code]) for code in self.codes)
+
+
+_models: dict[int, tuple[int, tsl.Tsl]] = {}
+"""Product id → version and parsed thing model. A version never changes, so nothing here gets stale."""
+
+
+def read_reports(reports: Sequence[Report]) -> list[Reported]:
+    """The newest lock that each device reports, by the rule in force; one query, one more for a new thing model."""
+    if not reports:
+        return []
+    readers = _readers({report.product_id for report in reports})
+    newest: dict[int, Reported] = {}
+    for report in reports:
+        reader = readers.get(report.product_id)
+        lock = reader.read(report.values) if reader else None
+        if lock is not None and (report.device_id not in newest or newest[report.device_id].at <= report.at):
+            newest[report.device_id] = Reported(report.device_id, lock, report.at)
+    return [newest[device_id] for device_id in sorted(newest)]
+
+
+def store_reported(reported: Sequence[Reported], *, now: datetime) -> int:
+    """Store what changed, each with its event; number of services changed. An older report never undoes a newer one.
+
+    Call inside a transaction, before commands are confirmed; services are locked by device id (F23).
+    """
+    if not reported:
+        return 0
+    rows = DeviceService.objects.filter(device_id__in=[one.device_id for one in reported]).order_by("device_id")
+    known = {
+        device_id: (enterprise_id, Lock(lock), at)
+        for device_id, enterprise_id, lock, at in rows.select_for_update(of=("self",)).values_list(
+            "device_id", "enterprise_id", "reported_lock", "reported_lock_at"
+        )
+    }
+    changed = [one for one in reported if one.device_id in known and _is_news(one, *known[one.device_id][1:])]
+    columns = ("reported_lock", "reported_lock_at")
+    update_rows(DeviceService, columns, [(one.device_id, one.lock.value, one.at) for one in changed])
+    record_events(list(_events(changed, known)), now=now)
+    return len(changed)
+
+
+def _is_news(one: Reported, lock: Lock, at: datetime | None) -> bool:
+    return one.lock is not lock and (at is None or at <= one.at)
+
+
+def _events(
+    changed: Iterable[Reported], known: Mapping[int, tuple[int, Lock, datetime | None]]
+) -> Iterable[EventDraft]:
+    for one in changed:
+        if one.lock in EVENT_OF:
+            enterprise_id, before, _at = known[one.device_id]
+            yield EventDraft(
+                kind=EVENT_OF[one.lock],
+                subject=f"device:{one.device_id}",
+                enterprise_id=enterprise_id,
+                happened_at=one.at,
+                actor="device",
+                before={"reported_lock": before.value},
+                after={"reported_lock": one.lock.value},
+            )
+
+
+def _readers(product_ids: Iterable[int]) -> dict[int, LockReader]:
+    newest = ThingModel.objects.filter(product_id=OuterRef("product_id")).order_by("-version").values("version")[:1]
+    rules = ServiceRule.objects.filter(product_id__in=set(product_ids), is_current=True).annotate(
+        tsl_version=Subquery(newest)
+    )
+    found = [
+        row
+        for row in rules.values_list("product_id", "tsl_version", "lock_action", "unlock_action")
+        if row[1] is not None and row[2] and row[3]
+    ]
+    models = _thing_models({product_id: version for product_id, version, *_ in found})
+    return {product_id: LockReader(models[product_id], lock, unlock) for product_id, _, lock, unlock in found}
+
+
+def _thing_models(versions: Mapping[int, int]) -> dict[int, tsl.Tsl]:
+    missing = [product_id for product_id, version in versions.items() if _models.get(product_id, (0,))[0] != version]
+    if missing:
+        if len(_models) > 10_000:
+            _models.clear()
+        documents = ThingModel.objects.filter(product_id__in=missing).order_by("version")
+        for product_id, version, document in documents.values_list("product_id", "version", "document"):
+            if version == versions[product_id]:
+                _models[product_id] = (version, tsl.parse(document))
+    return {product_id: _models[product_id][1] for product_id in versions}
