@@ -14,12 +14,13 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 import mqtt5
 
 from devices.transports.base import BrokerRefused, BrokerUnavailable
 from devices.transports.mqtt import DEFAULT_WINDOW, Connection, MqttAddress, connect_packet
+from devices.transports.mqtt_inbox import Batch, Inbox
 
 log = logging.getLogger(__name__)
 
@@ -27,41 +28,8 @@ SESSION_EXPIRY_SECONDS = 7 * 24 * 3600
 """How long the broker keeps our messages while we are away (wire contract: at least 24 h)."""
 
 _FIRST_REFUSAL = 0x80  # reason codes from here on are refusals
-_MAX_WAITING_BYTES = 64 * 1024 * 1024
 _BACK_OFF_SECONDS = (0.2, 15.0)
 _KEEPALIVE_SECONDS = 30
-
-
-class Message(NamedTuple):
-    """One message as it came off the socket.
-
-    `retained` marks what the broker had stored before we subscribed: a state, not something that happened just now.
-    `again` marks a message that was delivered before and not acknowledged.
-    """
-
-    topic: str
-    payload: bytes
-    received_at: datetime
-    retained: bool
-    again: bool
-
-
-class Batch:
-    """Messages in the order of arrival. Call `ack` when they are committed, and only then."""
-
-    def __init__(self, messages: list[Message], acknowledge: Callable[[], bool]) -> None:
-        self.messages = messages
-        self._acknowledge = acknowledge
-
-    def ack(self) -> bool:
-        """Acknowledge all of them in one write.
-
-        False if the connection on which they came is gone: the broker will send them again, marked `again`.
-        """
-        return self._acknowledge()
-
-    def __len__(self) -> int:
-        return len(self.messages)
 
 
 class MqttListener:
@@ -95,9 +63,7 @@ class MqttListener:
         self._back_off = back_off
         self._tls = tls
         self._changed = threading.Condition()
-        self._inbox: list[Message] = []
-        self._packet_ids: list[int | None] = []
-        self._waiting_bytes = 0
+        self._inbox = Inbox()
         self._outbox: list[bytes] = []
         self._epoch = 0
         self._connected = False
@@ -137,15 +103,14 @@ class MqttListener:
         Raises what stopped the listening thread, if anything did: a loss of the broker doesn't.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._inbox or self._failure, timeout)
+            self._changed.wait_for(lambda: len(self._inbox) or self._failure, timeout)
             if self._failure is not None:
                 raise self._failure
-            if not self._inbox:
+            if not len(self._inbox):
                 return None
-            messages, packet_ids, epoch = self._inbox[:limit], self._packet_ids[:limit], self._epoch
-            del self._inbox[:limit], self._packet_ids[:limit]
-            was_full = self._is_full()
-            self._waiting_bytes -= sum(len(message.payload) for message in messages)
+            was_full = self._inbox.is_full
+            messages, packet_ids = self._inbox.take(limit)
+            epoch = self._epoch
         if was_full:
             self._wake()
         return Batch(messages, lambda: self._acknowledge(packet_ids, epoch))
@@ -193,8 +158,8 @@ class MqttListener:
     ) -> None:
         self.close()
 
-    def _acknowledge(self, packet_ids: list[int | None], epoch: int) -> bool:
-        acks = b"".join(mqtt5.PubAckPacket(packet_id).write() for packet_id in packet_ids if packet_id is not None)
+    def _acknowledge(self, packet_ids: list[int], epoch: int) -> bool:
+        acks = b"".join(mqtt5.PubAckPacket(packet_id).write() for packet_id in packet_ids)
         with self._changed:
             if epoch != self._epoch or not self._connected:
                 return False
@@ -251,8 +216,7 @@ class MqttListener:
         with self._changed:
             self._epoch += 1
             self._outbox.clear()
-            # What waits here came on the old connection. It keeps its first stamp, but can't be acknowledged any more.
-            self._packet_ids = [None] * len(self._packet_ids)
+            self._inbox.forget_packet_ids()
         return connection
 
     def _subscribe_packet(self) -> mqtt5.SubscribePacket:
@@ -271,7 +235,7 @@ class MqttListener:
     def _serve(self, connection: Connection) -> None:
         keepalive = connection.connack.server_keep_alive or self._keepalive
         while not self._stopping.is_set():
-            room = not self._is_full()
+            room = not self._inbox.is_full
             connection.wait(keepalive / 4, self._wake_out, reading=room)
             self._drain_wakes()
             self._keep_alive(connection, keepalive, reading=room)
@@ -302,13 +266,8 @@ class MqttListener:
         if not publishes:
             return
         moment = self._stamp()
-        messages = [
-            Message(packet.topic, packet.payload, moment, packet.retain, packet.duplicate) for packet in publishes
-        ]
         with self._changed:
-            self._inbox += messages
-            self._packet_ids += [packet.packet_id for packet in publishes]
-            self._waiting_bytes += sum(len(message.payload) for message in messages)
+            self._inbox.put(publishes, moment)
             self._changed.notify_all()
 
     def _take_other(self, packet: mqtt5.Packet) -> None:
@@ -344,6 +303,3 @@ class MqttListener:
             frames, self._outbox = self._outbox, []
         if frames:
             connection.send(b"".join(frames))
-
-    def _is_full(self) -> bool:
-        return self._waiting_bytes > _MAX_WAITING_BYTES

@@ -13,7 +13,8 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from devices.transports.mqtt import MqttAddress
-from devices.transports.mqtt_listener import Batch, Message, MqttListener
+from devices.transports.mqtt_inbox import Batch, Message
+from devices.transports.mqtt_listener import MqttListener
 from tests.stack.mosquitto import Mosquitto
 from tests.stack.waiting import eventually
 
