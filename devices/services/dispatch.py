@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 CHUNK = 2_000
 CONNECT_WITHIN = 2.0
 PUBLISH_WITHIN = 2.5
-"""Seconds; together less than the 5 s for the ack, for which a newer command waits: an older one can't follow it (R3)."""
+"""Seconds; together less than the 5 s for the ack, for which a newer command waits, so no older one follows it (R3)."""
 
 ASTRAY = {Outcome.NOT_SENT: False, Outcome.REFUSED: True, Outcome.NO_SUBSCRIBER: True}
 """Outcomes after which no device can answer, and whether the message left us."""
