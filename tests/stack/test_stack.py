@@ -15,6 +15,7 @@ import psycopg
 import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
+from tests.stack.daemon import is_alive
 from tests.stack.mosquitto import Mosquitto
 from tests.stack.plugin import Stack
 from tests.stack.postgresql import PostgreSQL
@@ -180,7 +181,7 @@ def test_new_credentials_work_after_a_reload_without_a_restart(broker: Mosquitto
 
 def test_broker_queues_more_than_its_default_limits_for_an_absent_session(broker: Mosquitto) -> None:
     """2,000 messages wait for a listener that is away, where the default would drop all after 1,000."""
-    properties = paho.Properties(paho.PacketTypes.CONNECT)
+    properties = paho.Properties(paho.PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho leaves it untyped
     properties.SessionExpiryInterval = 60
     received: list[str] = []
 
@@ -225,14 +226,6 @@ time.sleep(60)
     run.wait()
     run.stdout.close()
     eventually(lambda: not is_alive(int(pid)) and not Path(directory).exists(), what="the watchdog's clean-up")
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process runs; one that ended and waits for its parent does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def test_eventually_gives_up_and_says_what_it_waited_for() -> None:
