@@ -17,7 +17,7 @@ SLICE_SECONDS = 25
 def sweep(name: str, one_slice: Callable[[datetime], int], *, full: int) -> int:
     """Run `one_slice(now)` until it finds fewer than `full` rows or 25 s have passed; number of rows found."""
     deadline = time.monotonic() + SLICE_SECONDS
-    with system_scope(), sweep_run(name, wall=clock.wall()) as run:
+    with system_scope(), sweep_run(name, wall=clock.wall) as run:
         while True:
             found = one_slice(clock.now())
             run.found += found

@@ -20,10 +20,10 @@ from catalog.models import Product, ServiceLevel
 from catalog.services.products import lock_product
 from catalog.services.rules import current_rule
 from devices.lifecycle import State
-from devices.models import Command, CommandStatus, Device, DeviceService, Presence, PublicToken
-from devices.models.commands import OPEN_STATUSES
+from devices.models import Device, DeviceService, Presence, PublicToken
 from devices.models.devices import KEY_PATTERN
 from devices.registration_csv import DeviceRow
+from devices.services.commands import cancel_commands
 from devices.services.tokens import digest_of, new_token
 from devices.transports.mosquitto import hash_password
 
@@ -130,9 +130,7 @@ def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceServ
     service.save(update_fields=["state", "state_since", "last_event_at", "due_at"])
     Device.objects.filter(pk=device.pk).update(terminated_at=at)
     PublicToken.objects.filter(device_id=device.pk, revoked_at=None).update(revoked_at=at)
-    Command.objects.filter(device_id=device.pk, status__in=OPEN_STATUSES).update(
-        status=CommandStatus.CANCELLED.value, closed_at=at, due_at=None
-    )
+    cancel_commands([device.pk], actor=actor, why="terminated", now=now)
     event = EventDraft(
         kind="device_service.terminated",
         subject=f"device:{device.pk}",

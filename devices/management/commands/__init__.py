@@ -1,0 +1,1 @@
+"""Commands of the devices: one file each."""
