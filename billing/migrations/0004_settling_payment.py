@@ -28,8 +28,8 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='paymentattempt',
-            name='return_path',
-            field=models.CharField(default='', max_length=200),
+            name='sealed_return_path',
+            field=models.TextField(default='', editable=False),
         ),
         migrations.AddField(
             model_name='paymentattempt',

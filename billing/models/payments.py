@@ -51,8 +51,8 @@ class PaymentAttempt(models.Model):
     due_at = models.DateTimeField(null=True)
     queries = models.PositiveSmallIntegerField(default=0)
     queried_at = models.DateTimeField(_("last asked"), null=True)
-    # Where the browser goes after paying: a path of ours. Kept, so that a retry sends the same bytes.
-    return_path = models.CharField(max_length=200, default="")
+    # Where the browser goes after paying: a path of ours, sealed, for it may hold a device's token (F85).
+    sealed_return_path = models.TextField(default="", editable=False)
     problem = models.CharField(_("problem"), max_length=300, default="")
 
     objects = tenant_manager()

@@ -76,7 +76,8 @@ class Acknowledgement(NamedTuple):
 class PaymentProvider(Protocol):
     """One merchant's account at one gateway. `wall` is real time: signatures live on it.
 
-    Each call takes a few seconds at most. All but `parse_notification` and `ack` raise GatewayTimeout or GatewayRefused.
+    Each call takes a few seconds at most; all but `parse_notification` and `ack` may raise GatewayTimeout or
+    GatewayRefused.
     """
 
     def create(self, request: PaymentRequest, *, wall: datetime) -> str:

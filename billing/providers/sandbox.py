@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import requests
 
+from amp.foundation.money import MAX_MINOR
 from billing.orders import GatewayFacts, GatewayState
 from billing.providers.protocol import (
     Acknowledgement,
@@ -34,6 +36,8 @@ from billing.providers.sandbox_wire import (
 )
 
 TIMEOUT_SECONDS = 3
+TRANSACTION = re.compile(r"[0-9A-Za-z]{6,64}")
+CURRENCY = re.compile(r"[A-Z]{3}")
 
 
 class SandboxProvider:
@@ -115,13 +119,16 @@ class SandboxProvider:
             number, state = str(told["number"]), GatewayState(told["state"])
             if state is not GatewayState.PAID:
                 return GatewayFacts(number, state)
+            amount, currency, transaction_id = int(told["amount"]), str(told["currency"]), str(told["transaction"])
+            if not (0 <= amount <= MAX_MINOR and CURRENCY.fullmatch(currency) and TRANSACTION.fullmatch(transaction_id)):
+                raise ValueError("out of range")
             return GatewayFacts(
                 number,
                 state,
                 merchant_id=str(told["merchant"]),
-                amount=int(told["amount"]),
-                currency=str(told["currency"]),
-                transaction_id=str(told["transaction"]),
+                amount=amount,
+                currency=currency,
+                transaction_id=transaction_id,
                 paid_at=datetime.fromisoformat(told["paid_at"]).astimezone(UTC),
             )
         except (KeyError, TypeError, ValueError) as broken:

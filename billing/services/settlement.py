@@ -146,7 +146,7 @@ def _mark_paid(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decid
 
 
 def _mark_order_paid(order: Order, attempt: PaymentAttempt, now: datetime) -> None:
-    """Queue the lines; the worker renews. The order is paid when the gateway says it was, however late we learn (A16)."""
+    """Queue the lines for the worker. The order was paid when the gateway says so, however late we learn (A16)."""
     before = order.status
     check_transition(OrderStatus(before), OrderStatus.PAID)
     order.status, order.paid_at, order.closed_at = OrderStatus.PAID.value, attempt.paid_at, None
@@ -154,9 +154,8 @@ def _mark_order_paid(order: Order, attempt: PaymentAttempt, now: datetime) -> No
     order.save(update_fields=["status", "paid_at", "closed_at", "due_at", "attempts_made"])
     OrderLine.objects.filter(order=order, status=LineStatus.WAITING.value).update(status=LineStatus.QUEUED.value)
     told = {"status": order.status, "payment": attempt.number, "amount": order.total, "currency": order.currency}
-    _record(
-        "order.paid", order.pk, order.enterprise_id, before={"status": before}, after=told, at=order.paid_at or now, now=now
-    )
+    at = order.paid_at or now
+    _record("order.paid", order.pk, order.enterprise_id, before={"status": before}, after=told, at=at, now=now)
     wake(FULFIL)
 
 

@@ -1,0 +1,168 @@
+"""Fulfilment: the lines of paid orders become periods, each exactly once (R2, Q4).
+
+One slice is one transaction: devices renewed, lines marked, money booked. A killed worker leaves nothing half done;
+whoever comes next starts at the first line that is still queued, and devices know a line they have seen.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Sum
+
+from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.wakeups import wake
+from billing.models import EntryKind, LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt
+from billing.orders import ExceptionKind, OrderStatus, check_transition
+from billing.services.settlement import FULFIL, raise_exception
+from devices.services.renewal import RenewalOutcome, RenewalRequest, renew_services
+
+log = logging.getLogger(__name__)
+
+SLICE = 1_000
+LEASE = timedelta(seconds=30)
+"""A slice takes a second or two; after this another worker may look whether the first one died."""
+RETRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600))
+"""After the last one the order waits for a person (house pattern 3)."""
+ENTRY_COLUMNS = ("enterprise", "merchant", "attempt", "line", "kind", "amount", "currency", "source", "created_at")
+
+
+def fulfil_paid_orders(*, now: datetime, limit: int = 10) -> int:
+    """Work on at most `limit` slices of due orders, oldest first; number of slices worked on."""
+    for done in range(limit):
+        order_id = _claim(now)
+        if order_id is None:
+            return done
+        _work(order_id, now)
+    return limit
+
+
+@transaction.atomic
+def retry_fulfilment(*, order: Order, actor: str, now: datetime) -> Order:
+    """Let the worker try again an order that it had given up."""
+    locked: Order = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
+    if locked.status == OrderStatus.PAID.value:
+        locked.due_at, locked.attempts_made = now, 0
+        locked.save(update_fields=["due_at", "attempts_made"])
+        _record(locked, "order.retried", actor, now)
+        wake(FULFIL)
+    return locked
+
+
+def _claim(now: datetime) -> int | None:
+    """The next due order, leased, its counter raised before the work: a poisonous one shows."""
+    with transaction.atomic():
+        due = Order.objects.filter(status=OrderStatus.PAID.value, due_at__lte=now).order_by("due_at", "pk")
+        order = due.select_for_update(skip_locked=True, no_key=True).first()
+        if order is None:
+            return None
+        order.due_at, order.attempts_made = now + LEASE, order.attempts_made + 1
+        order.save(update_fields=["due_at", "attempts_made"])
+        return int(order.pk)
+
+
+def _work(order_id: int, now: datetime) -> None:
+    try:
+        with transaction.atomic():
+            _fulfil_slice(order_id, now)
+    except Exception:
+        log.exception("Order %s could not be fulfilled this time.", order_id)
+        _put_off(order_id, now)
+
+
+def _fulfil_slice(order_id: int, now: datetime) -> None:
+    orders = Order.objects.select_for_update(skip_locked=True, no_key=True)
+    order = orders.filter(pk=order_id, status=OrderStatus.PAID.value).first()
+    if order is None:
+        return
+    queued = OrderLine.objects.filter(order=order, status=LineStatus.QUEUED.value).order_by("device_id")
+    lines = list(queued[: SLICE + 1])
+    payment = PaymentAttempt.objects.filter(order=order, settles=True).first()
+    if lines[:SLICE]:
+        _apply(order, payment, lines[:SLICE], now)
+    order.attempts_made, order.due_at = 0, now
+    if len(lines) <= SLICE:
+        _finish(order, payment, now)
+    order.save(update_fields=["attempts_made", "due_at", "status", "fulfilled_at"])
+
+
+def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLine], now: datetime) -> None:
+    requests = [
+        RenewalRequest(
+            device_id=line.device_id,
+            months=order.months,
+            level_id=order.level_id,
+            plan_name=order.plan_name,
+            source=f"line:{line.pk}",
+            paid_at=order.paid_at or now,
+        )
+        for line in lines
+    ]
+    by_source = {each.source: each for each in renew_services(requests, actor=order.created_by, now=now)}
+    outcomes = [(line, by_source[f"line:{line.pk}"]) for line in lines]
+    update_rows(OrderLine, ("status", "ends_at", "reason"), [_marked(line, each) for line, each in outcomes])
+    if payment:
+        insert_rows(MoneyEntry, ENTRY_COLUMNS, [_entry(order, payment, line, each, now) for line, each in outcomes])
+
+
+def _marked(line: OrderLine, outcome: RenewalOutcome) -> tuple[object, ...]:
+    return line.pk, _status(outcome).value, outcome.ends_at, outcome.refusal.value if outcome.refusal else ""
+
+
+def _status(outcome: RenewalOutcome) -> LineStatus:
+    return LineStatus.UNAPPLIED if outcome.refusal else LineStatus.APPLIED
+
+
+def _entry(
+    order: Order, payment: PaymentAttempt, line: OrderLine, outcome: RenewalOutcome, now: datetime
+) -> tuple[object, ...]:
+    kind = EntryKind.UNAPPLIED if outcome.refusal else EntryKind.APPLIED
+    return (
+        order.enterprise_id,
+        order.merchant_id,
+        payment.pk,
+        line.pk,
+        kind.value,
+        line.amount,
+        order.currency,
+        outcome.source,
+        now,
+    )
+
+
+def _finish(order: Order, payment: PaymentAttempt | None, now: datetime) -> None:
+    """No line is queued any more. What couldn't be applied goes before a person, its money stays visible (Q4, F36)."""
+    unapplied = OrderLine.objects.filter(order=order, status=LineStatus.UNAPPLIED.value)
+    count = unapplied.count()
+    to = OrderStatus.PARTIALLY_FULFILLED if count else OrderStatus.FULFILLED
+    check_transition(OrderStatus(order.status), to)
+    order.status, order.fulfilled_at, order.due_at = to.value, now, None
+    if count and payment:
+        amount = unapplied.aggregate(sum=Sum("amount"))["sum"]
+        detail = f"{count} of {order.line_count} devices of order {order.number} could not be renewed"
+        raise_exception(
+            payment, ExceptionKind.UNAPPLIED_LINES, amount=amount, currency=order.currency, detail=detail, now=now
+        )
+    _record(order, f"order.{to.value.lower()}", "system", now, unapplied=count)
+
+
+def _put_off(order_id: int, now: datetime) -> None:
+    with transaction.atomic():
+        order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
+        if order.status != OrderStatus.PAID.value:
+            return
+        tried = order.attempts_made
+        order.due_at = now + RETRIES[tried - 1] if 1 <= tried <= len(RETRIES) else None
+        order.save(update_fields=["due_at"])
+        if order.due_at is None:
+            _record(order, "order.stuck", "system", now)
+
+
+def _record(order: Order, kind: str, actor: str, now: datetime, unapplied: int = 0) -> None:
+    told = {"status": order.status, "devices": order.line_count, "unapplied": unapplied}
+    draft = EventDraft(kind, f"order:{order.pk}", order.enterprise_id, now, actor, after=told)
+    record_event(draft, now=now)

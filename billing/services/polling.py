@@ -1,0 +1,168 @@
+"""Asking gateways: what a notice should have told us may be asked for at any time (F26), and a code can be closed.
+
+The gateway is called outside any transaction; before that, the row's next moment is pushed ahead, so that two workers
+never ask at once and a killed one is followed by the next.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from amp.foundation.scoping import system_scope
+from amp.foundation.services.events import EventDraft, record_event
+from billing.models import Order, PaymentAttempt
+from billing.orders import (
+    ENDED_UNPAID,
+    OPEN_ATTEMPTS,
+    AttemptStatus,
+    GatewayFacts,
+    GatewayState,
+    OrderStatus,
+    check_transition,
+    next_query,
+)
+from billing.providers.protocol import GatewayRefused, GatewayTimeout
+from billing.services.accounts import gateway_of_attempt
+from billing.services.attempts import OPEN, ask_for_code
+from billing.services.settlement import settle
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=60)
+REFRESH = timedelta(seconds=2)
+"""A page that refreshes itself asks the gateway at most this often."""
+PATIENCE = timedelta(hours=1)
+"""An order outlives its expiry while the gateway is silent, but not for ever: a late payment is honoured anyway."""
+
+
+def poll_due_attempts(*, now: datetime, wall: datetime, limit: int = 10) -> int:
+    """Query attempts whose moment has come, and plan the next query; number of attempts taken.
+
+    A gateway that doesn't answer costs one timeout in a slice: its other attempts wait for their lease to end.
+    """
+    taken = _claim(now, limit)
+    silent: set[int] = set()
+    for attempt in taken:
+        if attempt.account_id in silent:
+            continue
+        try:
+            _ask(attempt, must_close=_is_superseded(attempt, now), now=now, wall=wall)
+        except (GatewayTimeout, GatewayRefused) as lost:
+            silent.add(attempt.account_id)
+            log.warning("Payment %s could not be queried: %s", attempt.number, lost)
+        _plan_next(attempt, now)
+    return len(taken)
+
+
+def expire_due_orders(*, now: datetime, wall: datetime, limit: int = 10) -> int:
+    """End orders that nobody paid in time: query, close, query again, then EXPIRED; number of orders taken."""
+    taken = _claim_orders(now, limit)
+    for order in taken:
+        if _is_closed_at_gateways(order, now, wall) or now >= order.expires_at + PATIENCE:
+            _expire(order.pk, now)
+    return len(taken)
+
+
+def refresh_attempt(*, attempt: PaymentAttempt, now: datetime, wall: datetime) -> PaymentAttempt:
+    """For a page that waits: ask the gateway, at most every 2 s, and return the attempt as it stands.
+
+    The browser is never believed; it only makes us ask. A silent gateway changes nothing and raises nothing.
+    """
+    with system_scope():
+        stored: PaymentAttempt = PaymentAttempt.objects.get(pk=attempt.pk)
+        asked_lately = Q(queried_at__gt=now - REFRESH, queried_at__lte=now)
+        may_ask = PaymentAttempt.objects.filter(pk=attempt.pk, status__in=OPEN).exclude(asked_lately)
+        if not may_ask.update(queried_at=now):
+            return stored
+        try:
+            _ask(stored, must_close=False, now=now, wall=wall)
+        except (GatewayTimeout, GatewayRefused) as lost:
+            log.warning("Payment %s could not be queried: %s", attempt.number, lost)
+        stored.refresh_from_db()
+        return stored
+
+
+def _claim(now: datetime, limit: int) -> list[PaymentAttempt]:
+    with transaction.atomic():
+        due = PaymentAttempt.objects.filter(due_at__lte=now).order_by("due_at", "pk")
+        taken = list(due.select_for_update(skip_locked=True, no_key=True, of=("self",))[:limit])
+        PaymentAttempt.objects.filter(pk__in=[attempt.pk for attempt in taken]).update(
+            due_at=now + LEASE, queried_at=now, queries=F("queries") + 1
+        )
+        return taken
+
+
+def _ask(attempt: PaymentAttempt, *, must_close: bool, now: datetime, wall: datetime) -> None:
+    """Query; close and query again where nobody should pay any more; ask for the code where it was lost."""
+    gateway = gateway_of_attempt(attempt)
+    facts = gateway.query(attempt.number, wall=wall)
+    settle(attempt_id=attempt.pk, facts=facts, now=now)
+    if facts.state is GatewayState.PAID:
+        return
+    if must_close and attempt.status in OPEN:
+        gateway.close(attempt.number, wall=wall)
+        facts = gateway.query(attempt.number, wall=wall)
+        if facts.state is not GatewayState.PAID:  # also where the gateway never heard of it: our side is closed
+            facts = GatewayFacts(attempt.number, GatewayState.CLOSED)
+        settle(attempt_id=attempt.pk, facts=facts, now=now)
+    elif not attempt.code and attempt.status in {AttemptStatus.CREATED.value, AttemptStatus.UNKNOWN.value}:
+        ask_for_code(attempt=attempt, now=now, wall=wall)
+
+
+def _is_superseded(attempt: PaymentAttempt, now: datetime) -> bool:
+    """Nobody should pay this one any more: its order ended, its time is over, or a newer code is shown."""
+    if attempt.order.status in {status.value for status in ENDED_UNPAID} or attempt.expires_at <= now:
+        return True
+    return PaymentAttempt.objects.filter(order_id=attempt.order_id, pk__gt=attempt.pk).exists()
+
+
+def _plan_next(attempt: PaymentAttempt, now: datetime) -> None:
+    due_at = next_query(created_at=attempt.created_at, expires_at=attempt.expires_at, now=now)
+    settled = [AttemptStatus.PAID.value, AttemptStatus.FAILED.value]
+    leased = PaymentAttempt.objects.filter(pk=attempt.pk, due_at=now + LEASE).exclude(status__in=settled)
+    leased.update(due_at=due_at)
+
+
+def _claim_orders(now: datetime, limit: int) -> Sequence[Order]:
+    with transaction.atomic():
+        due = Order.objects.filter(status=OrderStatus.PENDING.value, due_at__lte=now, expires_at__lte=now)
+        taken = list(due.order_by("due_at", "pk").select_for_update(skip_locked=True, no_key=True)[:limit])
+        Order.objects.filter(pk__in=[order.pk for order in taken]).update(due_at=now + LEASE)
+        return taken
+
+
+def _is_closed_at_gateways(order: Order, now: datetime, wall: datetime) -> bool:
+    open_ones = PaymentAttempt.objects.filter(order=order, status__in=[status.value for status in OPEN_ATTEMPTS])
+    for attempt in open_ones.order_by("pk"):
+        try:
+            _ask(attempt, must_close=True, now=now, wall=wall)
+        except (GatewayTimeout, GatewayRefused) as lost:
+            log.warning("Payment %s could not be closed: %s", attempt.number, lost)
+            return False
+    return True
+
+
+@transaction.atomic
+def _expire(order_id: int, now: datetime) -> None:
+    order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
+    if order.status != OrderStatus.PENDING.value:
+        return
+    check_transition(OrderStatus(order.status), OrderStatus.EXPIRED)
+    order.status, order.closed_at, order.due_at = OrderStatus.EXPIRED.value, now, None
+    order.save(update_fields=["status", "closed_at", "due_at"])
+    # The order fell due at its expiry, however late the sweep is (A17).
+    draft = EventDraft(
+        "order.expired",
+        f"order:{order.pk}",
+        order.enterprise_id,
+        order.expires_at,
+        "sweep",
+        before={"status": OrderStatus.PENDING.value},
+        after={"status": order.status},
+    )
+    record_event(draft, now=now)

@@ -1,0 +1,240 @@
+"""The sandbox gateway that plays itself: its pay page, its books, its answers. TEST money only.
+
+It stands in for a company on the other side of the internet, so it shares nothing with settlement but the wire: it
+reads no order and no payment, and tells us nothing except by signed answers and notices.
+"""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, NamedTuple
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Sum
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+
+from amp.foundation.sealed import unseal
+from amp.foundation.services.refusals import Refused
+from billing.models import MerchantAccount, Provider, SandboxRefund, SandboxTrade
+from billing.orders import ATTEMPT_NUMBER, GatewayState
+from billing.providers.protocol import RefundState
+from billing.providers.sandbox_wire import (
+    PREFIX,
+    SignatureRefused,
+    Ticket,
+    check_headers,
+    claimed_account,
+    dump,
+    load,
+    read_ticket,
+    signed_headers,
+)
+from billing.services.accounts import notify_url
+from billing.services.sandbox_notices import DELAY, FIRST_REPEAT, deliver, deliver_forged, told_of
+
+
+class Trouble(StrEnum):
+    """Problems that the pay page offers, to see how the product bears them."""
+
+    NONE = ""
+    TWICE = "twice"
+    WRONG_AMOUNT = "wrong_amount"
+    FORGED = "forged"
+    DROPPED = "dropped"
+    DELAYED = "delayed"
+    LATE = "late"
+
+
+class PayRefused(Refused):
+    """The link is no pay link, or its trade can't be paid any more."""
+
+
+class PayPage(NamedTuple):
+    """What the pay page shows. `amount` is minor units; `state` is a GatewayState."""
+
+    ticket: Ticket
+    merchant_name: str
+    state: GatewayState
+    is_expired: bool
+
+
+class Answer(NamedTuple):
+    """One answer of the gateway's interface."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def pay_page(*, signed: str, now: datetime) -> PayPage:
+    """What a pay link asks for; creates nothing. Raises PayRefused for a link that no account has signed."""
+    account, ticket = _verified(signed)
+    trade = SandboxTrade.objects.filter(number=ticket.number).first()
+    state = GatewayState(trade.status) if trade else GatewayState.NOT_PAID
+    return PayPage(ticket, account.merchant.name, state, ticket.expires_at <= now)
+
+
+def pay(*, signed: str, trouble: Trouble, now: datetime, wall: datetime) -> str:
+    """Pay as the link says, commit, then tell the merchant; where the browser goes next ("" to stay).
+
+    `now` becomes the gateway's success time, `wall` dates its signature. Raises PayRefused.
+    """
+    account, ticket = _verified(signed)
+    if trouble is Trouble.FORGED:
+        deliver_forged(account, ticket, now=now, wall=wall)
+        return _safe(ticket.return_path)
+    trade = _paid(account, ticket, trouble, now, wall)
+    if trouble not in {Trouble.DROPPED, Trouble.DELAYED}:
+        deliver(trade, wall=wall)
+    if trouble is Trouble.TWICE:
+        deliver(trade, wall=wall)
+    return _safe(ticket.return_path)
+
+
+def answer(*, verb: str, headers: Mapping[str, str], body: bytes, now: datetime, wall: datetime) -> Answer:
+    """One call of the gateway's interface: query, close, refund or query_refund, signed both ways."""
+    account = _account(headers.get(f"{PREFIX}Account", ""))
+    if account is None or verb not in VERBS:
+        return Answer(401, {}, b"{}")
+    secret, own = _secret(account), account.public_id.hex
+    try:
+        check_headers(secret, headers, purpose=f"request:{verb}", account=own, body=body, wall=wall)
+        status, told = 200, VERBS[verb](account, load(body), now)
+    except SignatureRefused:
+        return Answer(401, {}, b"{}")
+    except PayRefused as refused:
+        status, told = 422, {"problem": str(refused)}
+    content, purpose = dump(told), f"answer:{headers[f'{PREFIX}Nonce']}"
+    return Answer(status, signed_headers(secret, purpose=purpose, account=own, body=content, wall=wall), content)
+
+
+def _verified(signed: str) -> tuple[MerchantAccount, Ticket]:
+    try:
+        account = _account(claimed_account(signed))
+        if account is None:
+            raise SignatureRefused("No such account.")
+        return account, read_ticket(_secret(account), signed)
+    except SignatureRefused:
+        raise PayRefused.because(_("This is not a valid payment link. Ask the seller for a new one.")) from None
+
+
+def _account(hex_id: str) -> MerchantAccount | None:
+    try:
+        public_id = uuid.UUID(hex=hex_id)
+    except (ValueError, AttributeError):
+        return None
+    found = MerchantAccount.objects.filter(public_id=public_id, provider=Provider.SANDBOX.value)
+    return found.select_related("merchant").first() if settings.SANDBOX_ENABLED else None
+
+
+def _secret(account: MerchantAccount) -> bytes:
+    return unseal(account.sealed_secret, str(account.public_id))
+
+
+@transaction.atomic
+def _paid(account: MerchantAccount, ticket: Ticket, trouble: Trouble, now: datetime, wall: datetime) -> SandboxTrade:
+    """The trade in our books, paid once, whoever presses how often."""
+    trade = _opened(account, ticket, now)
+    if trade.status == GatewayState.PAID.value:
+        return trade
+    if trouble is not Trouble.LATE and (trade.status == GatewayState.CLOSED.value or ticket.expires_at <= now):
+        raise PayRefused.because(_("This payment code has ended. Ask for a new one."))
+    wrong = ticket.amount - 1 if ticket.amount > 1 else ticket.amount + 1
+    trade.amount = wrong if trouble is Trouble.WRONG_AMOUNT else ticket.amount
+    trade.currency, trade.subject, trade.notify_url = ticket.currency, ticket.subject[:120], notify_url(account)
+    trade.status, trade.paid_at = GatewayState.PAID.value, now
+    repeat = DELAY if trouble is Trouble.DELAYED else FIRST_REPEAT
+    trade.notify_due_at = None if trouble is Trouble.DROPPED else wall + repeat
+    trade.save()
+    return trade
+
+
+def _opened(account: MerchantAccount, ticket: Ticket, now: datetime) -> SandboxTrade:
+    SandboxTrade.objects.get_or_create(number=ticket.number, defaults=_blank(account, ticket.number, now))
+    return SandboxTrade.objects.select_for_update().get(number=ticket.number, account=account)
+
+
+def _blank(account: MerchantAccount, number: str, now: datetime) -> dict[str, Any]:
+    return {
+        "account": account,
+        "transaction_id": f"TEST{secrets.token_hex(14).upper()}",
+        "amount": 0,
+        "currency": "",
+        "subject": "",
+        "notify_url": notify_url(account),
+        "status": GatewayState.NOT_PAID.value,
+        "created_at": now,
+    }
+
+
+def _query(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
+    number = _number(asked, "number")
+    trade = SandboxTrade.objects.filter(number=number, account=account).first()
+    if trade is None:
+        return {"number": number, "state": GatewayState.NOT_FOUND.value}
+    return told_of(trade)
+
+
+@transaction.atomic
+def _close(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """A trade that nobody opened is closed too: its link can't be paid afterwards."""
+    number = _number(asked, "number")
+    SandboxTrade.objects.get_or_create(number=number, defaults=_blank(account, number, now))
+    trade = SandboxTrade.objects.select_for_update().filter(number=number, account=account).first()
+    if trade is None:
+        raise PayRefused.because("This number belongs to another account.")
+    if trade.status == GatewayState.NOT_PAID.value:
+        trade.status = GatewayState.CLOSED.value
+        trade.save(update_fields=["status"])
+    return told_of(trade)
+
+
+@transaction.atomic
+def _refund(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """Pays back once per refund number, and never more than was paid; both are checked under the trade's lock."""
+    number, refund_number, amount = _number(asked, "number"), _number(asked, "refund_number"), asked.get("amount")
+    trade = SandboxTrade.objects.select_for_update().filter(number=number, account=account).first()
+    if trade is None or trade.status != GatewayState.PAID.value:
+        raise PayRefused.because("There is no paid trade with this number.")
+    known = SandboxRefund.objects.filter(number=refund_number).first()
+    if known and (known.trade_id, known.amount) != (trade.pk, amount):
+        raise PayRefused.because("This refund number was used for another refund.")
+    if known is None:
+        refunded = SandboxRefund.objects.filter(trade=trade).aggregate(sum=Sum("amount"))["sum"] or 0
+        if not isinstance(amount, int) or not 0 < amount <= trade.amount - refunded:
+            raise PayRefused.because("More than was paid can't be refunded.")
+        known = SandboxRefund.objects.create(trade=trade, number=refund_number, amount=amount, created_at=now)
+    return {"refund_number": refund_number, "state": RefundState.SUCCEEDED.value, "amount": known.amount}
+
+
+def _query_refund(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
+    refund_number = _number(asked, "refund_number")
+    known = SandboxRefund.objects.filter(number=refund_number, trade__account=account).first()
+    state = RefundState.SUCCEEDED if known else RefundState.NOT_FOUND
+    return {"refund_number": refund_number, "state": state.value, "amount": known.amount if known else 0}
+
+
+VERBS: Mapping[str, Callable[[MerchantAccount, dict[str, Any], datetime], dict[str, Any]]] = {
+    "query": _query,
+    "close": _close,
+    "refund": _refund,
+    "query_refund": _query_refund,
+}
+
+
+def _number(asked: dict[str, Any], name: str) -> str:
+    number = asked.get(name)
+    if not isinstance(number, str) or not ATTEMPT_NUMBER.fullmatch(number):
+        raise PayRefused.because(f"{name} must be 6 to 32 letters and digits.")
+    return number
+
+
+def _safe(path: str) -> str:
+    """No open redirect, even where a merchant's key signed one: our own site only (F96)."""
+    return path if path.startswith("/") and url_has_allowed_host_and_scheme(path, None) else ""

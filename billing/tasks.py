@@ -1,0 +1,35 @@
+"""Sweeps of billing. Each finds its work in the database, so a lost or doubled wake-up changes nothing (R5)."""
+
+from __future__ import annotations
+
+from celery import shared_task
+
+from amp.foundation import clock
+from amp.foundation.sweeping import sweep
+from billing.services import fulfilment, polling, sandbox_notices
+
+
+@shared_task(name="billing.tasks.fulfil_paid_orders")
+def fulfil_paid_orders() -> int:
+    """Renew the devices of paid orders (Q3, Q4)."""
+    return sweep("fulfil_paid_orders", lambda now: fulfilment.fulfil_paid_orders(now=now, limit=5), full=5)
+
+
+@shared_task(name="billing.tasks.poll_attempts")
+def poll_attempts() -> int:
+    """Ask gateways about payments whose next query has come (F26)."""
+    return sweep("poll_attempts", lambda now: polling.poll_due_attempts(now=now, wall=clock.wall(), limit=10), full=10)
+
+
+@shared_task(name="billing.tasks.expire_orders")
+def expire_orders() -> int:
+    """End orders that nobody paid in time (Q2)."""
+    return sweep("expire_orders", lambda now: polling.expire_due_orders(now=now, wall=clock.wall(), limit=10), full=10)
+
+
+@shared_task(name="billing.tasks.send_sandbox_notices")
+def send_sandbox_notices() -> int:
+    """Repeat the sandbox gateway's notices that nobody answered."""
+    return sweep(
+        "send_sandbox_notices", lambda now: sandbox_notices.send_due_notices(wall=clock.wall(), limit=5), full=5
+    )
