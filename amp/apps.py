@@ -12,7 +12,8 @@ class AmpConfig(AppConfig):
     verbose_name = "AMP"
 
     def ready(self) -> None:
-        """After migrations the schedule has its default rows."""
+        """Every process wakes workers through our Celery app; after migrations the schedule has its default rows."""
+        import amp.celery  # noqa: F401 (importing it makes it the current app)
         from amp.schedule import make_schedule
 
         post_migrate.connect(

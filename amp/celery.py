@@ -6,5 +6,6 @@ from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amp.settings")
 app = Celery("amp")
+app.set_default()  # web servers run threads: without this, `current_app` is ours in the importing thread only
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
