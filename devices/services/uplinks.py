@@ -25,7 +25,7 @@ from devices.services.presence import Heard, record_presence
 log = logging.getLogger(__name__)
 
 FAIR_SHARE = 100
-"""Messages of one device on one topic that a batch takes, the newest; acks don't count. So a flood from one device costs
+"""Messages of one device on one topic that a batch takes, the newest; acks don't count. A flood from one device costs
 the others next to nothing: what is over is dropped unread, and the newest messages tell how the device is now."""
 
 UNKNOWN_DEVICE = "unknown_device"
