@@ -18,8 +18,8 @@ from tests.stack.daemon import Daemon, free_port
 from tests.stack.mosquitto import Mosquitto
 
 WEB = ("gunicorn", "amp.wsgi")
-WORKER = ("celery", "-A", "amp", "worker")
-BEAT = ("celery", "-A", "amp", "beat")
+WORKER = ("celery", "-A", "amp", "worker", "--loglevel=INFO")
+BEAT = ("celery", "-A", "amp", "beat", "--loglevel=INFO")
 BRIDGE = ("python", "manage.py", "bridge")
 MIGRATE = ("python", "manage.py", "migrate", "--noinput")
 
