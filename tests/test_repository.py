@@ -127,6 +127,15 @@ def test_broker_has_no_limit_that_drops_messages_and_lets_nobody_in_without_a_pa
         assert line in lines
 
 
+def test_compose_file_exports_credentials_to_where_the_broker_reads_them() -> None:
+    """The one-shot command and the broker's configuration name the same two files."""
+    lines = (REPOSITORY / "docs" / "operations" / "mosquitto" / "mosquitto.conf").read_text().splitlines()
+    command = compose()["services"]["credentials"]["command"]
+    for option in ("password_file", "acl_file"):
+        (path,) = (line.split()[1] for line in lines if line.startswith(option))
+        assert f"--{option.replace('_', '-')}={path}" in command
+
+
 def test_readme_names_both_commands_and_ci_calls_one() -> None:
     readme = (REPOSITORY / "README.md").read_text()
     assert "make demo" in readme
