@@ -15,6 +15,7 @@ import yaml
 from django.apps import apps
 from django.db import models
 
+from devices.transports.mosquitto import render_acl
 from tests.stack import processes, redis
 
 REPOSITORY = processes.REPOSITORY
@@ -134,6 +135,17 @@ def test_compose_file_exports_credentials_to_where_the_broker_reads_them() -> No
     for option in ("password_file", "acl_file"):
         (path,) = (line.split()[1] for line in lines if line.startswith(option))
         assert f"--{option.replace('_', '-')}={path}" in command
+
+
+def test_documented_acl_grants_what_the_exported_one_grants() -> None:
+    """F68: the tests' broker starts with the documented file, production runs with the exported one."""
+    documented = (REPOSITORY / "docs" / "operations" / "mosquitto" / "acl").read_text()
+    assert grants(documented) == grants(render_acl("platform"))
+
+
+def grants(acl: str) -> set[str]:
+    """Lines of an ACL file without comments."""
+    return {line for line in acl.splitlines() if line and not line.startswith("#")}
 
 
 def test_readme_names_both_commands_and_ci_calls_one() -> None:
