@@ -79,8 +79,7 @@ def renew_services(requests: Sequence[RenewalRequest], *, actor: str, now: datet
     ids = sorted({request.device_id for request in requests})
     locked = DeviceService.objects.filter(device_id__in=ids).order_by("device_id").select_for_update()
     rows = {values[0]: ServiceRow(*values) for values in locked.values_list(*READ)}
-    sources = [request.source for request in requests]
-    done = dict(Period.objects.filter(source__in=sources).values_list("source", "ends_at"))
+    done = _renewed_before([request.source for request in requests])
     terms = terms_for({row.place for row in rows.values()}, now=now)
     facts = load_facts(list(rows.values()), terms)
     changes, outcomes = Changes(), []
@@ -95,6 +94,11 @@ def renew_services(requests: Sequence[RenewalRequest], *, actor: str, now: datet
         outcomes.append(outcome)
     store(changes, now=now)
     return outcomes
+
+
+def _renewed_before(sources: Sequence[str]) -> dict[str, datetime]:
+    """Ends of the periods that these sources have made already."""
+    return dict(Period.objects.filter(source__in=sources).values_list("source", "ends_at"))
 
 
 def _renew(

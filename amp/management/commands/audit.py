@@ -1,0 +1,37 @@
+"""`manage.py audit`: does every promise hold, from the records alone?"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils.translation import gettext as _
+
+import billing.invariants
+import devices.invariants
+from amp.foundation import clock
+
+
+class Command(BaseCommand):
+    """Checks every invariant of every app; exit 1 where one is broken."""
+
+    help = "Check every invariant; exit 1 where one is broken."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """`--json` prints a machine-readable list."""
+        parser.add_argument("--json", action="store_true", help="print the violations as JSON")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run the checks and tell."""
+        now = clock.now()
+        found = [*devices.invariants.check(now=now), *billing.invariants.check(now=now)]
+        if options["json"]:
+            self.stdout.write(json.dumps({"ok": not found, "violations": [each._asdict() for each in found]}))
+        else:
+            for violation in found:
+                self.stdout.write(f"{violation.name}: {violation.detail}")
+            if not found:
+                self.stdout.write(_("Every invariant holds."))
+        if found:
+            raise CommandError(_("%(count)d violations.") % {"count": len(found)}, returncode=1)
