@@ -46,12 +46,16 @@ CHUNK = 5_000
 
 
 class Heard(NamedTuple):
-    """One event of one device. `retained`: the broker had stored it before we subscribed. `again`: delivered before."""
+    """One event of one device. `retained`: the broker had stored it before we subscribed. `again`: delivered before.
+
+    `kept_since`: when contact with the broker was lost, where the message may have waited there since then.
+    """
 
     device_id: int
     event: PresenceEvent
     retained: bool = False
     again: bool = False
+    kept_since: datetime | None = None
 
 
 class Recorded(NamedTuple):
@@ -68,13 +72,16 @@ class _Folded(NamedTuple):
 
 
 @transaction.atomic
-def record_presence(heard: Iterable[Heard], *, now: datetime) -> Recorded:
-    """Take up a batch of events for any number of devices, in the order of their stamps. Twice does no harm (P2)."""
+def record_presence(heard: Iterable[Heard], *, now: datetime, last_contact: datetime | None = None) -> Recorded:
+    """Take up a batch of events for any number of devices, in the order of their stamps. Twice does no harm (P2).
+
+    `last_contact` is when the broker was known alive before contact with it was last lost, if it ever was (P4).
+    """
     refused: Counter[str] = Counter()
     events = _admitted(heard, refused, now)
     before = locked_states(Presence.objects.filter(device_id__in=events))
-    folded = {device_id: _fold(state, events[device_id]) for device_id, state in before.items()}
-    _fold_late(folded, before, events)
+    folded = {device_id: _fold(state, events[device_id], last_contact) for device_id, state in before.items()}
+    _fold_late(folded, before, events, last_contact)
     _store(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now)
     alive = {device_id for device_id in before if any(_shows_alive(one) for one in events[device_id])}
     return Recorded(alive, refused)
@@ -120,7 +127,7 @@ def _admitted(heard: Iterable[Heard], refused: Counter[str], now: datetime) -> d
     return events
 
 
-def _fold(state: PresenceState, heard: Sequence[Heard]) -> _Folded | None:
+def _fold(state: PresenceState, heard: Sequence[Heard], last_contact: datetime | None) -> _Folded | None:
     """The state after all events; None where the closed sessions have to be looked at first."""
     closed: list[Interval] = []
     for one in heard:
@@ -129,7 +136,9 @@ def _fold(state: PresenceState, heard: Sequence[Heard]) -> _Folded | None:
             continue
         if one.again and event.kind == Kind.ONLINE and not _is_open(state, event):
             return None
-        step = apply(state, event)
+        died = _outlived(state, event, last_contact)
+        closed += died.closed
+        step = apply(died.state, event)
         if step.late:
             return None
         state = step.state
@@ -141,16 +150,28 @@ def _counted(state: PresenceState, one: Heard) -> PresenceEvent | None:
     """The event as it counts here; None where it doesn't.
 
     What was retained is a state of unknown age: "online" doesn't count (P4), "offline" ends its own session, at the
-    last moment that the device proved. An uplink that is delivered again proves nothing about now.
+    last moment that is proven. So does an "offline" that the broker kept while we had no contact: when in doubt less
+    is counted (P1). An uplink that is delivered again proves nothing about now.
     """
     event = one.event
+    if event.kind == Kind.OFFLINE and (one.retained or one.kept_since) and _is_open(state, event):
+        proven = max(filter(None, (one.kept_since, state.last_seen_at, state.session_started_at)))
+        return event._replace(at=min(event.at, proven)) if event.session else None
     if one.retained:
-        if event.kind != Kind.OFFLINE or not _is_open(state, event) or not event.session:
-            return None
-        return event._replace(at=max(filter(None, (state.last_seen_at, state.session_started_at))))
+        return None
     if one.again and event.kind == Kind.UPLINK and not state.online:
         return None
     return event
+
+
+def _outlived(state: PresenceState, event: PresenceEvent, last_contact: datetime | None) -> Step:
+    """Close a session from before contact with the broker was lost when its device connects anew without having left.
+
+    A live broker would have told the end of the old session before: so the broker died, and the session with it (P4).
+    """
+    if last_contact is None or event.kind != Kind.ONLINE or event.at <= last_contact or _is_open(state, event):
+        return Step(state)
+    return close_at_broker_death(state, last_contact)
 
 
 def _is_open(state: PresenceState, event: PresenceEvent) -> bool:
@@ -158,13 +179,16 @@ def _is_open(state: PresenceState, event: PresenceEvent) -> bool:
 
 
 def _fold_late(
-    folded: dict[int, _Folded | None], before: Mapping[int, PresenceState], events: Mapping[int, Sequence[Heard]]
+    folded: dict[int, _Folded | None],
+    before: Mapping[int, PresenceState],
+    events: Mapping[int, Sequence[Heard]],
+    last_contact: datetime | None,
 ) -> None:
     spans = {
         device_id: _span(before[device_id], events[device_id]) for device_id, fold in folded.items() if fold is None
     }
     for device_id, stored in stored_sessions(spans).items():
-        folded[device_id] = _fold_with_history(before[device_id], events[device_id], stored)
+        folded[device_id] = _fold_with_history(before[device_id], events[device_id], stored, last_contact)
 
 
 def _span(state: PresenceState, heard: Sequence[Heard]) -> Span:
@@ -174,7 +198,9 @@ def _span(state: PresenceState, heard: Sequence[Heard]) -> Span:
     return Span(min(moments), frozenset(one.event.session for one in heard if one.event.session))
 
 
-def _fold_with_history(state: PresenceState, heard: Sequence[Heard], stored: Sequence[Stored]) -> _Folded:
+def _fold_with_history(
+    state: PresenceState, heard: Sequence[Heard], stored: Sequence[Stored], last_contact: datetime | None
+) -> _Folded:
     """The same fold with the closed sessions at hand: late events correct them (P6).
 
     A connect that is delivered again after its session was closed is a duplicate, not a new session (P2).
@@ -184,6 +210,9 @@ def _fold_with_history(state: PresenceState, heard: Sequence[Heard], stored: Seq
         event = _counted(state, one)
         if event is None or (one.again and _began_before(event, sessions)):
             continue
+        died = _outlived(state, event, last_contact)
+        state = died.state
+        sessions += died.closed
         step = apply(state, event)
         if step.late:
             late = apply_late(state, event, sessions)

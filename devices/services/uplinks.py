@@ -45,7 +45,8 @@ class Inbound(NamedTuple):
     """One message as it came off the socket, stamped `at` there (P5).
 
     `retained`: the broker had stored it before we subscribed, so it tells a state, not an event (P4). `again`: it was
-    delivered before and not acknowledged.
+    delivered before and not acknowledged. `kept_since`: when contact with the broker was lost, where the message may
+    have waited there since then.
     """
 
     topic: str
@@ -53,6 +54,7 @@ class Inbound(NamedTuple):
     retained: bool
     at: datetime
     again: bool = False
+    kept_since: datetime | None = None
 
 
 @dataclass(slots=True)
@@ -82,14 +84,16 @@ class _Said(NamedTuple):
 
 
 @transaction.atomic
-def apply_batch(messages: Sequence[Inbound], *, now: datetime) -> Applied:
+def apply_batch(messages: Sequence[Inbound], *, now: datetime, last_contact: datetime | None = None) -> Applied:
     """Apply messages in one transaction: presence, reports, acks, and what now may be sent to these devices.
+
+    `last_contact` is when the broker was known alive before contact with it was last lost, if it ever was (P4).
 
     Applying the same messages again changes nothing (F02, F56). Raises only what the database raises about itself
     (connection, deadlock, missing table): then nothing was applied, and the same batch may be tried again.
     """
     applied = Applied()
-    _apply_or_halve(_fair(messages, applied), applied, now)
+    _apply_or_halve(_fair(messages, applied), applied, now, last_contact)
     return applied
 
 
@@ -128,11 +132,13 @@ def _fair(messages: Sequence[Inbound], applied: Applied) -> Sequence[Inbound]:
     return kept
 
 
-def _apply_or_halve(messages: Sequence[Inbound], applied: Applied, now: datetime) -> None:
+def _apply_or_halve(
+    messages: Sequence[Inbound], applied: Applied, now: datetime, last_contact: datetime | None
+) -> None:
     """Where a batch fails for no reason of the database's own, its halves are tried, until the fault stands alone."""
     try:
         with transaction.atomic():
-            part = _apply(messages, now)
+            part = _apply(messages, now, last_contact)
     except Exception as failure:
         if isinstance(failure, Error) and not isinstance(failure, DataError | IntegrityError):
             raise
@@ -141,16 +147,16 @@ def _apply_or_halve(messages: Sequence[Inbound], applied: Applied, now: datetime
             applied.dropped[UNEXPECTED] += 1
             return
         middle = len(messages) // 2
-        _apply_or_halve(messages[:middle], applied, now)
-        _apply_or_halve(messages[middle:], applied, now)
+        _apply_or_halve(messages[:middle], applied, now, last_contact)
+        _apply_or_halve(messages[middle:], applied, now, last_contact)
     else:
         applied.add(part)
 
 
-def _apply(messages: Sequence[Inbound], now: datetime) -> Applied:
+def _apply(messages: Sequence[Inbound], now: datetime, last_contact: datetime | None) -> Applied:
     part = Applied()
     said = _understood(messages, part)
-    presence = record_presence([_heard(one) for one in said], now=now)
+    presence = record_presence([_heard(one) for one in said], now=now, last_contact=last_contact)
     part.dropped.update(presence.refused)
     live = [one for one in said if not one.message.retained]
     reported = read_reports([report for one in live if (report := _report(one))])
@@ -188,7 +194,7 @@ def _heard(said: _Said) -> Heard:
         event = PresenceEvent(kind, parsed.session, message.at, parsed.keepalive)
     else:
         event = PresenceEvent(Kind.UPLINK, None, message.at)
-    return Heard(said.device.device_id, event, message.retained, message.again)
+    return Heard(said.device.device_id, event, message.retained, message.again, message.kept_since)
 
 
 def _report(said: _Said) -> Report | None:

@@ -66,6 +66,7 @@ class MqttListener:
         self._inbox = Inbox()
         self._outbox: list[bytes] = []
         self._epoch = 0
+        self._sessions_lost = 0
         self._connected = False
         self._pongs = 0
         self._stopping = threading.Event()
@@ -132,6 +133,16 @@ class MqttListener:
     @property
     def connected(self) -> bool:
         return self._connected
+
+    @property
+    def connections(self) -> int:
+        """How often we have connected so far; a change means that contact was lost in between."""
+        return self._epoch
+
+    @property
+    def sessions_lost(self) -> int:
+        """How often the broker had no session of ours when we connected: at the very first time, or when it forgot."""
+        return self._sessions_lost
 
     @property
     def trouble(self) -> str:
@@ -215,6 +226,7 @@ class MqttListener:
             raise
         with self._changed:
             self._epoch += 1
+            self._sessions_lost += not connection.connack.session_present
             self._outbox.clear()
             self._inbox.forget_packet_ids()
         return connection

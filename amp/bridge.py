@@ -1,0 +1,248 @@
+"""The bridge: takes what devices say from the broker, stores it, and acknowledges after the commit.
+
+One transaction a batch. What can't be stored because the database is away stays unacknowledged and is tried again; the
+broker keeps the rest. The bridge itself ends only when it is told to.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.db import Error, connections, transaction
+from django.db.models import F
+
+from amp.foundation import clock
+from amp.foundation.scoping import system_scope
+from devices.models import Bridge
+from devices.services.presence import close_sessions_of_dead_broker
+from devices.services.uplinks import Applied, Inbound, apply_batch
+from devices.transports.base import BrokerRefused, BrokerUnavailable, Downlink
+from devices.transports.mqtt import MqttAddress
+from devices.transports.mqtt_inbox import Batch, Message
+from devices.transports.mqtt_listener import MqttListener
+from devices.transports.mqtt_publisher import MqttPublisher
+
+log = logging.getLogger(__name__)
+
+FILTERS = ("amp/+/+/status", "amp/+/+/up/#")
+BATCH = 5_000
+IDLE_SECONDS = 0.5
+CONNECT_SECONDS = 5.0
+BEAT_SECONDS = 5.0
+DEAF_SECONDS = 30.0
+"""F57: connected, and yet not even the own echo comes back for so long: the connection is made anew."""
+KEPT_FOR = timedelta(seconds=2)
+"""Messages that come within this time of a reconnection may have waited at the broker since contact was lost."""
+BACK_OFF_SECONDS = (0.2, 10.0)
+
+_SLOT = re.compile(r"([1-9]\d{0,2})/([1-9]\d{0,2})")
+
+
+class InvalidSlot(ValueError):
+    """A slot is written as 2/4: the second of four bridges."""
+
+
+class BridgeLoop:
+    """One bridge. `run` returns when `stop` is set; the demo runs it in a thread, `manage.py bridge` as the process.
+
+    Without `slot` it hears everything. With "2/4" it is the second of four that share the work: the names of the four
+    are fixed, so that what the broker keeps for one that is away waits for its return. A fleet of bridges changes its
+    size while all are stopped and their queues are empty.
+    """
+
+    def __init__(self, url: str, slot: str | None = None, stop: threading.Event | None = None) -> None:
+        self.name, filters = _subscription(slot)
+        self._address = MqttAddress.parse(url)
+        self._echo_topic = f"amp/bridge/{self.name}/echo"
+        self._filters = (*filters, self._echo_topic)
+        self._stop = stop or threading.Event()
+        self._publisher = MqttPublisher(self._address, window=1, connect_timeout=2.0)
+        self._shift = timedelta()
+        self._beat_due = 0.0
+        self._heard = 0.0  # monotonic: when anything last came from the broker
+        self._contact = _Contact()
+
+    def run(self) -> None:
+        """Listen until `stop` is set. Every failure is logged and followed by another attempt."""
+        shortest, longest = BACK_OFF_SECONDS
+        delay = shortest
+        with system_scope():
+            while not self._stop.is_set():
+                started = time.monotonic()
+                try:
+                    self._listen()
+                except (BrokerRefused, BrokerUnavailable) as trouble:
+                    log.warning("Bridge %s: %s", self.name, trouble)
+                except Error as trouble:
+                    log.warning("Bridge %s: the database is away: %s", self.name, trouble)
+                except Exception:
+                    log.exception("Bridge %s starts anew after an error of its own.", self.name)
+                connections.close_all()
+                delay = shortest if time.monotonic() - started > longest else min(delay * 2, longest)
+                self._stop.wait(delay)
+        self._publisher.close()
+
+    def _listen(self) -> None:
+        row, _ = Bridge.objects.get_or_create(name=self.name)
+        self._contact = _Contact(row.broker_alive_at)
+        self._refresh_shift()
+        listener = MqttListener(self._address, client_id=self.name, filters=self._filters, stamp=self._product_now)
+        try:
+            with closing(listener.open(timeout=CONNECT_SECONDS)):
+                log.info("Bridge %s listens at %s.", self.name, self._address)
+                self._heard = time.monotonic()
+                while not self._stop.is_set():
+                    self._turn(listener)
+        finally:
+            self._beat(connected=False)
+
+    def _turn(self, listener: MqttListener) -> None:
+        self._refresh_shift()
+        batch = listener.next_batch(limit=BATCH, timeout=IDLE_SECONDS)
+        if self._contact.is_renewed_by(listener):
+            self._insist(lambda: self._meet_again(listener))
+        if batch is not None:
+            self._insist(lambda: self._store(batch.messages))
+            self._acknowledge(batch)
+        elif listener.connected and time.monotonic() - self._heard > DEAF_SECONDS:
+            raise BrokerUnavailable("Connected, but not even the own echo comes back.")
+        if time.monotonic() >= self._beat_due:
+            self._beat_due = time.monotonic() + BEAT_SECONDS
+            self._send_echo(listener)
+            self._beat(connected=listener.connected)
+
+    def _store(self, messages: Sequence[Message]) -> None:
+        """One transaction: devices take the batch, then whoever else reads uplinks; nothing is acknowledged before."""
+        inbound = [self._inbound(message) for message in messages if message.topic != self._echo_topic]
+        if not inbound:
+            return
+        with transaction.atomic():
+            applied = apply_batch(inbound, now=self._product_now(), last_contact=self._contact.lost_at)
+            self._count(len(inbound), applied)
+        if applied.dropped:
+            log.warning("Bridge %s dropped %s", self.name, _told(applied))
+
+    def _inbound(self, message: Message) -> Inbound:
+        kept_since = self._contact.kept_since(message.received_at)
+        return Inbound(message.topic, message.payload, message.retained, message.received_at, message.again, kept_since)
+
+    def _count(self, received: int, applied: Applied) -> None:
+        changes: dict[str, object] = {"received": F("received") + received}
+        if applied.dropped:
+            changes |= {"dropped": F("dropped") + applied.dropped.total(), "last_dropped": _told(applied)[:300]}
+        Bridge.objects.filter(name=self.name).update(**changes)
+
+    def _acknowledge(self, batch: Batch) -> None:
+        self._heard = time.monotonic()
+        self._contact.alive_at = batch.messages[-1].received_at
+        if not batch.ack():
+            log.info("Bridge %s lost its connection; the broker will send %s messages again.", self.name, len(batch))
+
+    def _meet_again(self, listener: MqttListener) -> None:
+        """After the first connection, and after each loss of contact (P4).
+
+        Where the broker still knows our session, everything that devices said meanwhile follows, and only devices that
+        show that it died (`last_contact` of `apply_batch`) lose their session. Where it doesn't, it has forgotten what
+        they said: sessions end at the last sign of it, and devices that reconnect or speak open new ones.
+        """
+        alive_at = self._contact.alive_at
+        if alive_at is not None and listener.sessions_lost > self._contact.sessions_lost:
+            closed = close_sessions_of_dead_broker(alive_at=alive_at, now=self._product_now())
+            log.warning(
+                "Bridge %s: the broker has lost its state; %s sessions closed at %s.", self.name, closed, alive_at
+            )
+        self._contact.renew(listener, self._product_now())
+
+    def _insist(self, work: Callable[[], None]) -> None:
+        """Do `work`, again and again while the database is away; what came meanwhile waits unacknowledged (F18)."""
+        delay = BACK_OFF_SECONDS[0]
+        while True:
+            try:
+                work()
+                return
+            except Error as trouble:
+                if self._stop.is_set():
+                    raise
+                log.warning("Bridge %s tries a batch again in %.1f s: %s", self.name, delay, trouble)
+                connections.close_all()
+                self._stop.wait(delay)
+                delay = min(delay * 2, BACK_OFF_SECONDS[1])
+                self._refresh_shift()
+
+    def _send_echo(self, listener: MqttListener) -> None:
+        if not listener.connected:
+            return
+        try:
+            self._publisher.publish([Downlink(self._echo_topic, b"{}")], timeout=2.0)
+        except (BrokerRefused, BrokerUnavailable) as trouble:
+            log.warning("Bridge %s can't send its echo: %s", self.name, trouble)
+
+    def _beat(self, *, connected: bool) -> None:
+        """Say in the database that the bridge lives, and when the broker was last known alive."""
+        try:
+            Bridge.objects.filter(name=self.name).update(
+                beat_at=clock.wall(), connected=connected, broker_alive_at=self._contact.alive_at
+            )
+        except Error as trouble:
+            log.warning("Bridge %s could not store its heartbeat: %s", self.name, trouble)
+            connections.close_all()
+
+    def _product_now(self) -> datetime:
+        """Product time without asking the database: the listener stamps with it even while that is away."""
+        return clock.wall() + self._shift
+
+    def _refresh_shift(self) -> None:
+        try:
+            self._shift = clock.shift()
+        except Error:
+            connections.close_all()
+
+
+class _Contact:
+    """When the broker was last known alive, and what a loss of contact means for what comes after it."""
+
+    def __init__(self, alive_at: datetime | None = None) -> None:
+        self.alive_at = alive_at
+        self.lost_at: datetime | None = None
+        self.sessions_lost = 0
+        self._connections = 0
+        self._kept_until: datetime | None = None
+
+    def is_renewed_by(self, listener: MqttListener) -> bool:
+        """Whether the listener has connected since the last look."""
+        return listener.connections != self._connections
+
+    def renew(self, listener: MqttListener, now: datetime) -> Self:
+        """Remember when contact was lost. Only a bridge that lived through the loss knows that the broker was away:
+        for one that was away itself, messages count from their receipt (P5)."""
+        self.lost_at = self.alive_at
+        self._kept_until = now + KEPT_FOR if self._connections else None
+        self._connections, self.sessions_lost = listener.connections, listener.sessions_lost
+        return self
+
+    def kept_since(self, received_at: datetime) -> datetime | None:
+        """Since when a message may have waited at the broker; None where it can't have."""
+        if self.lost_at is None or self._kept_until is None:
+            return None
+        return self.lost_at if self.lost_at < received_at <= self._kept_until else None
+
+
+def _subscription(slot: str | None) -> tuple[str, Sequence[str]]:
+    """Name (and client id) and topic filters of one slot. Raises InvalidSlot."""
+    if slot is None:
+        return "amp-bridge", FILTERS
+    match = _SLOT.fullmatch(slot)
+    if match is None or int(match[1]) > int(match[2]):
+        raise InvalidSlot("Write the slot as 2/4: the second of four bridges.")
+    return f"amp-bridge-{match[1]}of{match[2]}", [f"$share/amp/{pattern}" for pattern in FILTERS]
+
+
+def _told(applied: Applied) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in sorted(applied.dropped.items()))
