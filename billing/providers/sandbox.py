@@ -120,7 +120,8 @@ class SandboxProvider:
             if state is not GatewayState.PAID:
                 return GatewayFacts(number, state)
             amount, currency, transaction_id = int(told["amount"]), str(told["currency"]), str(told["transaction"])
-            if not (0 <= amount <= MAX_MINOR and CURRENCY.fullmatch(currency) and TRANSACTION.fullmatch(transaction_id)):
+            is_known = CURRENCY.fullmatch(currency) and TRANSACTION.fullmatch(transaction_id)
+            if not is_known or not 0 <= amount <= MAX_MINOR:
                 raise ValueError("out of range")
             return GatewayFacts(
                 number,

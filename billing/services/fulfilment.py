@@ -75,9 +75,8 @@ def _work(order_id: int, now: datetime) -> None:
 
 
 def _fulfil_slice(order_id: int, now: datetime) -> None:
-    orders = Order.objects.select_for_update(skip_locked=True, no_key=True)
-    order = orders.filter(pk=order_id, status=OrderStatus.PAID.value).first()
-    if order is None:
+    order = Order.objects.select_for_update(no_key=True).get(pk=order_id)  # waits for a notice that is being settled
+    if order.status != OrderStatus.PAID.value:
         return
     queued = OrderLine.objects.filter(order=order, status=LineStatus.QUEUED.value).order_by("device_id")
     lines = list(queued[: SLICE + 1])

@@ -65,6 +65,8 @@ def settle(*, attempt_id: int, facts: GatewayFacts, now: datetime) -> Settled:
     elif decided.attempt_to and decided.attempt_to != attempt.status:
         attempt.status = decided.attempt_to.value
         attempt.save(update_fields=["status"])
+    if order.status == OrderStatus.PAID.value:
+        wake(FULFIL)  # after a repeated notice too: while it held the order, a worker may have passed by
     return Settled(decided.outcome, OrderStatus(order.status), AttemptStatus(attempt.status), decided.problem)
 
 
@@ -156,7 +158,6 @@ def _mark_order_paid(order: Order, attempt: PaymentAttempt, now: datetime) -> No
     told = {"status": order.status, "payment": attempt.number, "amount": order.total, "currency": order.currency}
     at = order.paid_at or now
     _record("order.paid", order.pk, order.enterprise_id, before={"status": before}, after=told, at=at, now=now)
-    wake(FULFIL)
 
 
 def _book(
