@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -68,6 +68,14 @@ def quote_renewals(device_ids: Sequence[int], *, months: int, now: datetime) -> 
     terms = terms_for({row.place for row in rows}, now=now)
     facts = load_facts(rows, terms)
     return [_quote(row.device_id, facts[row.device_id], terms[row.place], months, now) for row in rows]
+
+
+def quote_periods(device_id: int, *, months: Iterable[int], now: datetime) -> dict[int, Quote]:
+    """What renewing one device by each of `months` at `now` would do; as many queries as for a single one."""
+    row = ServiceRow(*DeviceService.objects.values_list(*READ).get(device_id=device_id))
+    terms = terms_for([row.place], now=now)
+    facts = load_facts([row], terms)[device_id]
+    return {each: _quote(device_id, facts, terms[row.place], each, now) for each in set(months)}
 
 
 @transaction.atomic

@@ -1,0 +1,119 @@
+"""How every answer of the public page is given: for one live link, in its language, private, and not too often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from datetime import datetime
+from functools import wraps
+from typing import Concatenate, ParamSpec
+from urllib.parse import urlencode
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.shortcuts import render
+from django.urls import reverse
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.views.decorators.csrf import csrf_exempt
+
+from amp.foundation import clock
+from amp.foundation.scoping import enterprise_scope
+from amp.public.throttle import is_too_fast
+from devices.models import Device
+from devices.services.tokens import device_for_token
+
+P = ParamSpec("P")
+DeviceView = Callable[Concatenate[HttpRequest, Device, str, P], HttpResponse]
+LANGUAGES = {"en": "English", "zh-hans": "中文"}
+LANGUAGE = "lang"
+"""The switch on the page; without it the browser's language counts."""
+
+
+def for_link(
+    *methods: str, name: str = "public", limit: int = 120
+) -> Callable[[DeviceView[P]], Callable[..., HttpResponse]]:
+    """A view of one live link, in the scope of the device's enterprise alone; at most `limit` a minute and address.
+
+    There is no cookie and no session: the link itself is the permission, so a form needs no CSRF token. It could not
+    carry one: a page that sends no referrer posts with `Origin: null`, which the CSRF check refuses.
+    """
+
+    def decorate(view: DeviceView[P]) -> Callable[..., HttpResponse]:
+        @csrf_exempt
+        @wraps(view)
+        def answer(request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+            wall = clock.wall()
+            with _language(request):
+                if is_too_fast(request, wall=wall, name=name, limit=limit):
+                    return private(too_fast(request, wall))
+                device = device_for_token(token)
+                if device is None:
+                    return private(unknown_link(request))
+                if request.method not in methods:
+                    return private(HttpResponseNotAllowed(methods))
+                with enterprise_scope([device.enterprise_id], device.enterprise.ancestor_ids):
+                    return private(view(request, device, token, *args, **kwargs))
+
+        return answer
+
+    return decorate
+
+
+@csrf_exempt
+def nothing(request: HttpRequest, rest: str = "") -> HttpResponse:
+    """An address that can't be a link."""
+    with _language(request):
+        return private(unknown_link(request))
+
+
+def unknown_link(request: HttpRequest) -> HttpResponse:
+    """One answer for unknown, malformed and revoked links, and for terminated devices (F85)."""
+    title = _("This link is not valid")
+    text = _("Scan the code on the device again, or ask the seller of the device for a new one.")
+    return render(request, "public/gone.html", {"title": title, "text": text}, status=404)
+
+
+def too_fast(request: HttpRequest, wall: datetime) -> HttpResponse:
+    """Come back in the next minute."""
+    context = {"title": _("Too many requests"), "text": _("Please wait a minute and try again.")}
+    response = render(request, "public/gone.html", context, status=429)
+    response["Retry-After"] = str(60 - wall.second)
+    return response
+
+
+def address(request: HttpRequest, name: str, *args: str, **query: str) -> str:
+    """A path of the public page that keeps the reader's choice of language."""
+    if chosen := _chosen(request):
+        query[LANGUAGE] = chosen
+    return reverse(f"public:{name}", args=args) + (f"?{urlencode(query)}" if query else "")
+
+
+def other_languages(path: str) -> list[tuple[str, str, str]]:
+    """Code, own name and address of the page in each other language."""
+    here = translation.get_language() or "en"
+    return [(code, name, f"{path}?{LANGUAGE}={code}") for code, name in LANGUAGES.items() if code != here]
+
+
+def private(response: HttpResponse) -> HttpResponse:
+    """Not kept, not found, not told to others; and no script or style but our own files (F85, F91)."""
+    response["Cache-Control"] = "no-store"
+    response["Referrer-Policy"] = "no-referrer"
+    response["X-Robots-Tag"] = "noindex, nofollow"
+    response["Content-Language"] = translation.get_language() or "en"
+    # A form's way on to the payment crosses to the gateway: browsers hold redirects to form-action too.
+    response["Content-Security-Policy"] = (
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
+        f"form-action 'self' {settings.BASE_URL} https:; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return response
+
+
+def _chosen(request: HttpRequest) -> str:
+    code = request.GET.get(LANGUAGE, "")
+    return code if code in LANGUAGES else ""
+
+
+def _language(request: HttpRequest) -> translation.override | nullcontext[None]:
+    chosen = _chosen(request)
+    return translation.override(chosen) if chosen else nullcontext()
