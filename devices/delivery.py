@@ -173,7 +173,8 @@ def is_stale(standing: Standing, now: datetime) -> bool:
 
 def back_off(attempts: int) -> timedelta:
     """How long to wait after the n-th attempt: 30 s, doubled each time, at most 1 h."""
-    return min(FIRST_RETRY * 2 ** min(max(attempts - 1, 0), 10), LONGEST_RETRY)
+    doublings = min(max(attempts - 1, 0), 7)
+    return min(FIRST_RETRY * (1 << doublings), LONGEST_RETRY)
 
 
 def next_attempt(attempts: int, sent_at: datetime | None, *, is_online: bool, now: datetime) -> datetime | None:

@@ -6,7 +6,7 @@ Locks are taken in one order everywhere: services, then commands by id. Callers 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -32,7 +32,7 @@ from devices.delivery import (
 )
 from devices.lifecycle import Lock, State
 from devices.models import Command, CommandSlot, DeviceService, Presence
-from devices.services.command_rows import CommandRow, closing_event, locked_rows, store_rows, told
+from devices.services.command_rows import CommandRow, among, closing_event, locked_rows, store_rows, told
 from devices.services.command_values import Message, wording_of
 
 DISPATCH = "devices.tasks.dispatch_commands"
@@ -97,7 +97,7 @@ def order_commands(orders: Sequence[CommandOrder], *, now: datetime, actor: str 
 def _supersede(device_ids: Sequence[int], *, now: datetime) -> list[CommandRow]:
     """End what is unfinished in the lock slot of these devices; the rows as they were (A22)."""
     unfinished = [status.value for status in UNFINISHED]
-    older = locked_rows(Command.objects.filter(device_id__in=device_ids, slot=LOCK_SLOT, status__in=unfinished))
+    older = locked_rows(Command.objects.filter(among("device_id", device_ids), slot=LOCK_SLOT, status__in=unfinished))
     store_rows(_as_superseded(older, now))
     return older
 
@@ -112,7 +112,7 @@ def wake_commands(device_ids: Iterable[int], *, now: datetime) -> None:
     ids = sorted(set(device_ids))
     if not ids:
         return
-    waiting = locked_rows(Command.objects.filter(device_id__in=ids, status=CommandStatus.PENDING.value))
+    waiting = locked_rows(Command.objects.filter(among("device_id", ids), status=CommandStatus.PENDING.value))
     due = [(row, woken(row.standing, now=now)) for row in waiting]
     update_rows(Command, ("due_at",), [(row.id, fresh.due_at) for row, fresh in due if fresh != row.standing])
     _wake_if_due((fresh for _row, fresh in due), now)
@@ -128,7 +128,7 @@ def apply_acks(acks: Sequence[tuple[int, UUID | str, bool]], *, now: datetime) -
     named = [(device_id, ticket, ok) for device_id, given, ok in acks if (ticket := _as_ticket(given))]
     if not named:
         return 0
-    known = Command.objects.filter(ticket__in={ticket for _device_id, ticket, _ok in named})
+    known = Command.objects.filter(among("ticket", {ticket for _device_id, ticket, _ok in named}))
     rows = {row.ticket: row for row in locked_rows(known)}
     changed: dict[UUID, CommandRow] = {}
     applied = 0
@@ -157,7 +157,7 @@ def confirm_by_reports(reports: Sequence[tuple[int, Lock]], *, now: datetime) ->
     if not wanted:
         return 0
     unfinished = [status.value for status in UNFINISHED]
-    rows = locked_rows(Command.objects.filter(device_id__in=wanted, slot=LOCK_SLOT, status__in=unfinished))
+    rows = locked_rows(Command.objects.filter(among("device_id", wanted), slot=LOCK_SLOT, status__in=unfinished))
     return store_rows(
         row._replace(standing=confirmed(row.standing, now=now), problem="")
         for row in rows
@@ -176,7 +176,7 @@ def cancel_commands(
     why: str = "",
 ) -> int:
     """Cancel open commands of these devices: all, of one kind (A25), or the `only` one with this id; how many."""
-    chosen = Command.objects.filter(device_id__in=device_ids, status__in=_OPEN)
+    chosen = Command.objects.filter(among("device_id", device_ids), status__in=_OPEN)
     if kind is not None:
         chosen = chosen.filter(kind=kind.value)
     if only is not None:
@@ -208,9 +208,9 @@ def _drafts(orders: Sequence[CommandOrder], older: dict[int, CommandRow], now: d
     return drafts
 
 
-def online_devices(device_ids: Iterable[int]) -> set[int]:
+def online_devices(device_ids: Collection[int]) -> set[int]:
     """Which of these devices are online."""
-    found = Presence.objects.filter(device_id__in=list(device_ids), is_online=True)
+    found = Presence.objects.filter(among("device_id", device_ids), is_online=True)
     return set(found.values_list("device_id", flat=True))
 
 
@@ -220,14 +220,14 @@ def _versions_of_last_locks(orders: Sequence[CommandOrder]) -> dict[int, int]:
     if not unlocked:
         return {}
     locks = Command.objects.filter(
-        device_id__in=unlocked, slot=LOCK_SLOT, kind=CommandKind.LOCK.value, sent_at__isnull=False
+        among("device_id", unlocked), slot=LOCK_SLOT, kind=CommandKind.LOCK.value, sent_at__isnull=False
     )
     return dict(locks.order_by("generation").values_list("device_id", "rule_version"))
 
 
 def _order_fresh_unlocks(device_ids: Sequence[int], now: datetime) -> None:
     stranded = Command.objects.filter(
-        device_id__in=device_ids,
+        among("device_id", device_ids),
         slot=LOCK_SLOT,
         kind=CommandKind.UNLOCK.value,
         status__in=[CommandStatus.STALE.value, CommandStatus.FAILED.value],
@@ -247,7 +247,7 @@ def _order_fresh_unlocks(device_ids: Sequence[int], now: datetime) -> None:
 
 def _order_again(last: dict[int, int], now: datetime) -> None:
     """`last`: generation of each device's last command. Whoever holds a service just now orders what it needs."""
-    services = DeviceService.objects.filter(device_id__in=last, **_PAID).order_by("device_id")
+    services = DeviceService.objects.filter(among("device_id", last), **_PAID).order_by("device_id")
     locked = services.select_for_update(skip_locked=True).values_list(
         "device_id", "enterprise_id", "product_id", "generation"
     )

@@ -18,7 +18,7 @@ from django.db import transaction
 from amp.foundation.services.events import record_events
 from devices.delivery import CommandStatus, Standing, attempted, closed, is_stale, unanswered, unpublished
 from devices.models import Command, Device
-from devices.services.command_rows import CommandRow, claimed_rows, closing_event, locked_rows, store_rows
+from devices.services.command_rows import CommandRow, among, claimed_rows, closing_event, locked_rows, store_rows
 from devices.services.commands import online_devices
 from devices.transports.base import BrokerRefused, BrokerUnavailable, CommandTransport, Downlink, Outcome, Receipt
 from devices.transports.mqtt import MqttAddress
@@ -89,7 +89,7 @@ def claim(*, now: datetime, limit: int = CHUNK) -> Claims:
 def put_back(astray: dict[int, tuple[CommandRow, Receipt]], *, now: datetime) -> int:
     """These reached no device: they wait again, and say why. A command that changed meanwhile is left alone."""
     changed = []
-    for row in locked_rows(Command.objects.filter(id__in=astray, status=CommandStatus.SENT.value)):
+    for row in locked_rows(Command.objects.filter(among("id", astray), status=CommandStatus.SENT.value)):
         claimed, receipt = astray[row.id]
         if row.standing.attempts == claimed.standing.attempts:
             standing = unpublished(row.standing, has_left=ASTRAY[receipt.outcome], now=now)
@@ -105,7 +105,7 @@ def close_unanswered(*, now: datetime, limit: int = CHUNK) -> int:
     silent = Command.objects.filter(status=CommandStatus.SENT.value, due_at__lt=now).order_by("due_at")
     rows = claimed_rows(silent, limit)
     if rows:
-        online = online_devices(row.device_id for row in rows)
+        online = online_devices([row.device_id for row in rows])
         _stored(rows, lambda row: unanswered(row.standing, is_online=row.device_id in online, now=now), now)
     return len(rows)
 
@@ -140,7 +140,7 @@ def payload_of(row: CommandRow) -> bytes:
 
 def _addresses(rows: Sequence[CommandRow]) -> tuple[dict[int, str], set[int]]:
     """Topic of each device, and which of the devices are online; one query."""
-    devices = Device.objects.filter(id__in=[row.device_id for row in rows])
+    devices = Device.objects.filter(among("id", [row.device_id for row in rows]))
     found = list(devices.values_list("id", "product__key", "key", "presence__is_online"))
     topics = {device_id: f"amp/{product}/{key}/down/attr" for device_id, product, key, _online in found}
     return topics, {device_id for device_id, _product, _key, is_online in found if is_online}
