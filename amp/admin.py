@@ -32,12 +32,14 @@ class AmpAdminSite(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages of the roof; they come before those of the models."""
-        from amp.panels import device_details
+        from amp import panels
+        from devices.admin_views.rules import product_rule
 
-        details = path(
-            "devices/device/<int:pk>/change/", self.admin_view(device_details), name="device_details"
-        )
-        return [details]
+        return [
+            path("devices/device/<int:pk>/change/", self.admin_view(panels.device_details), name="device_details"),
+            path("catalog/product/<int:pk>/device-service/", self.admin_view(product_rule), name="product_rule"),
+            path("operations/", self.admin_view(panels.operations), name="operations"),
+        ]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The overview: a few numbers, each a link to the rows behind it."""

@@ -33,9 +33,17 @@ document.addEventListener("click", (event) => {
     row.querySelectorAll("input, select").forEach((field) => { field.value = ""; });
     row.hidden = true;
   }
+  if (event.target.closest("[data-prints]")) window.print();
   document.querySelectorAll("details.amp-menu[open]").forEach((menu) => {
     if (!menu.contains(event.target)) menu.open = false;
   });
+});
+
+document.addEventListener("change", (event) => {
+  const row = event.target.closest("[data-row]");
+  if (row && event.target.tagName === "SELECT") {
+    row.querySelector("input").placeholder = event.target.selectedOptions[0].dataset.hint || "";
+  }
 });
 
 document.addEventListener("submit", (event) => {

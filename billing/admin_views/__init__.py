@@ -1,0 +1,1 @@
+"""Pages of billing: `renewing` (choose a plan, order), `orders` (pay, follow, cancel; payments behind them)."""

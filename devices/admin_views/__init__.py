@@ -1,0 +1,1 @@
+"""Pages of devices: `rules` (Device Service), `registration`, `details`, `actions`; `words` for the story."""

@@ -1,0 +1,150 @@
+"""The words for `devices.story`: sentences in the reader's language with the moments that prove them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.utils.timezone import localtime
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from amp.foundation.templatetags.amp_display import duration, moment, second
+from devices.models.service import STATE_CHOICES
+from devices.story import Part, Say, Sentence
+
+_SENTENCES = {
+    Say.PAID_MODE_OFF: gettext_lazy(
+        "Nothing is counted and nothing locks: paid service is switched off for this product."
+    ),
+    Say.NEVER_ONLINE: gettext_lazy("Pending: the device has not been online yet."),
+    Say.COUNTS_TO_TRIAL: gettext_lazy("Pending: %(have)s of %(need)s online until the trial starts."),
+    Say.IN_TRIAL: gettext_lazy("In trial since %(at)s: %(have)s of %(need)s online."),
+    Say.TRIAL_KEPT: gettext_lazy(
+        "The trial is over, but the included plan can't start: the trial is kept for up to 24 h."
+    ),
+    Say.RUNS_UNTIL: gettext_lazy("Runs until %(at)s."),
+    Say.ENDS_SOON: gettext_lazy("Runs only until %(at)s."),
+    Say.FREE: gettext_lazy("Runs on the free service level since %(at)s."),
+    Say.EXPIRED_PERIOD: gettext_lazy("Expired because the period ended on %(at)s."),
+    Say.EXPIRED_TRIAL: gettext_lazy("Expired because the trial ended on %(at)s."),
+    Say.LOCKED_PERIOD: gettext_lazy("Locked because the period ended on %(at)s."),
+    Say.LOCKED_TRIAL: gettext_lazy("Locked because the trial ended on %(at)s."),
+    Say.TERMINATED: gettext_lazy("Terminated on %(at)s. Its key may be registered anew."),
+    Say.COMMAND_CONFIRMED: gettext_lazy("%(command)s sent %(at)s, confirmed by the device %(then)s."),
+    Say.COMMAND_ACKED: gettext_lazy(
+        "%(command)s sent %(at)s, acknowledged %(then)s; the device has not reported it yet."
+    ),
+    Say.COMMAND_SENT: gettext_lazy("%(command)s sent %(at)s, no answer yet."),
+    Say.COMMAND_WAITS: gettext_lazy("%(command)s waits for the device to come online, until %(at)s."),
+    Say.COMMAND_FAILED: gettext_lazy("%(command)s failed: the device refused it."),
+    Say.COMMAND_STALE: gettext_lazy("%(command)s was given up on %(at)s: the device had not come online in time."),
+    Say.LOCK_DIFFERS: gettext_lazy("The device still reports: %(lock)s."),
+    Say.RENEWAL_STARTS_AND_UNLOCKS: gettext_lazy("A renewal now starts at payment and unlocks it."),
+    Say.RENEWAL_ADDS: gettext_lazy("A renewal now adds to the end."),
+    Say.RENEWAL_OPENS_AFTER_TRIAL: gettext_lazy("Renewal opens when the trial ends."),
+    Say.RENEWAL_ENDS_TRIAL: gettext_lazy(
+        "A renewal now starts at payment and ends the trial; an included plan is given up."
+    ),
+}
+_COMMANDS = {"LOCK": gettext_lazy("Lock"), "UNLOCK": gettext_lazy("Unlock")}
+_LOCKS = {"LOCKED": gettext_lazy("locked"), "UNLOCKED": gettext_lazy("unlocked")}
+_PARTS = {
+    Part.PENDING: gettext_lazy("Pending"),
+    Part.TRIAL: gettext_lazy("Trial"),
+    Part.INCLUDED: gettext_lazy("Included"),
+    Part.PAID: gettext_lazy("Renewed"),
+    Part.EXPIRED: gettext_lazy("Expired"),
+    Part.ENDED: gettext_lazy("Terminated"),
+}
+_EVENTS = {
+    "device.registered": gettext_lazy("Registered"),
+    "device.credential_rotated": gettext_lazy("New credential issued"),
+    "device.link_issued": gettext_lazy("Renewal link issued"),
+    "device.link_revoked": gettext_lazy("Renewal link revoked"),
+    "device_service.trial_started": gettext_lazy("Trial started"),
+    "device_service.activated": gettext_lazy("Service active"),
+    "device_service.renewed": gettext_lazy("Renewed"),
+    "device_service.expired": gettext_lazy("Service expired"),
+    "device_service.held": gettext_lazy("Trial kept: the included plan can't start"),
+    "device_service.locked": gettext_lazy("Device confirmed the lock"),
+    "device_service.unlocked": gettext_lazy("Device confirmed the unlock"),
+    "device_service.lock_failed": gettext_lazy("Device refused the command"),
+    "device_service.terminated": gettext_lazy("Terminated"),
+    "device_service.stuck": gettext_lazy("Could not be moved on; tried again later"),
+    "command.created": gettext_lazy("Command created"),
+    "command.superseded": gettext_lazy("Command replaced by a newer one"),
+    "command.cancelled": gettext_lazy("Command cancelled"),
+    "command.stale": gettext_lazy("Command given up: cache time over"),
+}
+_REASONS = {
+    "trial_start_reached": gettext_lazy("online time reached the start of the trial"),
+    "trial_ended": gettext_lazy("the trial is used up"),
+    "included_period": gettext_lazy("the included plan starts"),
+    "period_ended": gettext_lazy("the period ended, no later one"),
+    "paid_mode_off": gettext_lazy("paid service was switched off"),
+    "included_plan_merchant_gone": gettext_lazy("the included plan's merchant is gone"),
+    "included_plan_wrong_type": gettext_lazy("the included plan is not of manufacturer type"),
+    "included_plan_not_free": gettext_lazy("the included plan has a price"),
+    "included_plan_withdrawn": gettext_lazy("the included plan is not on sale"),
+}
+_EVENT_TONES = {
+    "device_service.trial_started": "blue",
+    "device_service.activated": "green",
+    "device_service.renewed": "green",
+    "device_service.unlocked": "green",
+    "device_service.expired": "red",
+    "device_service.locked": "red",
+    "device_service.lock_failed": "red",
+    "device_service.stuck": "red",
+    "device_service.held": "amber",
+    "command.created": "blue",
+    "command.stale": "amber",
+}
+
+
+def say(sentence: Sentence) -> str:
+    """The sentence in the active language and time zone."""
+    same_day = sentence.at and sentence.then and localtime(sentence.at).date() == localtime(sentence.then).date()
+    return str(_SENTENCES[sentence.say]) % {
+        "at": _second(sentence.at) if sentence.then else moment(sentence.at),
+        "then": _clock(sentence.then) if same_day else second(sentence.then),
+        "have": duration(sentence.have),
+        "need": duration(sentence.need),
+        "command": _COMMANDS.get(sentence.about, ""),
+        "lock": _LOCKS.get(sentence.about, ""),
+    }
+
+
+def part_word(part: Part) -> str:
+    """Name of a segment of the life bar."""
+    return str(_PARTS[part])
+
+
+def state_word(state: str) -> str:
+    """Name of a commercial state."""
+    return str(dict(STATE_CHOICES).get(state, state))
+
+
+def event_word(kind: str) -> str:
+    """What happened, for the timeline; an unknown kind speaks for itself."""
+    return str(_EVENTS.get(kind, kind))
+
+
+def event_tone(kind: str) -> str:
+    """Tone of its dot."""
+    return _EVENT_TONES.get(kind, "grey")
+
+
+def reason_word(why: str) -> str:
+    """Why it happened."""
+    if why.startswith("paid line:"):
+        return _("paid")
+    return str(_REASONS.get(why, why))
+
+
+def _second(at: datetime | None) -> str:
+    return second(at)
+
+
+def _clock(at: datetime | None) -> str:
+    return localtime(at).strftime("%H:%M:%S") if at else "—"

@@ -1,0 +1,1 @@
+"""Input shapes of devices: `registration` by form and by CSV file."""

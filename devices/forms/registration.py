@@ -1,0 +1,75 @@
+"""Registering devices: one by form, many by CSV."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.core.validators import RegexValidator
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from amp.foundation.access import Action, may
+from amp.foundation.models import Enterprise, User
+from catalog.models import Product
+from devices.models.devices import KEY_PATTERN
+
+
+class PlaceForm(forms.Form):
+    """Which product, and whose device."""
+
+    product = forms.ModelChoiceField(
+        label=_("Product"), queryset=Product.objects.none(), widget=UnfoldAdminSelectWidget, empty_label=_("Choose…")
+    )
+    enterprise = forms.ModelChoiceField(
+        label=_("Enterprise"),
+        queryset=Enterprise.objects.none(),
+        widget=UnfoldAdminSelectWidget,
+        help_text=_("Who owns the device: the product's enterprise or one below it."),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = Enterprise.objects.order_by("path")
+        allowed = [row.pk for row in rows if may(user, Action.REGISTER_DEVICES, row)]
+        self.fields["enterprise"].queryset = rows.filter(pk__in=allowed)  # type: ignore[attr-defined]
+        self.fields["product"].queryset = Product.objects.order_by("name")  # type: ignore[attr-defined]
+        if len(allowed) == 1:
+            self.initial.setdefault("enterprise", allowed[0])
+
+
+class DeviceForm(PlaceForm):
+    """One device."""
+
+    key = forms.CharField(
+        label=_("Device key"),
+        max_length=64,
+        validators=[RegexValidator(KEY_PATTERN, _("Use 1 to 64 letters, digits, - or _."))],
+        widget=UnfoldAdminTextInputWidget({"autocomplete": "off", "spellcheck": "false"}),
+        help_text=_("The device's name at the broker; unique within the product."),
+    )
+    serial = forms.CharField(label=_("Serial number"), max_length=64, required=False, widget=UnfoldAdminTextInputWidget)
+    name = forms.CharField(label=_("Name"), max_length=120, required=False, widget=UnfoldAdminTextInputWidget)
+    iccid = forms.CharField(
+        label="ICCID",
+        max_length=22,
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        validators=[RegexValidator(r"^[0-9A-Fa-f]{0,22}$", _("Up to 22 digits."))],
+    )
+
+
+class DeviceListForm(PlaceForm):
+    """Many devices: the file is read, checked and shown before anything is registered."""
+
+    file = forms.FileField(
+        label=_("CSV file"),
+        widget=UnfoldAdminFileFieldWidget,
+        help_text=_("First line: key, and if wanted serial, name, iccid. At most 50,000 devices."),
+    )
+
+
+class DeviceListConfirmForm(PlaceForm):
+    """The list that was shown, to be registered now."""
+
+    text = forms.CharField(strip=False, widget=forms.HiddenInput)
