@@ -35,6 +35,7 @@ EVENT_OF = {
     CommandStatus.SUPERSEDED: "command.superseded",
     CommandStatus.FAILED: "device_service.lock_failed",
 }
+CONFIRMED_AS = {CommandKind.LOCK: "device_service.locked", CommandKind.UNLOCK: "device_service.unlocked"}
 
 
 class CommandRow(NamedTuple):
@@ -79,11 +80,15 @@ def store_rows(rows: Iterable[CommandRow]) -> int:
 
 
 def closing_event(row: CommandRow, *, now: datetime, actor: str = "system", why: str = "") -> EventDraft:
-    """The record of a command that is over without success; a stale one is dated by the end of its cache time."""
+    """The record of a command that is over; a stale one is dated by the end of its cache time.
+
+    Where a report confirms a command, the report is on the record already.
+    """
     status = row.standing.status
+    kind = CONFIRMED_AS[row.kind] if status is CommandStatus.CONFIRMED else EVENT_OF[status]
     at = row.standing.stale_at if status is CommandStatus.STALE and not row.standing.tries_once else now
     return EventDraft(
-        kind=EVENT_OF[status],
+        kind=kind,
         subject=f"device:{row.device_id}",
         enterprise_id=row.enterprise_id,
         happened_at=min(at, now),

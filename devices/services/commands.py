@@ -142,8 +142,8 @@ def apply_acks(acks: Sequence[tuple[int, UUID | str, bool]], *, now: datetime) -
             problem = "" if ok else "The device refused the command."
             rows[ticket] = changed[ticket] = row._replace(standing=standing, problem=problem)
     store_rows(changed.values())
-    failed = [row for row in changed.values() if row.standing.status is CommandStatus.FAILED]
-    record_events([closing_event(row, now=now, actor="device") for row in failed], now=now)
+    over = [row for row in changed.values() if row.standing.closed_at is not None]
+    record_events([closing_event(row, now=now, actor="device") for row in over], now=now)
     return applied
 
 

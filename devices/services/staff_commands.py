@@ -7,11 +7,13 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
+from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
 from devices.delivery import CommandKind, CommandStatus
 from devices.lifecycle import State
 from devices.models import Command, DeviceService
+from devices.services.command_rows import told
 from devices.services.commands import DISPATCH, CommandOrder, cancel_commands, order_commands
 
 
@@ -30,6 +32,9 @@ def resend_command(*, command: Command, actor: str, now: datetime) -> None:
     _refuse_resend(locked, service)
     if locked.status == CommandStatus.PENDING.value:
         Command.objects.filter(pk=locked.pk).update(due_at=now)
+        after = told(CommandKind(locked.kind), locked.generation, locked.ticket, attempts=locked.attempts)
+        subject = f"device:{locked.device_id}"
+        record_event(EventDraft("command.resent", subject, locked.enterprise_id, now, actor, after=after), now=now)
         wake(DISPATCH)
         return
     service.generation += 1

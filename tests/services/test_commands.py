@@ -227,6 +227,7 @@ def test_the_ack_confirms_a_property_that_cant_be_read() -> None:
     apply_acks([(lock.device_id, lock.ticket, True)], now=NOW + SECOND)
     row = command(lock.ticket)
     assert (row.status, row.confirmed_at, row.closed_at) == ("CONFIRMED", NOW + SECOND, NOW + SECOND)
+    assert events_of(lock.device_id) == ["command.created", "device_service.locked"]
 
 
 def test_acks_of_a_batch_cost_two_statements() -> None:
@@ -362,6 +363,7 @@ def test_resending_a_waiting_command_sends_that_one_now() -> None:
     Command.objects.update(due_at=NOW + timedelta(hours=1), attempts=5, sent_at=NOW)
     resend_command(command=lock, actor="ann@example.com", now=NOW + SECOND)
     assert Command.objects.get().due_at == NOW + SECOND
+    assert events_of(lock.device_id)[-1] == "command.resent"
 
 
 def test_nobody_revives_a_lock_that_a_payment_has_undone() -> None:
