@@ -12,13 +12,16 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
+from psycopg.errors import UniqueViolation
 
 from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
+from catalog.models import Product
 from devices.delivery import CommandStatus
 from devices.lifecycle import State
 from devices.models import Command, Device, DeviceService, Presence, PublicToken
 from devices.registration_csv import DeviceRow, parse
+from devices.services import registration
 from devices.services.commands import CommandKind, CommandOrder, order_commands
 from devices.services.registration import (
     DeviceKeyTaken,
@@ -181,20 +184,19 @@ def test_termination_voids_links_and_commands_and_frees_the_key() -> None:
     assert not Command.objects.filter(device=again.device).exists()
 
 
-@pytest.mark.django_db(transaction=True)
-def test_two_registrations_of_one_key_at_once_make_one_device() -> None:
-    product = make_product()
-    barrier = threading.Barrier(2)
+def _twice_at_once(product) -> list[str]:
+    """Two connections register the same keys; how each ended."""
     outcomes: list[str] = []
+    start = threading.Barrier(2)
 
     def register() -> None:
         try:
             with system_scope():
-                barrier.wait(10)
+                start.wait(10)
                 _many(product, ["same", "other"])
             outcomes.append("registered")
-        except DeviceKeyTaken:
-            outcomes.append("taken")
+        except (DeviceKeyTaken, UniqueViolation) as refused:
+            outcomes.append(type(refused).__name__)
         finally:
             connection.close()
 
@@ -203,7 +205,28 @@ def test_two_registrations_of_one_key_at_once_make_one_device() -> None:
         thread.start()
     for thread in threads:
         thread.join(30)
-    assert sorted(outcomes) == ["registered", "taken"]
+    return sorted(outcomes)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_registrations_of_one_key_at_once_make_one_device_and_one_clear_refusal() -> None:
+    assert _twice_at_once(make_product()) == ["DeviceKeyTaken", "registered"]
+    assert Device.objects.count() == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_without_the_lock_on_the_product_only_the_database_stops_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The negative control: both see the key free, and one ends in an error that nobody understands."""
+    both_have_looked = threading.Barrier(2)
+    look = registration._refuse_taken
+
+    def look_and_wait(*arguments) -> None:
+        look(*arguments)
+        both_have_looked.wait(10)
+
+    monkeypatch.setattr(registration, "lock_product", lambda pk: Product.objects.get(pk=pk))
+    monkeypatch.setattr(registration, "_refuse_taken", look_and_wait)
+    assert _twice_at_once(make_product()) == ["UniqueViolation", "registered"]
     assert Device.objects.count() == 2
 
 

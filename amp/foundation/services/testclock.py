@@ -54,11 +54,13 @@ def _move(shifted: Callable[[timedelta], timedelta], wall: datetime, actor: str)
         raise TestClockRefused.because(_("Production runs on real time: its clock can't be moved."))
     with transaction.atomic():
         row = TestClock.objects.select_for_update().filter(pk=ONLY).first() or TestClock(pk=ONLY)
-        before, row.shift, row.moved_at = row.shift, _checked(shifted, row.shift), wall
+        before: timedelta = row.shift
+        after = _checked(shifted, before)
+        row.shift, row.moved_at = after, wall
         row.save()
-        _record(before, row.shift, wall, actor)
+        _record(before, after, wall, actor)
     clock.forget()
-    return row.shift
+    return after
 
 
 def _checked(shifted: Callable[[timedelta], timedelta], before: timedelta) -> timedelta:
