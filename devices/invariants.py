@@ -1,6 +1,6 @@
 """What must always hold for devices, checked from outside: the records rebuild the state (R2, R3, R9).
 
-Each check is a generator over set-based queries; `check(now=…)` runs them all in the system's scope.
+Each check is a generator over set-based queries; `violations(now=…)` runs them all in the system's scope.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ ALLOWED = {
 }
 
 
-def check(*, now: datetime) -> list[Violation]:
+def violations(*, now: datetime) -> list[Violation]:
     """Every violation in the devices app."""
     with system_scope():
         return [

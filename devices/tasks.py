@@ -30,7 +30,12 @@ def dispatch_commands() -> int:
 def close_commands() -> int:
     """Commands that got no ack wait again; those past their cache time are over (A20, A21)."""
     return sweep(
-        "close_commands", lambda now: dispatch.close_unanswered(now=now) + dispatch.close_stale(now=now), full=10**9
+        "close_commands",
+        lambda now: max(
+            dispatch.close_unanswered(now=now, limit=dispatch.CHUNK),
+            dispatch.close_stale(now=now, limit=dispatch.CHUNK),
+        ),
+        full=dispatch.CHUNK,
     )
 
 

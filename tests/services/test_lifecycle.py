@@ -15,7 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from amp.foundation.models import Enterprise, Event, Merchant
 from amp.foundation.scoping import system_scope
 from catalog.models import Plan, PlanStatus, ServiceLevel, ServiceRule
-from devices.invariants import check
+from devices.invariants import violations
 from devices.lifecycle import Lock, RenewalRefusal, State
 from devices.models import Command, CommandStatus, DeviceService, Period, Presence, PresenceSession
 from devices.services import ledger, lifecycle
@@ -92,7 +92,7 @@ def test_a2_a17_a_late_sweep_dates_each_change_by_when_it_fell_due() -> None:
     [command] = Command.objects.all()
     assert (command.kind, command.generation, command.values) == ("LOCK", now.generation, {"service_lock": "true"})
     assert Event.objects.filter(kind="device_service.expired", noticed_at=NOW + 3 * DAY).exists()
-    assert check(now=NOW + 3 * DAY) == []
+    assert violations(now=NOW + 3 * DAY) == []
 
 
 @pytest.mark.django_db
@@ -432,7 +432,7 @@ def test_r9_the_audit_sees_a_state_that_no_event_explains() -> None:
     advance_due_services(now=NOW + HOUR)
     pay(fleet, at=NOW + DAY)
     DeviceService.objects.update(state=State.EXPIRED.value, ends_at=NOW, desired_lock=Lock.UNLOCKED.value)
-    broken = {violation.name for violation in check(now=NOW + DAY)}
+    broken = {violation.name for violation in violations(now=NOW + DAY)}
     assert {"state_change_has_its_record", "end_is_fold_of_ledger", "expired_wants_lock"} <= broken
 
 

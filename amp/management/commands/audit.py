@@ -8,9 +8,10 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 
-import billing.invariants
-import devices.invariants
 from amp.foundation import clock
+from amp.foundation.scoping import system_scope
+from billing import invariants as billing
+from devices import invariants as devices
 
 
 class Command(BaseCommand):
@@ -25,7 +26,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the checks and tell."""
         now = clock.now()
-        found = [*devices.invariants.check(now=now), *billing.invariants.check(now=now)]
+        with system_scope():
+            found = [*devices.violations(now=now), *billing.violations()]
         if options["json"]:
             self.stdout.write(json.dumps({"ok": not found, "violations": [each._asdict() for each in found]}))
         else:

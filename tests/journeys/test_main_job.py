@@ -1,0 +1,222 @@
+"""The main job on the real product: tried, running, expired and locked, paid by QR, and back (A2, A16–A22, Q3; R1–R5).
+
+Gunicorn, a Celery worker, beat and the bridge are processes of their own, on PostgreSQL, Redis and Mosquitto. The
+device is an independent MQTT client, the customer a phone in Chromium. The test clock moves the product's time.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from amp.foundation.scoping import system_scope
+from billing.models import Order, OrderStatus
+from devices.models import Command, DeviceService, Period
+from tests import factories
+from tests.independent_device import IndependentDevice
+from tests.stack.mosquitto import Mosquitto
+from tests.stack.processes import Product
+from tests.stack.waiting import eventually
+
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+
+
+class World:
+    """The running product, one device registered with it, and the customer's link."""
+
+    def __init__(self, product: Product, mosquitto: Mosquitto, **rule: Any) -> None:
+        from amp.foundation import clock
+
+        self.amp = product
+        now = clock.wall()
+        maker = factories.make_enterprise("Greenfield Robotics", now=now)
+        self.product = factories.make_product(
+            maker, name="AutoSteer N2", trial_start=300, trial_end=600, now=now, **rule
+        )
+        self.plan = factories.make_plan(self.product, months=12, amount=19_900, now=now)
+        self.registered = factories.make_device(self.product, key="AS-4821", serial="GF-2291-4821", now=now)
+        name = f"{self.product.key}/AS-4821"
+        self._let_in(mosquitto)
+        self.device = IndependentDevice(mosquitto.port, name, self.registered.password)
+        self.link = f"{product.url}/r/{self.registered.renewal_token}"
+
+    def _let_in(self, mosquitto: Mosquitto) -> None:
+        """The broker learns of the device as in production: exported files and a signal."""
+        self.amp.manage(
+            "export_mqtt_credentials",
+            "--password-file",
+            str(mosquitto.password_file),
+            "--acl-file",
+            str(mosquitto.acl_file),
+        )
+        mosquitto.reload()
+
+    @property
+    def service(self) -> DeviceService:
+        return DeviceService.objects.get(device_id=self.registered.device.pk)
+
+    def until(self, true: Callable[[], Any], what: str, within: float = 30) -> None:
+        eventually(true, within=within, what=what)
+
+    def advance(self, by: str) -> None:
+        self.amp.manage("clock", "advance", by)
+
+    def expire(self) -> None:
+        """Online through the whole trial, then stopped and locked."""
+        self.device.come_online()
+        self.until(lambda: self.service.due_at, "the device's trial is in sight")
+        self.advance("11m")
+        self.until(lambda: self.service.state == "EXPIRED", "the trial is over")
+
+    def audit(self) -> None:
+        done = self.amp.manage("audit", check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def world(product_on_test_database: Product, mosquitto: Mosquitto) -> Iterator[Callable[..., World]]:
+    worlds: list[World] = []
+
+    def begin(**rule: Any) -> World:
+        worlds.append(World(product_on_test_database, mosquitto, **rule))
+        product_on_test_database.start()
+        return worlds[-1]
+
+    with system_scope():
+        yield begin
+        for each in worlds:
+            each.device.go_offline()
+
+
+def pay_on_the_phone(page: Page, world: World) -> None:
+    """What a customer does after scanning the sticker."""
+    page.goto(world.link)
+    page.get_by_role("button", name="Pay").click()
+    page.wait_for_url("**/sandbox/pay/**")
+    page.get_by_role("button", name="Pay", exact=False).first.click()
+    page.wait_for_url("**/r/*/orders/*")
+
+
+def test_a_service_is_tried_expires_locks_is_paid_on_a_phone_and_comes_back(
+    world: Callable[..., World], phone_page: Page, tmp_path: Path
+) -> None:
+    """The issue's main job, watched at each station on the public page, the wire and the records."""
+    amp = world()
+    phone_page.goto(amp.link)
+    expect(phone_page.locator(".badge")).to_have_text("Not started yet")
+    amp.device.come_online()
+    amp.until(lambda: amp.service.due_at, "presence reaches the service")
+    amp.advance("6m")
+    amp.until(lambda: amp.service.state == "TRIAL", "the trial starts while the device stays online")
+    amp.advance("5m")
+    amp.until(lambda: amp.service.state == "EXPIRED", "the trial ends")
+    amp.until(lambda: amp.device.is_locked, "the lock reaches the device")
+    amp.until(lambda: amp.service.reported_lock == "LOCKED", "the device's report reaches us")
+    phone_page.reload()
+    expect(phone_page.locator(".badge")).to_have_text("Service stopped")
+    expect(phone_page.get_by_text("Online now")).to_be_visible()  # A24
+    pay_on_the_phone(phone_page, amp)
+    expect(phone_page.get_by_text("Your service is renewed")).to_be_visible(timeout=30_000)
+    amp.until(lambda: not amp.device.is_locked, "the unlock reaches the device")
+    amp.until(lambda: amp.service.reported_lock == "UNLOCKED", "the device confirms")
+    assert amp.device.generations == [1, 2]
+    [period], [order] = Period.objects.all(), Order.objects.all()
+    assert (amp.service.state, amp.service.ends_at) == ("ACTIVE", period.ends_at)
+    assert (order.status, order.total) == (OrderStatus.FULFILLED.value, 19_900)
+    assert {command.status for command in Command.objects.all()} == {"CONFIRMED"}
+    phone_page.goto(amp.link)
+    expect(phone_page.locator(".badge")).to_have_text("Running")
+    amp.advance("360d")
+    phone_page.reload()
+    expect(phone_page.locator(".badge")).to_contain_text("days left")
+    amp.advance("10d")
+    amp.until(lambda: amp.device.is_locked, "a year later it locks again")
+    amp.audit()
+
+
+def test_r2_r5_killed_processes_and_an_emptied_redis_lose_and_double_nothing(
+    world: Callable[..., World], phone_page: Page
+) -> None:
+    """kill -9 of the worker and the bridge, and FLUSHALL, each in the middle of the job."""
+    amp = world()
+    worker = next(each for each in amp.amp.processes if "worker" in " ".join(each.command))
+    bridge = next(each for each in amp.amp.processes if "bridge" in " ".join(each.command))
+    bridge.kill()
+    amp.device.come_online()  # nobody listens: the broker keeps the message for the bridge's session
+    bridge.start()
+    amp.until(lambda: amp.service.due_at, "the bridge catches up")
+    worker.kill()
+    amp.advance("11m")
+    _flush(amp)
+    worker.start()
+    amp.until(lambda: amp.service.reported_lock == "LOCKED", "the lock goes out though Redis lost every wake-up", 60)
+    worker.kill()
+    phone_page.goto(amp.link)
+    phone_page.get_by_role("button", name="Pay").click()
+    phone_page.wait_for_url("**/sandbox/pay/**")
+    phone_page.get_by_role("button", name="Pay", exact=False).first.click()
+    phone_page.wait_for_url("**/r/*/orders/*")
+    amp.until(lambda: Order.objects.get().status == OrderStatus.PAID.value, "the money is in, nobody fulfils")
+    _flush(amp)
+    bridge.kill()
+    bridge.start()
+    worker.start()
+    amp.until(lambda: amp.service.reported_lock == "UNLOCKED", "paid, unlocked, confirmed", 60)
+    assert amp.device.generations == [1, 2]
+    assert Period.objects.count() == 1
+    amp.audit()
+
+
+def test_a20_a_device_that_was_away_when_it_expired_is_locked_when_it_is_back_within_the_cache_time(
+    world: Callable[..., World],
+) -> None:
+    amp = world(cache_seconds=3 * 86_400)
+    amp.device.come_online()
+    amp.until(lambda: amp.service.due_at, "presence")
+    amp.advance("9m")
+    amp.until(lambda: amp.service.state == "TRIAL", "trial")
+    amp.device.go_offline()
+    amp.until(lambda: amp.service.due_at is None, "offline, nothing is due")
+    amp.device.come_online()
+    amp.until(lambda: amp.service.due_at, "online again")
+    amp.device.go_offline()
+    amp.advance("1d")
+    amp.device.come_online()
+    amp.until(lambda: amp.service.due_at, "its last minute runs")
+    amp.advance("2m")
+    amp.until(lambda: amp.device.is_locked, "locked")
+    amp.audit()
+
+
+def test_the_broker_keeps_a_device_to_its_own_topics_and_junk_changes_nothing(
+    world: Callable[..., World], mosquitto: Mosquitto
+) -> None:
+    """F68, F69: with mosquitto_pub as the attacker, and a device that talks nonsense."""
+    amp = world()
+    amp.device.come_online()
+    amp.until(lambda: amp.service.due_at, "presence")
+    for body in (b"", b"{", b"\xff\xfe", b"[" * 5000, b"null", b'{"value": "online"}', b"x" * 70_000):
+        amp.device.say("up/attr", body)
+        amp.device.say("status", body)
+    forged = [
+        *["mosquitto_pub", "-h", "127.0.0.1", "-p", str(mosquitto.port), "-q", "1", "-i", amp.device.name + "x"],
+        *["-u", amp.device.name, "-P", "wrong", "-t", f"amp/{amp.device.name}/status", "-m", '{"value":0}'],
+    ]
+    assert subprocess.run(forged, check=False, capture_output=True, timeout=20).returncode != 0
+    amp.advance("11m")
+    amp.until(lambda: amp.device.is_locked, "the device is still served")
+    dropped = amp.amp.sql("SELECT dropped, last_dropped FROM devices_bridge")
+    assert dropped[0][0] > 0
+    assert dropped[0][1]
+    amp.audit()
+
+
+def _flush(world: World) -> None:
+    import redis
+
+    redis.Redis.from_url(world.amp.environment["REDIS_URL"]).flushall()
