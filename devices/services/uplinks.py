@@ -24,8 +24,8 @@ from devices.services.presence import Heard, record_presence
 
 log = logging.getLogger(__name__)
 
-FAIR_SHARE = 100
-"""Messages of one device on one topic that a batch takes, the newest; acks don't count. A flood from one device costs
+FAIR_SHARE = {"status": 500, "attr": 100, "event": 100}
+"""Messages of one device on one topic that a batch takes, the newest; acks are all taken. A flood from one device costs
 the others next to nothing: what is over is dropped unread, and the newest messages tell how the device is now."""
 
 UNKNOWN_DEVICE = "unknown_device"
@@ -119,15 +119,17 @@ def locate(sources: Iterable[wire.Source]) -> dict[wire.Source, Located]:
 
 
 def _fair(messages: Sequence[Inbound], applied: Applied) -> Sequence[Inbound]:
-    if len(messages) <= FAIR_SHARE:
+    if len(messages) <= min(FAIR_SHARE.values()):
         return messages
     seen: Counter[str] = Counter()
     kept = []
     for message in reversed(messages):
-        seen[message.topic] += 1
-        if seen[message.topic] <= FAIR_SHARE or message.topic.endswith("/ack"):
+        topic = message.topic
+        seen[topic] += 1
+        if seen[topic] <= FAIR_SHARE.get(topic.rpartition("/")[2], len(messages)):
             kept.append(message)
-    applied.dropped[FLOOD] += len(messages) - len(kept)
+    if len(kept) < len(messages):
+        applied.dropped[FLOOD] += len(messages) - len(kept)
     kept.reverse()
     return kept
 
@@ -157,7 +159,7 @@ def _apply(messages: Sequence[Inbound], now: datetime, last_contact: datetime | 
     part = Applied()
     said = _understood(messages, part)
     presence = record_presence([_heard(one) for one in said], now=now, last_contact=last_contact)
-    part.dropped.update(presence.refused)
+    part.dropped += presence.refused
     live = [one for one in said if not one.message.retained]
     reported = read_reports([report for one in live if (report := _report(one))])
     store_reported(reported, now=now)
@@ -180,7 +182,8 @@ def _understood(messages: Sequence[Inbound], part: Applied) -> list[_Said]:
     for message, reading in parsed:
         device = devices.get(reading.source)
         if device is None:
-            part.dropped[UNKNOWN_DEVICE] += 1
+            # What a terminated device left at the broker comes with every subscription: not worth a count.
+            part.dropped[UNKNOWN_DEVICE] += not message.retained
         else:
             part.counts[type(reading).__name__] += 1
             said.append(_Said(device, message, reading))
