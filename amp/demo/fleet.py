@@ -149,9 +149,9 @@ def _autosteers(line: Line, organisation: Organisation) -> Sequence[Group]:
     maker, north = organisation.greenfield, organisation.north
     year = 365 + TRIAL_OF_AUTOSTEER / DAY
     return (
-        Group("steer pending", line, maker, 8, _never, 20),
+        Group("steer pending", line, maker, 9, _never, 20),
         Group("steer trial", line, maker, 10, _at_work_for(5), 6, simulated=2, online=True),
-        Group("steer included", line, maker, 16, _included, 200, 6, simulated=3, online=True),
+        Group("steer included", line, maker, 16, _included, 200, 7, simulated=3, online=True),
         Group("steer included north", line, north, 6, _included, 150, 9, simulated=1, online=True),
         Group("steer ends in 30 days", line, maker, 8, _included, year - 12, 2),
         Group("steer ends in 7 days", line, maker, 6, _included, year - 2, 0.8, simulated=1, online=True),
@@ -173,7 +173,7 @@ def _fieldcams(line: Line, organisation: Organisation) -> Sequence[Group]:
         Group("cam trial", line, maker, 5, _looks_briefly, 3),
         Group("cam yearly", line, maker, 14, _buys(12), 240, 14, simulated=2, online=True),
         Group("cam ends soon", line, maker, 7, _buys(1), 26, 0.7, simulated=1, online=True),
-        Group("cam monthly", line, maker, 6, _buys_monthly, 125, 1),
+        Group("cam monthly", line, maker, 4, _buys_monthly, 100, 1),
         Group("cam locked", line, maker, 9, _tries_only, 60, 5, simulated=1, online=True),
         Group("cam lock waits", line, north, 4, _month_then_asleep, 36, 0.9),
         Group("cam unlock waits", line, maker, 3, _month_late, 50, 1),
@@ -278,7 +278,7 @@ def _buys(months: int) -> Callable[[Life], None]:
 
 def _buys_monthly(life: Life) -> None:
     life.online(0, 4, watched=True)
-    for month in range(5):
+    for month in range(4):
         life.pay(0.06 + month * 28, 1)
 
 

@@ -152,12 +152,16 @@ class History:
             heapq.heappop(self._watched)
         while advance_due_services(now=now).found >= CHUNK:
             pass
-        while self._deeds and self._deeds[0][0] <= now:
-            heapq.heappop(self._deeds)[2](now)
-        fulfil_paid_orders(now=now, limit=1_000)
+        if self._deeds and self._deeds[0][0] <= now:
+            self._do_due(now)
         close_unanswered(now=now)
         close_stale(now=now)
         self._exchange(now)
+
+    def _do_due(self, now: datetime) -> None:
+        while self._deeds and self._deeds[0][0] <= now:
+            heapq.heappop(self._deeds)[2](now)
+        fulfil_paid_orders(now=now, limit=1_000)
 
     def _heard(self, now: datetime) -> list[Inbound]:
         heard: list[Inbound] = []
