@@ -7,6 +7,7 @@ Both skip model instances and signals: callers pass plain rows.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -30,7 +31,7 @@ def update_rows(model: type[models.Model], columns: Sequence[str], rows: Sequenc
     if not rows:
         return 0
     fields = [model._meta.pk, *(model._meta.get_field(name) for name in columns)]
-    prepared = [_prepared(fields, row) for row in rows]
+    prepared = _prepare(fields, rows)
     if connection.vendor == "postgresql":
         return _update_from_unnest(model, fields, prepared)
     sets = ", ".join(f"{_quoted(field)} = %s" for field in fields[1:])
@@ -50,7 +51,7 @@ def insert_rows(
     if not rows:
         return 0
     fields = [model._meta.get_field(name) for name in columns]
-    prepared = [_prepared(fields, row) for row in rows]
+    prepared = _prepare(fields, rows)
     names = ", ".join(_quoted(field) for field in fields)
     if ignore_conflicts:
         return _insert_new(model, fields, prepared, names)
@@ -91,10 +92,29 @@ def _update_from_unnest(model: type[models.Model], fields: Sequence[Any], rows: 
         return int(cursor.rowcount)
 
 
-def _prepared(fields: Sequence[Any], row: Row) -> tuple[Any, ...]:
-    if len(fields) != len(row):
-        raise ValueError(f"A row has {len(row)} values for {len(fields)} columns.")
-    return tuple(field.get_db_prep_save(value, connection) for field, value in zip(fields, row, strict=True))
+_NATIVE: dict[str, type] = {
+    **dict.fromkeys(("CharField", "TextField"), str),
+    **dict.fromkeys(("BigAutoField", "BigIntegerField", "IntegerField", "PositiveIntegerField"), int),
+    **dict.fromkeys(("PositiveSmallIntegerField", "ForeignKey", "OneToOneField"), int),
+    "BooleanField": bool,
+    "DateTimeField": datetime,
+}
+"""What psycopg takes as it is: a field's own preparation of each value would cost more than the statement."""
+
+
+def _prepare(fields: Sequence[Any], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
+    for row in rows:
+        if len(fields) != len(row):
+            raise ValueError(f"A row has {len(row)} values for {len(fields)} columns.")
+    columns = [_prepared_column(field, column) for field, column in zip(fields, zip(*rows, strict=True), strict=True)]
+    return list(zip(*columns, strict=True))
+
+
+def _prepared_column(field: Any, values: Sequence[Any]) -> Sequence[Any]:
+    native = _NATIVE.get(field.get_internal_type()) if connection.vendor == "postgresql" else None
+    if native and all(value is None or type(value) is native for value in values):
+        return values
+    return [field.get_db_prep_save(value, connection) for value in values]
 
 
 def _array_type(field: Any) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 from django.db.models import Q, QuerySet
 
@@ -64,10 +64,10 @@ def stored_sessions(spans: Mapping[int, Span]) -> dict[int, list[Stored]]:
     names = frozenset().union(*(span.names for span in spans.values()))
     wanted = Q(ended_at__gte=min(span.since for span in spans.values())) | Q(session__in=names)
     rows = PresenceSession.objects.filter(wanted, device_id__in=spans).order_by("started_at", "id")
-    for row_id, device_id, session, *rest in rows.values_list(
+    for row_id, device_id, session, started_at, ended_at, estimated in rows.values_list(
         "id", "device_id", "session", "started_at", "ended_at", "estimated"
     ):
-        found[device_id].append(Stored(row_id, Interval(session or None, *rest)))
+        found[device_id].append(Stored(row_id, Interval(session or None, started_at, ended_at, estimated)))
     return found
 
 
@@ -112,7 +112,8 @@ def reschedule_trials(states: Mapping[int, PresenceState], *, now: datetime) -> 
         )
     )
     moved = []
-    for device_id, before, *rest in rows:
+    for row in rows:
+        device_id, before, rest = row[0], row[1], cast("tuple[Any, ...]", row[2:])
         after = _next_change(states[device_id], *rest, now=now)
         if after != before:
             moved.append((device_id, after))
