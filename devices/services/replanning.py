@@ -32,6 +32,7 @@ SWEEP = "devices.tasks.advance_due_services"
 YOUNG = (State.PENDING.value, State.TRIAL.value)
 MOVING = (*YOUNG, State.ACTIVE.value)
 """States that something can end by itself."""
+COUNTING = ("counts_from", "counted_at_pause", "due_at")
 REPLANNED = ("trial_start_seconds", "trial_end_seconds", "auto_subscribe", "auto_plan_id")
 """What of a rule moves the next moment of a device while paid mode stays on."""
 
@@ -128,9 +129,11 @@ def _switch_on(rule: ServiceRule, now: datetime) -> Changed:
     rows = _locked(_live(rule.product_id))
     for part in chunks(rows, CHUNK):
         totals = _totals(part, now)
-        counting = [(row.device_id, totals[row.device_id] - (paused[row.device_id] or 0), None) for row in part]
-        update_rows(DeviceService, ("counts_from", "counted_at_pause"), counting)
-        _move([row._replace(due_at=now if row.state in MOVING else None) for row in part], relock, Lock.LOCKED, now)
+        counting = [
+            (row.device_id, totals[row.device_id] - (paused[row.device_id] or 0), None, _due(row, now)) for row in part
+        ]
+        update_rows(DeviceService, COUNTING, counting)
+        _tell([row._replace(due_at=_due(row, now)) for row in part if row.device_id in relock], Lock.LOCKED, now)
     wake(SWEEP)
     return Changed(rule, len(rows), 0, sum(row.device_id in relock for row in rows), 0)
 
@@ -139,18 +142,19 @@ def _switch_off(rule: ServiceRule, unlock: bool, actor: str, now: datetime) -> C
     """A25: states stay as they are, nothing is due, waiting locks are taken back, locked devices opened if wanted."""
     rows = _locked(_live(rule.product_id))
     cancelled = 0
+    DeviceService.objects.filter(product_id=rule.product_id, counts_from=None).update(due_at=None)
     opened = {row.device_id for row in rows if unlock and row.desired_lock == Lock.LOCKED.value}
     for part in chunks(rows, CHUNK):
         ids = [row.device_id for row in part]
         cancelled += cancel_commands(ids, kind=CommandKind.LOCK, actor=actor, why="paid_mode_off", now=now)
         totals = _totals(part, now)
         counted = [
-            (row.device_id, None, max(totals[row.device_id] - row.counts_from, 0))
+            (row.device_id, None, max(totals[row.device_id] - row.counts_from, 0), None)
             for row in part
             if row.counts_from is not None
         ]
-        update_rows(DeviceService, ("counts_from", "counted_at_pause"), counted)
-        _move([row._replace(due_at=None) for row in part], opened, Lock.UNLOCKED, now)
+        update_rows(DeviceService, COUNTING, counted)
+        _tell([row._replace(due_at=None) for row in part if row.device_id in opened], Lock.UNLOCKED, now)
     return Changed(rule, len(rows), cancelled, 0, len(opened))
 
 
@@ -162,10 +166,14 @@ def _look_again(product_id: int, now: datetime) -> int:
     return len(rows)
 
 
-def _move(rows: Sequence[ServiceRow], told: set[int], lock: Lock, now: datetime) -> None:
+def _due(row: ServiceRow, now: datetime) -> datetime | None:
+    return now if row.state in MOVING else None
+
+
+def _tell(rows: Sequence[ServiceRow], lock: Lock, now: datetime) -> None:
     changes = Changes()
     for row in rows:
-        changes.move(changes.tell(row, lock) if row.device_id in told else row)
+        changes.move(changes.tell(row, lock))
     store(changes, now=now)
 
 
@@ -176,22 +184,20 @@ def _foreseen(
     moves: Counter[tuple[str, str]] = Counter()
     locks = 0
     due = services.filter(Q(state__in=YOUNG) | Q(state=State.ACTIVE.value, ends_at__lte=now))
-    fields = (*READ, "counted_at_pause", "presence__counted", "presence__open_since")
-    values = due.order_by("device_id").values_list(*(_from_service(name) for name in fields))
+    values = due.order_by("device_id").values_list(*READ, "counted_at_pause")
     for part in chunks(values.iterator(chunk_size=CHUNK), CHUNK):
-        for *columns, paused, counted, open_since in part:
+        # Presence is read by id, not joined: right after an import the database knows nothing about the tables' sizes.
+        presence = _presence(columns[0] for columns in part)
+        for *columns, paused in part:
             row = ServiceRow(*columns)
+            counted, open_since = presence.get(row.device_id, (0, None))
             if not was_on:
                 row = row._replace(counts_from=_total(counted, open_since, now) - (paused or 0))
-            state, locked = _final(row, counted or 0, open_since, terms, now)
+            state, locked = _final(row, counted, open_since, terms, now)
             locks += locked
             if state != row.state:
                 moves[row.state, state] += 1
     return dict(moves), locks
-
-
-def _from_service(name: str) -> str:
-    return f"device__{name}" if name.startswith("presence__") else name
 
 
 def _final(row: ServiceRow, counted: int, open_since: datetime | None, terms: Terms, now: datetime) -> tuple[str, bool]:
@@ -246,16 +252,20 @@ def _waiting_locks(product_id: int) -> QuerySet[Command]:
     return waiting
 
 
-def _totals(rows: Iterable[ServiceRow], now: datetime) -> dict[int, int]:
+def _totals(rows: Sequence[ServiceRow], now: datetime) -> dict[int, int]:
     """Online time of each device up to `now`, microseconds."""
-    found = Presence.objects.filter(device_id__in=[row.device_id for row in rows])
-    totals = {
-        device_id: _total(counted, open_since, now)
+    presence = _presence(row.device_id for row in rows)
+    return {row.device_id: _total(*presence.get(row.device_id, (0, None)), now) for row in rows}
+
+
+def _presence(device_ids: Iterable[int]) -> dict[int, tuple[int, datetime | None]]:
+    found = Presence.objects.filter(device_id__in=list(device_ids))
+    return {
+        device_id: (counted, open_since)
         for device_id, counted, open_since in found.values_list("device_id", "counted", "open_since")
     }
-    return {row.device_id: totals.get(row.device_id, 0) for row in rows}
 
 
-def _total(counted: int | None, open_since: datetime | None, now: datetime) -> int:
+def _total(counted: int, open_since: datetime | None, now: datetime) -> int:
     still_open = max(now - open_since, timedelta()) if open_since else timedelta()
-    return (counted or 0) + still_open // timedelta(microseconds=1)
+    return counted + still_open // timedelta(microseconds=1)
