@@ -42,6 +42,8 @@ class OrderAdmin(RecordAdmin):
         ("<int:pk>/cancel/", "order_cancel", orders.cancel),
         ("<int:pk>/confirm/", "order_confirm_free", orders.confirm_free),
     )
+    section = _("Payments")
+    list_title = _("Orders")
     list_display = ("number", "state", "total_money", "line_count", "plan_name", "merchant_name", "source", "created")
     list_filter = (("status", ChoicesDropdownFilter), ("channel", ChoicesDropdownFilter))
     list_filter_submit = True
@@ -76,6 +78,8 @@ class PaymentAttemptAdmin(RecordAdmin):
     """Payments > Payments: every attempt to be paid."""
 
     details = staticmethod(orders.payment_page)
+    section = _("Payments")
+    list_title = _("Payments")
     list_display = ("number_code", "state", "amount_money", "order_number", "gateway", "created", "paid")
     list_select_related = ("order",)
     list_filter = (("status", ChoicesDropdownFilter),)
@@ -141,6 +145,8 @@ class PaymentExceptionAdmin(RecordAdmin):
     """Payments > Exceptions: money that came in and could not simply be applied."""
 
     details = staticmethod(orders.exception_page)
+    section = _("Payments")
+    list_title = _("Exceptions")
     list_display = ("kind", "state", "amount_money", "order_number", "detail", "noticed")
     list_select_related = ("attempt__order",)
     list_filter = (("kind", ChoicesDropdownFilter), OpenFilter)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
@@ -56,6 +57,8 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
     attempt = next((each for each in attempts if each.status in OPEN_ATTEMPTS and each.expires_at > now), None)
     applied, unapplied = _progress(order)
     user = signed_in(request)
+    with timezone.override(order.enterprise.time_zone):
+        steps = _steps(order, applied, unapplied)
     return page(
         request,
         "billing/order.html",
@@ -74,7 +77,7 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         seconds_left=max(int((order.expires_at - now).total_seconds()), 0),
         waits=waits,
         moving=waits or order.status == OrderStatus.PAID.value,
-        steps=_steps(order, applied, unapplied),
+        steps=steps,
         version=_version(order, attempt, applied, unapplied),
         unapplied=unapplied,
         may_renew=may(user, Action.RENEW, order.enterprise),

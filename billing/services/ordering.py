@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -204,7 +205,7 @@ def _common_enterprise(ids: set[int]) -> int:
     """The lowest enterprise that holds all devices: who may see each of them may see their order."""
     with system_scope():
         lines = [[*each.ancestor_ids, each.pk] for each in Enterprise.objects.filter(pk__in=ids)]
-    shared = [level[0] for level in zip(*lines, strict=False) if len(set(level)) == 1]
+    shared: list[int] = [level[0] for level in zip(*lines, strict=False) if len(set(level)) == 1]
     if not shared:
         message = _("These devices belong to unrelated enterprises. Order them separately.")
         raise OrderRefused.because(message, "devices")
@@ -251,8 +252,8 @@ def _record(
     actor: str,
     now: datetime,
     why: str = "",
-    before: dict[str, object] | None = None,
-    after: dict[str, object] | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
 ) -> None:
     draft = EventDraft(kind, f"order:{order.pk}", order.enterprise_id, now, actor, why, before, after)
     record_event(draft, now=now)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -208,8 +208,8 @@ def _record(
     at: datetime,
     now: datetime,
     why: str = "",
-    before: dict[str, object] | None = None,
-    after: dict[str, object] | None = None,
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
 ) -> None:
     draft = EventDraft(kind, f"order:{order_id}", enterprise_id, at, "gateway", why, before, after)
     record_event(draft, now=now)

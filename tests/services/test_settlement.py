@@ -1,7 +1,8 @@
-"""`settle` turns verified facts into money facts once, whatever is repeated, late, wrong or at once (R1, R2, F24–F31)."""
+"""`settle` turns facts into money facts once, whatever is repeated, late, wrong or at once (R1, R2, F24–F31)."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -307,10 +308,8 @@ def _make_them_meet(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def meet(*facts: Any) -> Any:
         decided = judge(*facts)
-        try:
+        with contextlib.suppress(threading.BrokenBarrierError):
             gate.wait(timeout=1.5)
-        except threading.BrokenBarrierError:
-            pass
         return decided
 
     monkeypatch.setattr(settlement, "verdict", meet)
@@ -324,7 +323,7 @@ def _at_once(work: Callable[[], object]) -> list[BaseException]:
         try:
             with system_scope():
                 work()
-        except Exception as failure:
+        except Exception as failure:  # noqa: BLE001 (the test looks at whatever it was)
             failures.append(failure)
         finally:
             connection.close()
