@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from amp.foundation import clock
 from amp.foundation.scoping import system_scope
+from amp.foundation.services import testclock
 from billing.models import Order, OrderStatus
 from devices.models import Command, DeviceService, Period
 from tests import factories
@@ -30,8 +33,6 @@ class World:
     """The running product, one device registered with it, and the customer's link."""
 
     def __init__(self, product: Product, mosquitto: Mosquitto, **rule: Any) -> None:
-        from amp.foundation import clock
-
         self.amp = product
         now = clock.wall()
         maker = factories.make_enterprise("Greenfield Robotics", now=now)
@@ -63,14 +64,15 @@ class World:
     def until(self, true: Callable[[], Any], what: str, within: float = 30) -> None:
         eventually(true, within=within, what=what)
 
-    def advance(self, by: str) -> None:
-        self.amp.manage("clock", "advance", by)
+    def advance(self, **by: float) -> None:
+        """Move the product's time, as `timedelta(**by)`."""
+        testclock.advance(timedelta(**by), wall=clock.wall())
 
     def expire(self) -> None:
         """Online through the whole trial, then stopped and locked."""
         self.device.come_online()
         self.until(lambda: self.service.due_at, "the device's trial is in sight")
-        self.advance("11m")
+        self.advance(minutes=11)
         self.until(lambda: self.service.state == "EXPIRED", "the trial is over")
 
     def audit(self) -> None:
@@ -111,9 +113,9 @@ def test_a_service_is_tried_expires_locks_is_paid_on_a_phone_and_comes_back(
     expect(phone_page.locator(".badge")).to_have_text("Not started yet")
     amp.device.come_online()
     amp.until(lambda: amp.service.due_at, "presence reaches the service")
-    amp.advance("6m")
+    amp.advance(minutes=6)
     amp.until(lambda: amp.service.state == "TRIAL", "the trial starts while the device stays online")
-    amp.advance("5m")
+    amp.advance(minutes=5)
     amp.until(lambda: amp.service.state == "EXPIRED", "the trial ends")
     amp.until(lambda: amp.device.is_locked, "the lock reaches the device")
     amp.until(lambda: amp.service.reported_lock == "LOCKED", "the device's report reaches us")
@@ -131,10 +133,10 @@ def test_a_service_is_tried_expires_locks_is_paid_on_a_phone_and_comes_back(
     assert {command.status for command in Command.objects.all()} == {"CONFIRMED"}
     phone_page.goto(amp.link)
     expect(phone_page.locator(".badge")).to_have_text("Running")
-    amp.advance("360d")
+    amp.advance(days=360)
     phone_page.reload()
     expect(phone_page.locator(".badge")).to_contain_text("days left")
-    amp.advance("10d")
+    amp.amp.manage("clock", "advance", "10d")
     amp.until(lambda: amp.device.is_locked, "a year later it locks again")
     amp.audit()
 
@@ -144,14 +146,14 @@ def test_r2_r5_killed_processes_and_an_emptied_redis_lose_and_double_nothing(
 ) -> None:
     """kill -9 of the worker and the bridge, and FLUSHALL, each in the middle of the job."""
     amp = world()
-    worker = next(each for each in amp.amp.processes if "worker" in " ".join(each.command))
-    bridge = next(each for each in amp.amp.processes if "bridge" in " ".join(each.command))
+    [worker] = [each for each in amp.amp.processes if "worker" in each.command()]
+    [bridge] = [each for each in amp.amp.processes if "bridge" in each.command()]
     bridge.kill()
     amp.device.come_online()  # nobody listens: the broker keeps the message for the bridge's session
     bridge.start()
     amp.until(lambda: amp.service.due_at, "the bridge catches up")
     worker.kill()
-    amp.advance("11m")
+    amp.advance(minutes=11)
     _flush(amp)
     worker.start()
     amp.until(lambda: amp.service.reported_lock == "LOCKED", "the lock goes out though Redis lost every wake-up", 60)
@@ -178,17 +180,17 @@ def test_a20_a_device_that_was_away_when_it_expired_is_locked_when_it_is_back_wi
     amp = world(cache_seconds=3 * 86_400)
     amp.device.come_online()
     amp.until(lambda: amp.service.due_at, "presence")
-    amp.advance("9m")
+    amp.advance(minutes=9)
     amp.until(lambda: amp.service.state == "TRIAL", "trial")
     amp.device.go_offline()
     amp.until(lambda: amp.service.due_at is None, "offline, nothing is due")
     amp.device.come_online()
     amp.until(lambda: amp.service.due_at, "online again")
     amp.device.go_offline()
-    amp.advance("1d")
+    amp.advance(days=1)
     amp.device.come_online()
     amp.until(lambda: amp.service.due_at, "its last minute runs")
-    amp.advance("2m")
+    amp.advance(minutes=2)
     amp.until(lambda: amp.device.is_locked, "locked")
     amp.audit()
 
@@ -208,7 +210,7 @@ def test_the_broker_keeps_a_device_to_its_own_topics_and_junk_changes_nothing(
         *["-u", amp.device.name, "-P", "wrong", "-t", f"amp/{amp.device.name}/status", "-m", '{"value":0}'],
     ]
     assert subprocess.run(forged, check=False, capture_output=True, timeout=20).returncode != 0
-    amp.advance("11m")
+    amp.advance(minutes=11)
     amp.until(lambda: amp.device.is_locked, "the device is still served")
     dropped = amp.amp.sql("SELECT dropped, last_dropped FROM devices_bridge")
     assert dropped[0][0] > 0
