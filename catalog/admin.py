@@ -40,6 +40,8 @@ class ProductAdmin(MemberAdmin):
     creation = staticmethod(views.add_product)
     details = staticmethod(views.product_page)
     further = (("<int:pk>/tsl/", "product_tsl", views.product_tsl),)
+    section = _("Product")
+    list_title = _("Products")
     add_title = _("Add product")
     empty_hint = _("Add a product, import its TSL, then set its device service.")
     list_display = ("name", "product_key", "enterprise", "paid_mode", "tsl_version", "created")
@@ -80,6 +82,8 @@ class ThingModelAdmin(RecordAdmin):
 
     details = staticmethod(views.thing_model_page)
     further = (("<int:pk>/download/", "tsl_download", views.download_tsl),)
+    section = _("Product")
+    list_title = "TSL"
     list_display = ("product", "version", "created", "created_by", "download")
     list_select_related = ("product",)
     search_fields = ("product__name",)
@@ -101,6 +105,8 @@ class ThingModelAdmin(RecordAdmin):
 class ServiceRuleAdmin(RecordAdmin):
     """Product > Device Service: the rule in force of each product (G1)."""
 
+    section = _("Product")
+    list_title = _("Device Service")
     list_display = ("product", "mode", "trial", "at_trial_end", "early", "cache", "version", "saved")
     list_select_related = ("product", "auto_plan")
     search_fields = ("product__name",)
@@ -164,6 +170,8 @@ class PlanAdmin(MemberAdmin):
         ("<int:pk>/publish/", "plan_publish", views.publish_plan),
         ("<int:pk>/withdraw/", "plan_withdraw", views.withdraw_plan),
     )
+    section = _("Plan")
+    list_title = _("Plans")
     add_title = _("Add plan")
     empty_hint = _("A plan is a price for a number of months. Draft one, then publish it.")
     list_display = ("name", "state", "price", "period", "offered_for", "plan_type", "merchant_name", "version")

@@ -155,9 +155,11 @@ class DeviceAdmin(MemberAdmin):
         ("<int:pk>/commands/<int:command>/cancel/", "device_cancel", actions.cancel),
     )
     tools = ((_("Register from a file"), "upload_file", "admin:devices_import", Action.REGISTER_DEVICES),)
+    section = _("Device")
+    list_title = _("Device List")
     add_title = _("Register a device")
     empty_hint = _("Register a device, or many from a CSV file.")
-    list_display = ("device_key", "product", "state", "presence", "ends", "serial", "iccid", "enterprise")
+    list_display = ("device_key", "product", "state", "seen", "ends", "serial", "iccid", "enterprise")
     list_select_related = ("product", "enterprise", "service", "presence")
     list_filter = (ProductFilter, StateFilter, PresenceFilter)
     list_filter_submit = True
@@ -176,7 +178,7 @@ class DeviceAdmin(MemberAdmin):
         return state_badge(device.service)
 
     @admin.display(description=_("presence"))
-    def presence(self, device: Device) -> str:
+    def seen(self, device: Device) -> str:
         """Whether it is online."""
         return presence_badge(device.presence)
 
@@ -190,7 +192,9 @@ class DeviceAdmin(MemberAdmin):
 class DeviceServiceAdmin(RecordAdmin):
     """Plan > Device Service: every device with paid service (G3)."""
 
-    list_display = ("device", "state", "lock", "presence", "ends", "next_change", "product", "enterprise", "act")
+    section = _("Plan")
+    list_title = _("Device Service")
+    list_display = ("device", "state", "lock", "seen", "ends", "next_change", "product", "enterprise", "act")
     list_select_related = ("device__presence", "product", "enterprise")
     list_filter = (ProductFilter, ServiceStateFilter, EndsFilter, LockFilter)
     list_filter_submit = True
@@ -226,7 +230,7 @@ class DeviceServiceAdmin(RecordAdmin):
         return badge_html(wish, "amber", _("reported: %(lock)s") % {"lock": service.get_reported_lock_display()})
 
     @admin.display(description=_("presence"))
-    def presence(self, service: DeviceService) -> str:
+    def seen(self, service: DeviceService) -> str:
         """Whether it is online."""
         return presence_badge(service.device.presence)
 

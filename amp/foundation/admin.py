@@ -33,6 +33,9 @@ class MemberAdmin(ModelAdmin):
     further: ClassVar[tuple[tuple[str, str, Page], ...]] = ()
     # Buttons above the list beside "add": (title, icon, name of the page, action it needs).
     tools: ClassVar[tuple[tuple[Any, str, str, Action], ...]] = ()
+    # Where the list is in the sidebar, and what it is called there.
+    section: ClassVar[Any] = None
+    list_title: ClassVar[Any] = None
     add_title: ClassVar[Any] = None
     empty_hint: ClassVar[Any] = None
 
@@ -95,7 +98,13 @@ class MemberAdmin(ModelAdmin):
             for title, icon, name, action in self.tools
             if may_anywhere(request.user, action)
         ]
-        frame = {"amp_tools": tools, "add_title": self.add_title, "empty_hint": self.empty_hint}
+        frame = {
+            "title": self.list_title or self.opts.verbose_name_plural,
+            "amp_section": self.section,
+            "amp_tools": tools,
+            "add_title": self.add_title,
+            "empty_hint": self.empty_hint,
+        }
         return super().changelist_view(request, {**frame, **(extra_context or {})})
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> HttpResponse:
@@ -118,6 +127,8 @@ class EnterpriseAdmin(MemberAdmin):
         ("<int:pk>/merchant/", "enterprise_set_merchant", views.set_merchant),
         ("<int:pk>/merchant/verify/", "enterprise_verify_merchant", views.verify_merchant),
     )
+    section = _("Enterprise")
+    list_title = _("Organization")
     add_title = _("Add enterprise")
     list_display = ("tree_name", "merchant", "time_zone", "currency")
     search_fields = ("name",)
@@ -146,6 +157,8 @@ class EnterpriseAdmin(MemberAdmin):
 class EventAdmin(RecordAdmin):
     """System > Audit: the record of every state change, newest first."""
 
+    section = _("System")
+    list_title = _("Audit")
     list_display = ("happened", "kind", "about", "enterprise", "actor", "why")
     list_display_links = ("kind",)
     list_select_related = ("enterprise",)

@@ -6,12 +6,12 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
+from django.utils import timezone
 
 from amp.foundation.models import Event
 from catalog.models import ServiceRule
 from catalog.services.rules import current_rule
-from devices.admin_views.words import event_tone, event_word, part_word, reason_word, say
+from devices.admin_views.words import command_event_word, event_tone, event_word, part_word, reason_word, say
 from devices.delivery import CommandStatus
 from devices.lifecycle import Lock, State
 from devices.models import Command, Device, DeviceService, Period, PeriodKind, Presence, PresenceSession, PublicToken
@@ -66,15 +66,17 @@ def overview(device: Device, *, now: datetime) -> Overview:
         terminated_at=device.terminated_at,
         now=now,
     )
-    sentences = [*story.proof, *([story.outlook] if story.outlook else [])]
+    with timezone.override(device.enterprise.time_zone):
+        headline = say(story.headline)
+        sentences = [say(each) for each in (*story.proof, *([story.outlook] if story.outlook else []))]
     return Overview(
         device=device,
         service=service,
         presence=presence,
         rule=rule,
         story=story,
-        headline=say(story.headline),
-        details=[say(sentence) for sentence in sentences],
+        headline=headline,
+        details=sentences,
         life=life,
         bar=[_drawn(segment) for segment in life.segments],
         online_time=online_time,
@@ -172,12 +174,14 @@ def _stretch(period: Period) -> Stretch:
 
 def _drawn(segment: Any) -> dict[str, Any]:
     word = part_word(segment.part)
-    label = f"{word} · {segment.label}" if segment.label else word
+    label = segment.label if segment.part is Part.INCLUDED and segment.label else word
+    if segment.part is Part.PAID:
+        label = f"{word} · {segment.label}"
     # A bar is about 1,000 px wide on a desk and 330 on a phone: a label that can't fit is left to the tooltip.
     return {
         "part": segment.part.value,
         "share": f"{segment.share:.3f}",
-        "label": label if segment.share >= 22 else word if segment.share >= 8 else "",
+        "label": label if segment.share >= 18 else word if segment.share >= 8 else "",
         "title": label,
         "starts_at": segment.starts_at,
         "ends_at": segment.ends_at,
@@ -187,9 +191,8 @@ def _drawn(segment: Any) -> dict[str, Any]:
 def _entry(event: Event) -> TimelineEntry:
     late = abs((event.noticed_at - event.happened_at).total_seconds()) >= 1
     what = event_word(event.kind)
-    if event.kind.startswith("command.") and event.after and event.after.get("kind"):
-        names = {"LOCK": _("lock"), "UNLOCK": _("unlock")}
-        what = f"{what}: {names.get(event.after['kind'], event.after['kind'])}"
+    if event.kind.startswith("command."):
+        what = command_event_word(event.kind, (event.after or event.before or {}).get("command", "")) or what
     return TimelineEntry(
         at=event.happened_at,
         noticed_at=event.noticed_at if late else None,

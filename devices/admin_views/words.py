@@ -76,6 +76,16 @@ _EVENTS = {
     "command.cancelled": gettext_lazy("Command cancelled"),
     "command.stale": gettext_lazy("Command given up: cache time over"),
 }
+_COMMAND_EVENTS = {
+    ("command.created", "LOCK"): gettext_lazy("Lock queued"),
+    ("command.created", "UNLOCK"): gettext_lazy("Unlock queued"),
+    ("command.superseded", "LOCK"): gettext_lazy("Lock replaced by a newer command"),
+    ("command.superseded", "UNLOCK"): gettext_lazy("Unlock replaced by a newer command"),
+    ("command.cancelled", "LOCK"): gettext_lazy("Lock cancelled"),
+    ("command.cancelled", "UNLOCK"): gettext_lazy("Unlock cancelled"),
+    ("command.stale", "LOCK"): gettext_lazy("Lock given up: its cache time is over"),
+    ("command.stale", "UNLOCK"): gettext_lazy("Unlock given up: its cache time is over"),
+}
 _REASONS = {
     "trial_start_reached": gettext_lazy("online time reached the start of the trial"),
     "trial_ended": gettext_lazy("the trial is used up"),
@@ -128,6 +138,12 @@ def state_word(state: str) -> str:
 def event_word(kind: str) -> str:
     """What happened, for the timeline; an unknown kind speaks for itself."""
     return str(_EVENTS.get(kind, kind))
+
+
+def command_event_word(kind: str, command: str) -> str:
+    """What happened to which command; empty where the words for it are missing."""
+    sentence = _COMMAND_EVENTS.get((kind, command))
+    return str(sentence) if sentence else ""
 
 
 def event_tone(kind: str) -> str:

@@ -71,6 +71,10 @@ class User(AbstractBaseUser, PermissionsMixin):
     def __str__(self) -> str:
         return self.full_name or self.email
 
+    def get_full_name(self) -> str:
+        """What the admin's frame calls its user."""
+        return self.full_name
+
 
 class Membership(models.Model):
     """A user's role in one enterprise, which reaches down its subtree (E1)."""

@@ -93,6 +93,14 @@ def second(value: datetime | None) -> str:
 
 
 @register.filter
+def second_beside(value: datetime | None, other: datetime | None) -> str:
+    """The second of a moment that stands beside another one: its date only where that differs."""
+    if value and other and timezone.localtime(value).date() == timezone.localtime(other).date():
+        return date_format(timezone.localtime(value), "H:i:s", use_l10n=False)
+    return second(value)
+
+
+@register.filter
 def duration(seconds: float | timedelta | None) -> str:
     """A length of time in its two largest units: "1,204 h", "2 d 4 h", "5 min"."""
     if seconds is None:
