@@ -1,7 +1,9 @@
 """URLs of the product."""
 
+from django.conf import settings
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -10,3 +12,8 @@ urlpatterns = [
     path("health/", include("amp.health")),
     path("", include("billing.urls")),
 ]
+if settings.IS_DEMO:
+    urlpatterns += [
+        path("", RedirectView.as_view(pattern_name="demo:tour")),
+        path("demo/", include("amp.demo.urls")),
+    ]

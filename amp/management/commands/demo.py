@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import logging.config
 import signal
 import socket
 import time
@@ -162,12 +163,18 @@ def _remove_unfinished(directory: Path) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """Warnings and errors go to a file: the terminal shows where to look."""
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(logging.WARNING)
+    """Warnings and errors go to a file: the terminal shows where to look.
+
+    Celery sets Django up once more when its worker starts, so the settings themselves must say it.
+    """
+    settings.LOGGING["handlers"]["console"] = {
+        "class": "logging.FileHandler",
+        "filename": str(path),
+        "encoding": "utf-8",
+        "formatter": "line",
+    }
+    settings.LOGGING["root"]["level"] = "WARNING"
+    logging.config.dictConfig(settings.LOGGING)
     logging.captureWarnings(True)
     # Static files come straight from the apps here; the directory for collected ones needn't exist.
     warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
