@@ -119,9 +119,7 @@ def test_topics_that_are_not_ours_are_refused(topic: str) -> None:
         ("up/ack", b'{"ticket": "%s", "status": {}}' % TICKET.encode(), Refusal.ACK),
     ],
 )
-def test_a_message_that_breaks_the_format_is_refused(
-    tail: str, payload: bytes, reason: Refusal
-) -> None:
+def test_a_message_that_breaks_the_format_is_refused(tail: str, payload: bytes, reason: Refusal) -> None:
     assert parse(f"amp/p1/d1/{tail}", payload) == Refused(reason)
 
 
