@@ -194,7 +194,7 @@ class DeviceServiceAdmin(RecordAdmin):
 
     section = _("Plan")
     list_title = _("Device Service")
-    list_display = ("device", "state", "lock", "seen", "ends", "next_change", "product", "enterprise", "act")
+    list_display = ("device", "service_state", "lock", "seen", "ends", "next_change", "product", "enterprise", "act")
     list_select_related = ("device__presence", "product", "enterprise")
     list_filter = (ProductFilter, ServiceStateFilter, EndsFilter, LockFilter)
     list_filter_submit = True
@@ -216,7 +216,7 @@ class DeviceServiceAdmin(RecordAdmin):
         return redirect("admin:device_details", found(DeviceService.objects.all(), pk).pk)
 
     @admin.display(description=_("service"))
-    def state(self, service: DeviceService) -> str:
+    def service_state(self, service: DeviceService) -> str:
         """The commercial state."""
         return state_badge(service)
 

@@ -17,6 +17,7 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter
 from amp.foundation import views
 from amp.foundation.access import Action, may, may_anywhere
 from amp.foundation.models import Enterprise, Event
+from amp.foundation.scoping import may_change
 from amp.foundation.templatetags.amp_display import code_html, second
 
 Page = Callable[..., HttpResponse]
@@ -142,10 +143,9 @@ class EnterpriseAdmin(MemberAdmin):
     @admin.display(description=_("enterprise"))
     def tree_name(self, enterprise: Enterprise) -> str:
         """The name, indented by its place in the tree."""
-        branch = format_html('<span class="amp-branch" aria-hidden="true"></span>') if enterprise.depth else ""
-        return format_html(
-            '<span class="amp-tree" style="--depth:{}">{}{}</span>', enterprise.depth, branch, enterprise.name
-        )
+        depth = sum(may_change(pk) for pk in enterprise.ancestor_ids)  # ancestors that the reader sees
+        branch = format_html('<span class="amp-branch" aria-hidden="true"></span>') if depth else ""
+        return format_html('<span class="amp-tree" style="--depth:{}">{}{}</span>', depth, branch, enterprise.name)
 
     @admin.display(description=_("BSS merchant ID"))
     def merchant(self, enterprise: Enterprise) -> str:

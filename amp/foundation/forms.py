@@ -25,6 +25,8 @@ def _currencies() -> list[tuple[str, str]]:
 class EnterpriseForm(forms.Form):
     """Name, zone and currency of an enterprise."""
 
+    halves = ("time_zone", "currency")
+
     name = forms.CharField(label=_("Name"), max_length=120, widget=UnfoldAdminTextInputWidget)
     time_zone = forms.ChoiceField(
         label=_("Time zone"),

@@ -16,6 +16,7 @@ from unfold.widgets import (
 from amp.foundation.access import Action
 from amp.foundation.models import Enterprise, Merchant, MerchantStatus, User
 from amp.foundation.money import InvalidAmount, UnknownCurrency, parse_amount
+from amp.foundation.services.enterprises import effective_merchant
 from catalog.forms.products import enterprises_for
 from catalog.models import Plan, PlanType, ServiceLevel
 
@@ -25,11 +26,14 @@ INPUT = " ".join(BASE_INPUT_CLASSES)
 class PlanForm(forms.Form):
     """What may change from version to version of a plan. The price is typed in the currency's own units."""
 
+    halves = ("enterprise", "plan_type", "name", "months", "price", "currency", "sale_from", "sale_until")
+
     name = forms.CharField(label=_("Name"), max_length=80, widget=UnfoldAdminTextInputWidget)
     merchant = forms.ModelChoiceField(
         label=_("Merchant"),
         queryset=Merchant.objects.none(),
         widget=UnfoldAdminSelectWidget,
+        empty_label=_("Choose…"),
         help_text=_("Who is paid."),
     )
     price = forms.CharField(
@@ -76,7 +80,7 @@ class PlanForm(forms.Form):
 class NewPlanForm(PlanForm):
     """A first version: where it belongs and what it gives."""
 
-    field_order = ("enterprise", "plan_type", "level", "name", "merchant", "price", "currency", "months")
+    field_order = ("enterprise", "plan_type", "level", "name", "months", "price", "currency", "merchant")
     enterprise = forms.ModelChoiceField(
         label=_("Enterprise"), queryset=Enterprise.objects.none(), widget=UnfoldAdminSelectWidget
     )
@@ -87,6 +91,7 @@ class NewPlanForm(PlanForm):
         label=_("Product and service level"),
         queryset=ServiceLevel.objects.none(),
         widget=UnfoldAdminSelectWidget,
+        empty_label=_("Choose…"),
         help_text=_("What the plan gives. Each product has a standard level of its own."),
     )
 
@@ -101,6 +106,7 @@ class NewPlanForm(PlanForm):
         if first:
             self.initial.setdefault("enterprise", first)
             self.initial.setdefault("currency", first.currency)
+            self.initial.setdefault("merchant", effective_merchant(first))
         self.initial.setdefault("plan_type", PlanType.MANUFACTURER.value)
         self.initial.setdefault("months", 12)
 

@@ -41,6 +41,8 @@ class PlaceForm(forms.Form):
 class DeviceForm(PlaceForm):
     """One device."""
 
+    halves = ("product", "enterprise", "key", "serial", "name", "iccid")
+
     key = forms.CharField(
         label=_("Device key"),
         max_length=64,
@@ -61,6 +63,8 @@ class DeviceForm(PlaceForm):
 
 class DeviceListForm(PlaceForm):
     """Many devices: the file is read, checked and shown before anything is registered."""
+
+    halves = ("product", "enterprise")
 
     file = forms.FileField(
         label=_("CSV file"),
