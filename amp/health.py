@@ -9,6 +9,7 @@ from typing import Any
 
 from celery import current_app
 from django.db import connection
+from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
@@ -17,7 +18,7 @@ from amp.foundation import clock
 from amp.foundation.models import SweepRun
 from amp.foundation.scoping import system_scope
 from billing.models import Order, OrderStatus
-from devices.models import Bridge, DeviceService
+from devices.models import Bridge, Command, DeviceService
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,7 @@ BRIDGE_LATE = timedelta(seconds=30)
 @require_safe
 def live(_: HttpRequest) -> JsonResponse:
     """The process answers."""
-    return JsonResponse({"status": "ok"})
+    return _answer({"status": "ok"})
 
 
 @require_safe
@@ -47,7 +48,11 @@ def ready(_: HttpRequest) -> JsonResponse:
     healthy = all(check["ok"] for check in checks.values())
     figures = _checked(lambda: _figures(now)) if checks["database"]["ok"] else {"ok": False}
     answer = {"status": "ok" if healthy else "unavailable", "checks": checks, "figures": figures}
-    return JsonResponse(answer, status=200 if healthy else 503)
+    return _answer(answer, status=200 if healthy else 503)
+
+
+def _answer(content: dict[str, Any], status: int = 200) -> JsonResponse:
+    return JsonResponse(content, status=status, headers={"Cache-Control": "no-store"})
 
 
 def _checked(check: Callable[[], dict[str, Any]]) -> dict[str, Any]:
@@ -73,12 +78,17 @@ def _broker() -> dict[str, Any]:
 
 
 def _fresh(name: str, wall: datetime, late: timedelta) -> dict[str, Any]:
-    """A sweep's last finished run is young enough; a process that lives but consumes nothing shows here (F07)."""
+    """A sweep's last run is young and did not fail; a process that lives but consumes nothing shows here (F07).
+
+    While it runs, it is as old as its start: one that hangs grows old too.
+    """
     run = SweepRun.objects.filter(name=name).first()
-    if run is None or run.finished_at is None:
+    if run is None:
         return {"ok": False, "why": "never ran"}
-    age = wall - run.finished_at
-    return {"ok": age <= late, "age_seconds": round(age.total_seconds(), 1)}
+    age = {"age_seconds": round((wall - (run.finished_at or run.started_at)).total_seconds(), 1)}
+    if run.failed_because:
+        return {"ok": False, "why": "last run failed", **age}
+    return {"ok": age["age_seconds"] <= late.total_seconds(), **age}
 
 
 def _bridge(wall: datetime) -> dict[str, Any]:
@@ -91,24 +101,22 @@ def _bridge(wall: datetime) -> dict[str, Any]:
 
 
 def _figures(now: datetime) -> dict[str, Any]:
-    """Ages that say how far behind the work is, in seconds of product time."""
+    """How far behind the work is, in seconds of product time, and what waits for a person."""
     with system_scope():
-        due = DeviceService.objects.filter(due_at__lte=now).order_by("due_at").values_list("due_at", flat=True).first()
-        paid = (
-            Order.objects.filter(status=OrderStatus.PAID.value, due_at__lte=now)
-            .order_by("due_at")
-            .values_list("due_at", flat=True)
-            .first()
-        )
-    return {
-        "ok": True,
-        "oldest_due_service_seconds": _age(now, due),
-        "oldest_paid_order_seconds": _age(now, paid),
-    }
+        paid = Order.objects.filter(status=OrderStatus.PAID.value)
+        return {
+            "ok": True,
+            "oldest_due_service_seconds": _overdue(DeviceService.objects.all(), now),
+            "oldest_due_command_seconds": _overdue(Command.objects.all(), now),
+            "oldest_paid_order_seconds": _overdue(paid, now),
+            "dead_orders": paid.filter(due_at=None).count(),
+        }
 
 
-def _age(now: datetime, moment: datetime | None) -> float:
-    return round((now - moment).total_seconds(), 1) if moment else 0.0
+def _overdue(rows: QuerySet[Any], now: datetime) -> float:
+    """Age of the oldest row whose moment has come; one probe of the partial index on `due_at`."""
+    oldest = rows.filter(due_at__lte=now).order_by("due_at").values_list("due_at", flat=True).first()
+    return round((now - oldest).total_seconds(), 1) if oldest else 0.0
 
 
 urlpatterns = [path("live", live), path("ready", ready)]

@@ -196,6 +196,6 @@ def _unlock(sight: Sight) -> Step:
         told = _("The device refuses to unlock for now. It is asked again; if it stays locked, ask the seller.")
         return Step(_("Unlock refused"), told, "now")
     if sight.is_online:
-        return Step(_("Unlock sent"), _("The device answers within seconds."), "now")
+        return Step(_("Unlock on its way"), _("The device answers within seconds."), "now")
     told = _("The device is not connected. It unlocks by itself when it is next online. You may close this page.")
     return Step(_("Waits for the device"), told, "now")
