@@ -42,6 +42,7 @@ class MemberAdmin(ModelAdmin):
 
     list_per_page = 50
     show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER  # each would count a whole table
     ordering = ("-id",)
     actions = None
     list_fullwidth = True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -23,7 +25,7 @@ from devices.services.replanning import RulePreview, change_rule, rule_preview
 
 @needs(Action.VIEW)
 def product_rule(request: HttpRequest, pk: int) -> HttpResponse:
-    """Shows the rule; a first POST checks it and previews what it does, a second one (`confirm`) saves it."""
+    """Shows the rule; a first POST checks it and previews what it does, a second one saves what was previewed."""
     product = found(Product.objects.select_related("enterprise"), pk)
     now = clock.now()
     rule = current_rule(pk)
@@ -42,7 +44,7 @@ def product_rule(request: HttpRequest, pk: int) -> HttpResponse:
             try:
                 if problems := check_rule(product, form.draft(), now):
                     raise RuleRefused(problems)
-                if "confirm" in request.POST:
+                if "confirm" in request.POST and request.POST.get("previewed") == _fingerprint(form, unlock):
                     changed = change_rule(
                         product=product,
                         draft=form.draft(),
@@ -84,6 +86,7 @@ def _rule_page(
         rule=rule,
         form=form,
         preview=preview,
+        fingerprint=_fingerprint(form, "keep_locked" not in request.POST) if preview else "",
         moves=moves,
         has_tsl=has_tsl,
         switches_off=preview is not None and rule.paid_mode and not form.draft().paid_mode,
@@ -92,3 +95,8 @@ def _rule_page(
         versions=ServiceRule.objects.filter(product=product).order_by("-version")[:10],
         status=422 if form.is_bound and form.errors else 200,
     )
+
+
+def _fingerprint(form: RuleForm, unlock: bool) -> str:
+    """Names what was previewed: a rule that was edited after the preview is previewed anew, not saved."""
+    return hashlib.sha256(repr((form.draft(), unlock)).encode()).hexdigest()
