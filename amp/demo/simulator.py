@@ -241,9 +241,11 @@ class _Life:
         return life
 
     async def come_online(self) -> None:
+        """Listen first, then say so, then report everything: a lock is known as soon as the device is back."""
         filters = [mqtt5.TopicFilter(self.device.topic("down/#"), max_qos=mqtt5.QoS.AT_LEAST_ONCE)]
         self._writer.write(mqtt5.SubscribePacket(self._next_id(), filters).write())
         await self.publish(self.device.topic("status"), self.device.status(1), retain=True)
+        await self.publish(self.device.topic("up/attr"), self.device.report())
 
     async def run(self, report_every: float) -> None:
         """Listen, report and keep alive until the connection ends."""

@@ -21,15 +21,17 @@ from amp.demo.broker import EmbeddedBroker
 from amp.demo.simulator import SimulatedDevice, Simulator
 from amp.foundation.scoping import system_scope
 from devices.lifecycle import Lock
-from devices.models import Bridge, DeviceService
+from devices.models import Bridge, DeviceService, Presence
 from devices.transports.mqtt import MqttAddress
 
 log = logging.getLogger(__name__)
 
 STOP_SECONDS = 4.0
+GOODBYE_SECONDS = 1.5
 LISTENING_SECONDS = 10.0
 REPORT_SECONDS = 45.0
 WORKERS = 4
+HEARTBEAT = "amp.foundation.tasks.beat_heart"
 
 _current: Stage | None = None
 
@@ -48,7 +50,13 @@ class Stage:
         self._leave = threading.Event()
         self._threads: list[threading.Thread] = []
         self._worker = current_app.WorkController(
-            pool="threads", concurrency=WORKERS, hostname="demo@localhost", without_mingle=True, without_gossip=True
+            pool="threads",
+            concurrency=WORKERS,
+            hostname="demo@localhost",
+            without_mingle=True,
+            without_gossip=True,
+            without_heartbeat=True,
+            timer_precision=0.2,
         )
         self._beat = Beat(current_app, max_interval=1)
         self.simulator: Simulator | None = None
@@ -72,8 +80,10 @@ class Stage:
         _current = None
         if self.simulator:
             self.simulator.stop()
+            self._await_goodbyes()
         self._beat.stop(wait=False)
         worker_state.should_stop = 0
+        current_app.send_task(HEARTBEAT, ignore_result=True)  # it looks up when something comes
         self._leave.set()
         deadline = time.monotonic() + STOP_SECONDS
         for thread in self._threads:
@@ -102,6 +112,17 @@ class Stage:
             if time.monotonic() > deadline:
                 raise RuntimeError("The bridge does not listen to the demo's broker. The log says why.")
             time.sleep(0.05)
+
+    def _await_goodbyes(self) -> None:
+        """The bridge stores that the devices left, so that nobody has to guess at the next start."""
+        ids = [each["device_id"] for each in self.notes["devices"] if each["is_simulated"]]
+        deadline = time.monotonic() + GOODBYE_SECONDS
+        with system_scope():
+            while Presence.objects.filter(device_id__in=ids, is_online=True).exists():
+                if time.monotonic() > deadline:
+                    log.warning("Some devices' goodbyes were not stored; their sessions end at the next start.")
+                    return
+                time.sleep(0.05)
 
 
 def _simulator(notes: dict[str, Any], broker: EmbeddedBroker) -> Simulator:
