@@ -1,0 +1,108 @@
+"""Row E: pages of the admin's lists, with few devices and with all; flat is what they should be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from statistics import median
+from typing import NamedTuple
+
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from amp.foundation import clock
+from amp.foundation.models import Enterprise, Role, User
+from amp.foundation.scoping import system_scope
+from amp.foundation.services.members import add_member
+from bench.rounds import Figure, Target, in_turn, seconds
+from bench.stage import Stage
+
+CALLS = 7
+PER_PAGE = 50
+EMAIL = "bench@example.com"
+LISTS = {"Device List": "/admin/devices/device/", "Device Service": "/admin/devices/deviceservice/"}
+FILTERS = {"Device List": "state=EXPIRED", "Device Service": "ends=30"}
+
+
+class Page(NamedTuple):
+    """One page of a list. `query` may name {key}, a device in the middle, and {deep}, the number of its last page."""
+
+    title: str
+    path: str
+    query: str
+
+
+def pages() -> Iterator[Page]:
+    """What is measured of each list."""
+    for title, path in LISTS.items():
+        yield Page(f"{title}: first page", path, "")
+        yield Page(f"{title}: search by key", path, "q={key}")
+        yield Page(f"{title}: search by part of a key", path, "q=d1")
+        yield Page(f"{title}: search that finds nothing", path, "q=nothing-like-it")
+        yield Page(f"{title}: filter {FILTERS[title]}", path, FILTERS[title])
+        yield Page(f"{title}: last page", path, "p={deep}")
+
+
+def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
+    """The same page in both databases; the ratio is large ÷ small."""
+    clients = {name: _client(stage, name) for name in (stage.small, stage.large)}
+    sizes = {stage.small: stage.small_scale, stage.large: stage.scale}
+    for page in pages():
+        yield _figure(stage, rounds, page, clients, sizes)
+
+
+def _figure(stage: Stage, rounds: int, page: Page, clients: dict[str, Client], sizes: dict[str, int]) -> Figure:
+    sides = [
+        partial(_measured, stage, name, clients[name], _url(page, sizes[name])) for name in (stage.large, stage.small)
+    ]
+    large, small = in_turn(rounds, *sides)
+    stage.use(stage.large)
+    with CaptureQueriesContext(connection) as queries:
+        answer = clients[stage.large].get(_url(page, stage.scale))
+    return Figure(
+        "E",
+        page.title,
+        "ms",
+        f"the same page at {stage.small_scale:,} devices",
+        large,
+        small,
+        Target(1.3, at_most=True),
+        f"{len(queries)} queries, {len(answer.content) / 1024:.0f} KB",
+    )
+
+
+def _client(stage: Stage, name: str) -> Client:
+    stage.use(name)
+    with system_scope():
+        maker = Enterprise.objects.get(parent=None)
+        user = User.objects.filter(email=EMAIL).first() or add_member(
+            user_email=EMAIL,
+            full_name="Bench",
+            password="only for benchmarks",
+            enterprise=maker,
+            role=Role.PLATFORM_ADMINISTRATOR,
+            actor="bench",
+            now=clock.wall(),
+        )
+    client = Client()
+    client.force_login(user)
+    return client
+
+
+def _url(page: Page, devices: int) -> str:
+    query = page.query.format(key=f"d{devices // 2}", deep=devices // PER_PAGE)
+    return f"{page.path}?{query}" if query else page.path
+
+
+def _measured(stage: Stage, name: str, client: Client, url: str, _number: int) -> float:
+    """Milliseconds, the median of some calls after one that isn't counted."""
+    stage.use(name)
+    _get(client, url)
+    return 1000 * median(seconds(partial(_get, client, url)) for _ in range(CALLS))
+
+
+def _get(client: Client, url: str) -> None:
+    answer = client.get(url)
+    if answer.status_code != 200:
+        raise RuntimeError(f"{url} answered {answer.status_code}")

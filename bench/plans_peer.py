@@ -1,0 +1,42 @@
+"""The peer's process: `python -m bench.plans_peer DATABASE_URL ACCOUNTS` prints {"accounts": …, "seconds": …}."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from datetime import timedelta
+
+import django
+
+from amp.foundation import clock
+from bench.rounds import seconds
+
+
+def expire(accounts: int) -> float:
+    """Seconds that django-plans needs to expire so many accounts, one by one as it does."""
+    from django.contrib.auth.models import User
+    from django.core import mail
+    from django.core.management import call_command
+    from plans.models import Plan, UserPlan
+    from plans.tasks import expire_account
+
+    call_command("migrate", verbosity=0, interactive=False)
+    mail.outbox = []
+    plan, _ = Plan.objects.get_or_create(name="Yearly", slug="yearly", defaults={"available": True})
+    UserPlan.objects.all().delete()
+    User.objects.all().delete()
+    users = User.objects.bulk_create(User(username=f"u{n}", email=f"u{n}@example.invalid") for n in range(accounts))
+    over = clock.wall().date() - timedelta(days=1)
+    UserPlan.objects.bulk_create(UserPlan(user=user, plan=plan, expire=over, active=True) for user in users)
+    spent = seconds(expire_account)
+    left = UserPlan.objects.filter(active=True).count()
+    if left:
+        raise RuntimeError(f"{left} accounts were not expired")
+    return spent
+
+
+if __name__ == "__main__":
+    os.environ.update(BENCH_PEER_DATABASE_URL=sys.argv[1], DJANGO_SETTINGS_MODULE="bench.plans_settings")
+    django.setup()
+    print(json.dumps({"accounts": int(sys.argv[2]), "seconds": expire(int(sys.argv[2]))}))

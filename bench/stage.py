@@ -1,0 +1,87 @@
+"""The servers of one run, thrown away after it, and Django on them. Product and limit share everything here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import django
+import psycopg
+
+from tests.stack.plugin import Stack
+
+SMALL = 10_000
+"""Devices of the small fleet, which lists are compared with."""
+
+
+@dataclass
+class Stage:
+    """Running PostgreSQL, Redis and Mosquitto; `large` and `small` name databases with `scale` and 10,000 devices."""
+
+    stack: Stack
+    scale: int
+    large: str = "fleet_large"
+    small: str = "fleet_small"
+
+    @property
+    def small_scale(self) -> int:
+        """Devices in the small database."""
+        return min(SMALL, self.scale)
+
+    @property
+    def mqtt_url(self) -> str:
+        """Where the product's own processes reach the broker."""
+        return self.stack.mosquitto.url
+
+    def database_url(self, name: str) -> str:
+        """Address of one database."""
+        return self.stack.postgresql.url(name)
+
+    def use(self, name: str) -> None:
+        """Let Django talk to this database from now on, in all threads."""
+        from django.db import connections
+
+        connections.close_all()
+        connections["default"].settings_dict["NAME"] = name
+
+    def connect(self, name: str) -> psycopg.Connection[tuple[object, ...]]:
+        """A plain connection beside Django's, autocommit."""
+        return psycopg.connect(self.database_url(name), autocommit=True)
+
+
+@contextmanager
+def open_stage(scale: int) -> Iterator[Stage]:
+    """Start the servers, load Django, migrate, and build both fleets; stop and remove everything afterwards."""
+    stack = Stack.in_temporary_directory()
+    try:
+        for server in (stack.postgresql, stack.redis, stack.mosquitto):
+            server.start()
+        stage = Stage(stack, scale)
+        os.environ.update(stack.environment(database_url=stage.database_url("amp"), redis_database=0))
+        django.setup()
+        _fill(stage)
+        yield stage
+        _hang_up()
+    finally:
+        stack.stop()
+
+
+def _fill(stage: Stage) -> None:
+    from django.core.management import call_command
+
+    from bench import fleet
+
+    call_command("migrate", verbosity=0, interactive=False)
+    for name, devices in ((stage.large, stage.scale), (stage.small, stage.small_scale)):
+        _hang_up()
+        stage.stack.postgresql.create_database(name, template="amp")
+        stage.use(name)
+        fleet.build(devices)
+
+
+def _hang_up() -> None:
+    from django.db import connections
+
+    connections.close_all()
