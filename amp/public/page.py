@@ -70,7 +70,9 @@ def device_page(device: Device, *, language: str, now: datetime) -> DevicePage:
     offer = offer_for(device, zone=zone, language=language, now=now)
     trial = _trial(device, presence, now) if offer.quote.state in YOUNG else None
     tone, badge = _badge(offer.quote, now)
-    notice, notice_tone = _notice(offer.quote, service, is_online=bool(presence and presence.is_online))
+    notice, notice_tone = _notice(
+        offer.quote, service, is_online=bool(presence and presence.is_online), is_sold=bool(offer.choices)
+    )
     return DevicePage(
         brand=brand_of(device),
         tone=tone,
@@ -119,6 +121,8 @@ def _trial(device: Device, presence: Presence | None, now: datetime) -> Trial:
 
 def _badge(quote: Quote, now: datetime) -> tuple[str, str]:
     """Colour and words; the colour never stands alone."""
+    if _is_unpaid(quote):
+        return "grey", _("No paid service")
     left = quote.ends_at - now if quote.ends_at else timedelta()
     match quote.state:
         case State.ACTIVE if timedelta() < left <= SOON:
@@ -137,6 +141,8 @@ def _badge(quote: Quote, now: datetime) -> tuple[str, str]:
 def _progress(quote: Quote, service: DeviceService, trial: Trial | None, now: datetime) -> int | None:
     """Used share of what is running, percent; None where nothing is."""
     match quote.state:
+        case _ if _is_unpaid(quote):
+            return None
         case State.EXPIRED:
             return 100
         case State.TRIAL if trial:
@@ -151,8 +157,15 @@ def _percent(part: float, whole: float) -> int:
     return max(2, min(100, round(100 * part / whole))) if whole > 0 else 100
 
 
+def _is_unpaid(quote: Quote) -> bool:
+    """Paid mode is off, and nothing has begun or will begin (A1)."""
+    return quote.refusal is RenewalRefusal.PAID_MODE_OFF and quote.state in YOUNG
+
+
 def _facts(quote: Quote, service: DeviceService, trial: Trial | None, zone: ZoneInfo) -> list[tuple[str, str]]:
     match quote.state:
+        case _ if _is_unpaid(quote):
+            return []
         case State.ACTIVE if quote.ends_at:
             return [(_("Service ends"), long_day(quote.ends_at, zone))]
         case State.EXPIRED:
@@ -174,9 +187,11 @@ def _trial_used(trial: Trial) -> str:
     return _("%(used)s of %(length)s online") % values
 
 
-def _notice(quote: Quote, service: DeviceService, *, is_online: bool) -> tuple[str, str]:
+def _notice(quote: Quote, service: DeviceService, *, is_online: bool, is_sold: bool) -> tuple[str, str]:
     """What the lock means for the reader; wanted and reported are never confused (A24)."""
     locked = service.reported_lock == Lock.LOCKED.value
+    if quote.state is State.EXPIRED and not is_sold:
+        return (_("The device is locked."), "red") if locked else ("", "")
     if quote.state is State.EXPIRED:
         return _stopped_notice(locked=locked, is_online=is_online), "red"
     if locked and service.desired_lock == Lock.UNLOCKED.value:

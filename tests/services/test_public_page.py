@@ -29,7 +29,7 @@ from devices.models import Command, Device, DeviceService, Period, PublicToken
 from devices.services.dispatch import dispatch_commands
 from devices.services.lifecycle import advance_due_services
 from devices.services.registration import Registered, terminate_device
-from devices.services.renewal import RenewalRequest, renew_services
+from devices.services.renewal import RenewalRequest, quote_periods, quote_renewals, renew_services
 from devices.services.tokens import issue_token, revoke_token
 from devices.services.uplinks import Inbound, apply_batch
 from devices.transports.recorded import RecordedTransport
@@ -424,6 +424,13 @@ def test_without_a_plan_or_without_paid_mode_the_page_says_why_A1() -> None:
     off = Visit(make_product(now=BEFORE, paid=False))
     off.plan()
     assert "Paid service is switched off for this product" in off.look()
+    assert "No paid service" in off.look()
+    assert "Trial" not in off.look()
+    stopped = Visit().over()
+    stopped.plan()
+    make_rule_change(stopped.product, now=NOW - DAY, paid_mode=False, unlock=False)
+    assert "is being locked" not in stopped.look()  # A25: waiting locks were cancelled
+    assert "locks when" not in stopped.look()
     far = Visit().over().renewed(120, NOW - DAY)
     for number in range(2):
         far.renewed(120, NOW - timedelta(hours=number + 1))
@@ -706,6 +713,12 @@ def test_the_rate_limit_is_what_stops_a_guesser_and_not_chance(monkeypatch: pyte
     visit = Visit()
     codes = [visit.browser.get("/r/guess").status_code for _look in range(130)]
     assert set(codes) == {404}
+
+
+def test_one_device_is_quoted_for_many_lengths_as_for_each_alone_Q5() -> None:
+    visit = Visit().over().renewed(1, NOW - DAY)
+    together = quote_periods(visit.device.pk, months=[1, 12, 12], now=NOW)
+    assert together == {months: quote_renewals([visit.device.pk], months=months, now=NOW)[0] for months in (1, 12)}
 
 
 def test_a_view_of_one_link_sees_the_devices_of_that_enterprise_alone_R6() -> None:
