@@ -103,9 +103,7 @@ def _tidelog(organisation: Organisation, now: datetime) -> Line:
 def _product(
     enterprise: Enterprise, name: str, key: str, description: str, measured: list[dict[str, Any]], now: datetime
 ) -> Product:
-    product = create_product(
-        enterprise=enterprise, name=name, key=key, description=description, actor=ACTOR, now=now
-    )
+    product = create_product(enterprise=enterprise, name=name, key=key, description=description, actor=ACTOR, now=now)
     import_thing_model(product=product, text=json.dumps(thing_model(key, *measured)), actor=ACTOR, now=now)
     return product
 

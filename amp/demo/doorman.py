@@ -164,7 +164,7 @@ async def _read_packet(reader: asyncio.StreamReader) -> bytes:
     return head + await reader.readexactly(size)
 
 
-def _fields(data: bytes):  # type: ignore[no-untyped-def]
+def _fields(data: bytes):
     """The length-prefixed fields of a payload, one after the other; ValueError if it ends too early."""
     at = 0
     while True:
@@ -227,7 +227,7 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, chan
             await writer.drain()
 
 
-async def _both_ways(*pumps) -> None:  # type: ignore[no-untyped-def]
+async def _both_ways(*pumps) -> None:
     """Until either side hangs up."""
     tasks = [asyncio.ensure_future(pump) for pump in pumps]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

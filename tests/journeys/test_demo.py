@@ -111,7 +111,8 @@ class Demo:
     def service(self) -> tuple[str, str]:
         """State and reported lock of the camera of the tour."""
         [row] = self.sql(
-            "SELECT state, reported_lock FROM devices_deviceservice WHERE device_id = ?", self.notes["star"]["device_id"]
+            "SELECT state, reported_lock FROM devices_deviceservice WHERE device_id = ?",
+            self.notes["star"]["device_id"],
         )
         return row[0], row[1]
 
@@ -158,7 +159,9 @@ def test_the_demo_has_devices_in_every_state_of_service_and_lock(demo: Demo) -> 
         )
     )
     assert {("LOCK", "CONFIRMED"), ("LOCK", "PENDING"), ("LOCK", "STALE"), ("UNLOCK", "PENDING")} <= newest
-    [(renewed_often,)] = demo.sql("SELECT count(*) FROM (SELECT 1 FROM devices_period GROUP BY device_id HAVING count(*) > 2)")
+    [(renewed_often,)] = demo.sql(
+        "SELECT count(*) FROM (SELECT 1 FROM devices_period GROUP BY device_id HAVING count(*) > 2)"
+    )
     assert renewed_often > 4
     [(document,)] = demo.sql("SELECT document FROM catalog_thingmodel LIMIT 1")
     assert '"q_retain_device_sevice_notice"' in document

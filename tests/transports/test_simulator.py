@@ -58,17 +58,19 @@ def command(ticket, value, generation):
 
 def test_a_device_comes_online_leaves_and_returns_with_a_new_session(simulate, listener):
     simulator = simulate(SimulatedDevice("pk", "a", session=16))
-    assert said(listener) == [("status", {"value": 1, "session": 17, "keepalive": 30})]
+    status, report = said(listener, 2)
+    assert status == ("status", {"value": 1, "session": 17, "keepalive": 30})
+    assert report[1]["data"] == {"kv": {"service_lock": "false"}}
     simulator.go_offline("pk/a")
     assert said(listener) == [("status", {"value": 0, "session": 17, "keepalive": 30})]
     assert not simulator.is_connected("pk/a")
     simulator.go_online("pk/a")
-    assert said(listener) == [("status", {"value": 1, "session": 18, "keepalive": 30})]
+    assert said(listener, 2)[0] == ("status", {"value": 1, "session": 18, "keepalive": 30})
 
 
 def test_a_broken_connection_is_told_by_the_last_will(simulate, listener):
     simulator = simulate(SimulatedDevice("pk", "a", session=1))
-    said(listener)
+    said(listener, 2)
     simulator.cut("pk/a")
     assert said(listener) == [("status", {"value": 0, "session": 2, "keepalive": 30})]
 
@@ -76,7 +78,7 @@ def test_a_broken_connection_is_told_by_the_last_will(simulate, listener):
 def test_a_device_obeys_lock_and_unlock_and_reports_the_value(simulate, listener, publisher):
     device = SimulatedDevice("pk", "a")
     simulate(device)
-    said(listener)
+    said(listener, 2)
     for generation, value in ((1, "true"), (2, "false")):
         publisher.publish([command(f"t{generation}", value, generation)])
         (_, ack), (where, report) = said(listener, 2)
@@ -89,7 +91,7 @@ def test_a_command_older_than_the_last_one_changes_nothing(simulate, listener, p
     """R3 from the device's side."""
     device = SimulatedDevice("pk", "a")
     simulate(device)
-    said(listener)
+    said(listener, 2)
     publisher.publish([command("new", "false", 5), command("old", "true", 4)])
     documents = said(listener, 4)
     assert [document["status"] for where, document in documents if where == "up/ack"] == ["succ", "fail"]
@@ -99,7 +101,7 @@ def test_a_command_older_than_the_last_one_changes_nothing(simulate, listener, p
 def test_a_device_that_does_not_obey_says_nothing(simulate, listener, publisher):
     device = SimulatedDevice("pk", "a", obeys=False)
     simulator = simulate(device)
-    said(listener)
+    said(listener, 2)
     publisher.publish([command("t", "true", 1)])
     simulator.report("pk/a")
     assert [where for where, _ in said(listener)] == ["up/attr"]
@@ -108,7 +110,7 @@ def test_a_device_that_does_not_obey_says_nothing(simulate, listener, publisher)
 
 def test_junk_from_the_platform_does_not_end_a_device(simulate, listener, publisher):
     simulate(SimulatedDevice("pk", "a"))
-    said(listener)
+    said(listener, 2)
     publisher.publish([Downlink("amp/pk/a/down/attr", junk) for junk in (b"", b"[]", b"{}", b"\xff", b'{"ticket":1}')])
     publisher.publish([command("t", "true", 1)])
     assert said(listener, 2)[0][1] == {"ticket": "t", "status": "succ"}

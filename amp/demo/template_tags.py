@@ -1,4 +1,4 @@
-"""The demo's clock bar in pages of the admin; empty in any other mode."""
+"""Template tags: the demo's clock bar in pages of the admin; empty in any other mode."""
 
 from __future__ import annotations
 
