@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 
 from amp.foundation.scoping import system_scope
 from billing.invariants import violations
-from billing.models import LineStatus, MoneyEntry, Order, PaymentAttempt, PaymentException
+from billing.models import LineStatus, MoneyEntry, PaymentAttempt, PaymentException
 from billing.orders import AttemptStatus, ExceptionKind, GatewayFacts, GatewayState, OrderStatus, Outcome
 from billing.services import settlement
 from billing.services.fulfilment import fulfil_paid_orders
@@ -25,7 +23,6 @@ from devices.services.registration import terminate_device
 from tests.services.shop import ACTOR, MINUTE, NOW, Shop, kinds, money, open_shop, paid, paid_periods
 
 LATER = NOW + 5 * MINUTE
-CROWD = 24
 
 
 @pytest.fixture(autouse=True)
@@ -115,9 +112,7 @@ def test_a_payment_after_the_order_ended_is_honoured_and_flagged_F27(shop: Shop,
         _expire(attempt.order_id, NOW + 31 * MINUTE)
     else:
         cancel_order(order=attempt.order, actor=ACTOR, now=NOW)
-    settle(
-        attempt_id=attempt.pk, facts=GatewayFacts(attempt.number, GatewayState.CLOSED), now=NOW + 31 * MINUTE
-    )
+    settle(attempt_id=attempt.pk, facts=GatewayFacts(attempt.number, GatewayState.CLOSED), now=NOW + 31 * MINUTE)
     late = NOW + timedelta(hours=3)
     settled = settle(attempt_id=attempt.pk, facts=paid(attempt, paid_at=late), now=late)
     assert settled == (Outcome.PAID_LATE, OrderStatus.PAID, AttemptStatus.PAID, ExceptionKind.LATE)
@@ -219,121 +214,6 @@ def test_the_database_itself_refuses_a_second_booking_and_a_second_settling_paym
         PaymentAttempt.objects.filter(pk=second.pk).update(settles=True)
     with pytest.raises(IntegrityError, match="append-only"), _savepoint():
         MoneyEntry.objects.update(amount=1)
-
-
-# --- at once ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.django_db(transaction=True)
-def test_24_notices_at_once_renew_each_device_exactly_once_F25(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    attempt = shop.attempt()
-    _make_them_meet(monkeypatch)
-    failures = _at_once(lambda: _settle_and_fulfil(attempt))
-    assert failures == []
-    assert money(attempt.order) == {"RECEIVED": 39_800, "APPLIED": 39_800}
-    assert paid_periods(shop) == 2
-    assert fresh(attempt.order).status == OrderStatus.FULFILLED.value
-    assert kinds(f"order:{attempt.order_id}") == ["order.created", "order.paid", "order.fulfilled"]
-
-
-@pytest.mark.django_db(transaction=True)
-def test_without_the_row_lock_the_ledgers_constraint_still_books_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    attempt = shop.attempt()
-    monkeypatch.setattr(settlement, "_locked", _unlocked)
-    _make_them_meet(monkeypatch)
-    failures = _at_once(lambda: settle(attempt_id=attempt.pk, facts=paid(attempt), now=LATER))
-    assert len(failures) == CROWD - 1
-    assert {type(failure) for failure in failures} == {IntegrityError}
-    assert money(attempt.order) == {"RECEIVED": 39_800}
-
-
-@pytest.mark.django_db(transaction=True)
-def test_without_lock_and_constraint_the_same_crowd_books_more_than_once(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Negative control: the two tests above would see it if the protections were gone."""
-    attempt = shop.attempt()
-    monkeypatch.setattr(settlement, "_locked", _unlocked)
-    _make_them_meet(monkeypatch)
-    with connection.cursor() as cursor:
-        cursor.execute("ALTER TABLE billing_moneyentry DROP CONSTRAINT money_moves_once")
-    try:
-        failures = _at_once(lambda: settle(attempt_id=attempt.pk, facts=paid(attempt), now=LATER))
-        booked = money(attempt.order)["RECEIVED"]
-    finally:
-        with connection.cursor() as cursor:
-            cursor.execute("TRUNCATE billing_moneyentry CASCADE")
-            cursor.execute("ALTER TABLE billing_moneyentry ADD CONSTRAINT money_moves_once UNIQUE (kind, source)")
-            # What was booked is gone; so is what it was booked for.
-            cursor.execute("TRUNCATE billing_order, billing_paymentattempt CASCADE")
-    assert failures == []
-    assert booked > 39_800
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_payments_of_one_order_at_once_settle_it_once_F31(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = shop.order()
-    attempts = [shop.attempt(order, new_code=True) for _ in range(6)]
-    turns = iter(attempts * 4)
-    _make_them_meet(monkeypatch)
-    lock = threading.Lock()
-
-    def one() -> None:
-        with lock:
-            attempt = next(turns)
-        settle(attempt_id=attempt.pk, facts=paid(attempt), now=LATER)
-
-    assert _at_once(one) == []
-    fulfil_paid_orders(now=LATER)
-    assert PaymentAttempt.objects.filter(settles=True).count() == 1
-    assert money(order) == {"RECEIVED": 6 * 39_800, "APPLIED": 39_800, "UNAPPLIED": 5 * 39_800}
-    assert paid_periods(shop) == 2
-
-
-def _settle_and_fulfil(attempt: PaymentAttempt) -> None:
-    settle(attempt_id=attempt.pk, facts=paid(attempt), now=LATER)
-    fulfil_paid_orders(now=LATER)
-
-
-def _unlocked(attempt_id: int) -> tuple[Order, PaymentAttempt]:
-    attempt = PaymentAttempt.objects.get(pk=attempt_id)
-    return Order.objects.get(pk=attempt.order_id), attempt
-
-
-def _make_them_meet(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All callers read before the first one writes, where no lock keeps them from it."""
-    gate, judge = threading.Barrier(CROWD), settlement.verdict
-
-    def meet(*facts: Any) -> Any:
-        decided = judge(*facts)
-        with contextlib.suppress(threading.BrokenBarrierError):
-            gate.wait(timeout=1.5)
-        return decided
-
-    monkeypatch.setattr(settlement, "verdict", meet)
-
-
-def _at_once(work: Callable[[], object]) -> list[BaseException]:
-    """Run `work` in a crowd of threads, each with a connection of its own; what they raised."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            with system_scope():
-                work()
-        except Exception as failure:  # noqa: BLE001 (the test looks at whatever it was)
-            failures.append(failure)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(CROWD)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    return failures
 
 
 def _savepoint() -> Any:
