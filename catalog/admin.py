@@ -121,7 +121,9 @@ class ServiceRuleAdmin(RecordAdmin):
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
         """The rule's page is reached by its product: its preview speaks of devices."""
-        rule = get_object_or_404(ServiceRule.objects.all(), pk=int(object_id) if object_id.isdecimal() else 0)
+        rule: ServiceRule = get_object_or_404(
+            ServiceRule.objects.all(), pk=int(object_id) if object_id.isdecimal() else 0
+        )
         return redirect("admin:product_rule", rule.product_id)
 
     @admin.display(description=_("paid service"))

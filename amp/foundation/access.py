@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from enum import StrEnum
 
+from django.contrib.auth.models import AnonymousUser
+
 from amp.foundation.models import Enterprise, Membership, Role, User
 from amp.foundation.scoping import enterprise_scope, system_scope
 
@@ -42,7 +44,7 @@ class NotAllowed(Exception):
     """The user's roles don't include the action for that enterprise."""
 
 
-def may(user: User, action: Action, enterprise: Enterprise) -> bool:
+def may(user: User | AnonymousUser, action: Action, enterprise: Enterprise) -> bool:
     """True where a membership of the user at or above `enterprise` has a role that includes `action`."""
     line = {*enterprise.ancestor_ids, enterprise.pk}
     return any(
@@ -52,7 +54,7 @@ def may(user: User, action: Action, enterprise: Enterprise) -> bool:
     )
 
 
-def may_anywhere(user: User, action: Action) -> bool:
+def may_anywhere(user: User | AnonymousUser, action: Action) -> bool:
     """True where any membership includes `action`: decides whether a menu entry or a button shows."""
     return any(action in ALLOWED[Role(membership.role)] for membership in _memberships(user))
 
@@ -84,11 +86,13 @@ def reading_zone(user: User) -> str:
     return places[0].time_zone if places else "UTC"
 
 
-def _memberships(user: User) -> Iterable[Membership]:
+def _memberships(user: User | AnonymousUser) -> Iterable[Membership]:
     """Memberships with their enterprises, read once per user object (one request)."""
+    if not isinstance(user, User) or not user.is_active:
+        return []
     cached: list[Membership] | None = getattr(user, "_memberships", None)
     if cached is None:
         with system_scope():
-            cached = list(Membership.objects.filter(user=user).select_related("enterprise")) if user.is_active else []
+            cached = list(Membership.objects.filter(user=user).select_related("enterprise"))
         user._memberships = cached  # type: ignore[attr-defined]
     return cached

@@ -54,7 +54,7 @@ class NewEnterpriseForm(EnterpriseForm):
         self.fields["parent"].queryset = rows.filter(pk__in=allowed)  # type: ignore[attr-defined]
 
 
-class MerchantForm(forms.ModelForm):  # type: ignore[type-arg]
+class MerchantForm(forms.ModelForm):
     """The merchant that is paid. Confirm makes the first one effective and a change a draft (E2)."""
 
     class Meta:

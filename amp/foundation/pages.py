@@ -68,7 +68,7 @@ def page(
     request: HttpRequest, template: str, title: Any, *, crumbs: Iterable[Crumb] = (), status: int = 200, **context: Any
 ) -> TemplateResponse:
     """A page in the admin's frame."""
-    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    request.current_app = admin.site.name
     frame = admin.site.each_context(request)
     return TemplateResponse(
         request, template, {**frame, "title": title, "crumbs": list(crumbs), **context}, status=status

@@ -85,7 +85,7 @@ class NewPlanForm(PlanForm):
         label=_("Enterprise"), queryset=Enterprise.objects.none(), widget=UnfoldAdminSelectWidget
     )
     plan_type = forms.ChoiceField(
-        label=_("Type"), choices=Plan._meta.get_field("plan_type").choices, widget=UnfoldAdminSelectWidget
+        label=_("Type"), choices=Plan._meta.get_field("plan_type").choices or (), widget=UnfoldAdminSelectWidget
     )
     level = forms.ModelChoiceField(
         label=_("Product and service level"),

@@ -67,7 +67,8 @@ class RuleForm(forms.Form):
     ) -> None:
         draft = RuleDraft.of(rule)
         initial = {name: getattr(draft, name) for name in self.base_fields if name != "based_on"}
-        super().__init__(*args, initial={**initial, "based_on": rule.version}, **kwargs)
+        kwargs["initial"] = {**initial, "based_on": rule.version}
+        super().__init__(*args, **kwargs)
         self.rule = rule
         offered = [plan.pk for plan in plans] + ([rule.auto_plan_id] if rule.auto_plan_id else [])
         self.fields["auto_plan"].queryset = Plan.objects.filter(pk__in=offered).order_by("months", "name")  # type: ignore[attr-defined]

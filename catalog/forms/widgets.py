@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.utils.datastructures import MultiValueDict
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import BASE_INPUT_CLASSES, SELECT_CLASSES
 
@@ -27,7 +28,7 @@ class DurationWidget(forms.Widget):
         super().__init__()
         self.units = units
 
-    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> str:
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """Inputs named `name_hours`, `name_minutes`…"""
         parts = self._parts(value)
         row = (
@@ -84,7 +85,7 @@ class ActionWidget(forms.Widget):
 
     properties: Sequence[Property] = ()
 
-    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> str:
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """Filled rows and an empty one; further rows wait hidden until asked for."""
         pairs = [*(value or []), *({} for _row in range(ACTION_ROWS - len(value or [])))]
         shown = max(len(value or []), 1)
@@ -105,7 +106,7 @@ class ActionWidget(forms.Widget):
         chosen, value = str(pair.get("code", "")), pair.get("value", "")
         given = value if isinstance(value, str) else json.dumps(value)
         known = {each.code for each in self.properties}
-        options = [("", _("Property…"), "", "")]
+        options: list[tuple[str, Any, str, str]] = [("", _("Property…"), "", "")]
         options += [
             (each.code, f"{each.name} ({each.code})", _hint(each), "selected" if each.code == chosen else "")
             for each in self.properties
