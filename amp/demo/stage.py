@@ -18,7 +18,8 @@ from django.conf import settings
 
 from amp.bridge import BridgeLoop
 from amp.demo.broker import EmbeddedBroker
-from amp.demo.simulator import SimulatedDevice, Simulator
+from amp.demo.simulated_device import SimulatedDevice
+from amp.demo.simulator import Simulator
 from amp.foundation.scoping import system_scope
 from devices.lifecycle import Lock
 from devices.models import Bridge, DeviceService, Presence

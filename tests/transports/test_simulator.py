@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from amp.demo.simulator import SimulatedDevice, Simulator
+from amp.demo.simulated_device import SimulatedDevice
+from amp.demo.simulator import Simulator
 from devices.transports.base import Downlink
 from devices.transports.mqtt import MqttAddress
 from devices.transports.mqtt_listener import MqttListener
