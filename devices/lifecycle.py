@@ -126,6 +126,7 @@ def due_transition(facts: Facts, terms: Terms, now: datetime) -> Transition | No
     at = _falls_due(facts, terms)
     if at is None or at > now:
         return None
+    at = max(at, facts.last_event_at)  # R8: no event is dated before the last one, wherever the clock was moved
     match facts.state:
         case State.PENDING:
             return Transition(State.TRIAL, at, "trial_start_reached")
@@ -197,7 +198,7 @@ def crossing(facts: Facts, threshold: int) -> datetime | None:
         return None
     target = facts.counts_from + threshold * SECOND
     if facts.counted > target or (facts.counted == target and threshold > 0):
-        return _inside_closed(facts, target)
+        return _inside_closed(facts, target, at_start=threshold == 0)
     if facts.open_since is None:
         return None
     return facts.open_since + timedelta(microseconds=target - facts.counted)
@@ -209,8 +210,7 @@ def _falls_due(facts: Facts, terms: Terms) -> datetime | None:
             reached = crossing(facts, terms.trial_start)
             return max(reached, terms.thresholds_since) if reached else None
         case State.TRIAL:
-            reached = crossing(facts, facts.trial_end if facts.trial_end is not None else terms.trial_end)
-            return max(reached, facts.last_event_at) if reached else None
+            return crossing(facts, facts.trial_end if facts.trial_end is not None else terms.trial_end)
         case State.ACTIVE:
             return facts.ends_at
     return None
@@ -250,14 +250,18 @@ def _renewed(facts: Facts, terms: Terms, *, paid_at: datetime, months: int) -> R
     )
 
 
-def _inside_closed(facts: Facts, target: int) -> datetime:
-    """Walk back through the closed intervals to the one that holds `target`."""
+def _inside_closed(facts: Facts, target: int, *, at_start: bool) -> datetime:
+    """Walk back through the closed intervals to the one that holds `target`.
+
+    Where one interval ends at `target` the next begins there too: time that had to be spent was spent at the end of
+    the first; a life that starts at its first connect (A3) starts with the next.
+    """
     before = facts.counted
     earliest = facts.last_event_at
     for started_at, ended_at in reversed(facts.closed):
         length = (ended_at - started_at) // timedelta(microseconds=1)
         before -= length
         earliest = started_at
-        if before <= target:
+        if before < target or (at_start and before == target):
             return started_at + timedelta(microseconds=target - before)
     return earliest  # older sessions are no longer kept: the earliest moment that is on record

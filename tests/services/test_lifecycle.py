@@ -119,6 +119,45 @@ def test_p7_a_threshold_passed_in_a_closed_session_is_found_inside_it() -> None:
 
 
 @pytest.mark.django_db
+def test_p7_a_take_over_inside_the_open_interval_does_not_move_a_threshold_passed_before_it() -> None:
+    """P3: the session that a take-over closed lies in the interval that is still open, which is not counted yet."""
+    fleet = young_fleet(online_since=NOW - 5 * HOUR)
+    Presence.objects.update(counted=int(4 * 3600e6))
+    for begin, hours in ((NOW - 20 * HOUR, 4), (NOW - 5 * HOUR, 3)):
+        PresenceSession.objects.create(
+            device_id=fleet.ids[0], session=str(begin), started_at=begin, ended_at=begin + hours * HOUR
+        )
+    fleet.save_rule(trial_start_seconds=3600, trial_end_seconds=3 * 3600)
+    advance_due_services(now=NOW)
+    assert story(fleet) == [("trial_started", NOW - 19 * HOUR), ("expired", NOW - 17 * HOUR)]
+
+
+@pytest.mark.django_db
+def test_p7_a_threshold_that_a_session_reached_as_it_ended_is_dated_by_that_end() -> None:
+    fleet = young_fleet(online_since=None)
+    Presence.objects.update(counted=int(3 * 3600e6))
+    for begin, hours in ((NOW - 20 * HOUR, 1), (NOW - 5 * HOUR, 2)):
+        PresenceSession.objects.create(
+            device_id=fleet.ids[0], session=str(begin), started_at=begin, ended_at=begin + hours * HOUR
+        )
+    fleet.save_rule(trial_start_seconds=3600, trial_end_seconds=3 * 3600)
+    advance_due_services(now=NOW)
+    assert story(fleet) == [("trial_started", NOW - 19 * HOUR), ("expired", NOW - 3 * HOUR)]
+
+
+@pytest.mark.django_db
+def test_r8_with_the_test_clock_moved_back_services_go_on_and_no_event_is_dated_before_the_last() -> None:
+    fleet = young_fleet(2)
+    DeviceService.objects.filter(pk=fleet.ids[0]).update(last_event_at=NOW + 30 * DAY)
+    DeviceService.objects.filter(pk=fleet.ids[1]).update(
+        state="ACTIVE", anchor=NOW, anchor_months=1, ends_at=NOW + MINUTE, last_event_at=NOW + 40 * DAY
+    )
+    advance_due_services(now=NOW + HOUR)
+    assert story(fleet) == [("trial_started", NOW + 30 * DAY), ("expired", NOW + 30 * DAY)]
+    assert story(fleet, 1) == [("expired", NOW + 40 * DAY)]
+
+
+@pytest.mark.django_db
 def test_a10_auto_subscription_gives_one_free_year_from_the_crossing_and_sends_nothing() -> None:
     fleet = young_fleet()
     fleet.save_rule(auto_subscribe=True, auto_plan=free_year(fleet))
