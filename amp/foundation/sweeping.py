@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import datetime
 
+from django.db import OperationalError
+
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
+from amp.foundation.services.failures import is_conflict
 from amp.foundation.services.sweeps import sweep_run
+
+log = logging.getLogger(__name__)
 
 SLICE_SECONDS = 25
 """A task ends well before anybody could think it dead (F04); the next beat goes on where it stopped."""
+RETRIES = 3
 
 
 def sweep(name: str, one_slice: Callable[[datetime], int], *, full: int) -> int:
@@ -19,7 +26,19 @@ def sweep(name: str, one_slice: Callable[[datetime], int], *, full: int) -> int:
     deadline = time.monotonic() + SLICE_SECONDS
     with system_scope(), sweep_run(name, wall=clock.wall) as run:
         while True:
-            found = one_slice(clock.now())
+            found = _persistently(name, one_slice)
             run.found += found
             if found < full or time.monotonic() > deadline:
                 return run.found
+
+
+def _persistently(name: str, one_slice: Callable[[datetime], int]) -> int:
+    """One slice; after a deadlock or a serialization failure up to three times more (F23)."""
+    for _retry in range(RETRIES):
+        try:
+            return one_slice(clock.now())
+        except OperationalError as trouble:
+            if not is_conflict(trouble):
+                raise
+            log.warning("A slice of %s gave way to another transaction and is tried again: %s", name, trouble)
+    return one_slice(clock.now())

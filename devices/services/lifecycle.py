@@ -11,6 +11,7 @@ from typing import NamedTuple
 from django.db import connection, transaction
 
 from amp.foundation.calendar import add_months
+from amp.foundation.services.failures import is_database_trouble
 from devices.lifecycle import SECOND, Facts, Included, State, Terms, Transition, after, due_at, due_transition
 from devices.models import DeviceService, PeriodKind, Presence, PresenceSession
 from devices.online_time import Interval, union
@@ -60,13 +61,41 @@ def _advance_slice(now: datetime, limit: int) -> Swept:
     rows = [ServiceRow(*values) for values in due.select_for_update(skip_locked=True).values_list(*READ)[:limit]]
     if not rows:
         return Swept(0, 0, None)
+    return Swept(len(rows), _advance_or_halve(rows, now), rows[0].due_at)
+
+
+def _advance_or_halve(rows: Sequence[ServiceRow], now: datetime) -> int:
+    """Move these rows on; where they can't be read, decided or stored together, their halves, until the fault stands
+    alone and is put aside (F15). Number of events."""
+    try:
+        with transaction.atomic():
+            return _advance_all(rows, now)
+    except Exception as failure:
+        if is_database_trouble(failure):
+            raise
+        if len(rows) == 1:
+            log.exception("Device %s could not be moved on; it is looked at again in %s.", rows[0].device_id, STUCK_FOR)
+            return _put_aside(rows[0], now)
+    middle = len(rows) // 2
+    return _advance_or_halve(rows[:middle], now) + _advance_or_halve(rows[middle:], now)
+
+
+def _advance_all(rows: Sequence[ServiceRow], now: datetime) -> int:
     changes = Changes()
     terms = terms_for({row.place for row in rows}, now=now)
     facts = load_facts(rows, terms)
     for row in rows:
-        _advance_or_put_aside(row, facts[row.device_id], terms[row.place], changes, now)
+        advance(row, facts[row.device_id], terms[row.place], changes, until=now, now=now)
     store(changes, now=now)
-    return Swept(len(rows), len(changes.events), rows[0].due_at)
+    return len(changes.events)
+
+
+def _put_aside(row: ServiceRow, now: datetime) -> int:
+    changes = Changes()
+    changes.note(row, row, "device_service.stuck", at=max(now, row.last_event_at), why="see the log", actor="sweep")
+    changes.move(row._replace(due_at=now + STUCK_FOR))
+    store(changes, now=now)
+    return len(changes.events)
 
 
 def advance(
@@ -78,7 +107,8 @@ def advance(
         row = _moved(row, transition, terms, changes, now)
         facts = after(facts, transition, terms)
         kind = "device_service.held" if transition.held else EVENT_OF[transition.to]
-        changes.note(before, row, kind, at=transition.at, why=transition.why, actor="sweep")
+        at = max(transition.at, before.last_event_at)
+        changes.note(before, row, kind, at=at, why=transition.why, actor="sweep")
     row = row._replace(due_at=due_at(facts, terms, now))
     return changes.move(row), facts
 
@@ -150,18 +180,3 @@ def _included(
         source=f"auto:{row.device_id}:{row.life}",
     )
     return changes.add_period(row._replace(auto_spent=True), draft, now=now)
-
-
-def _advance_or_put_aside(row: ServiceRow, facts: Facts, terms: Terms, changes: Changes, now: datetime) -> None:
-    try:
-        aside = Changes()
-        advance(row, facts, terms, aside, until=now, now=now)
-    except Exception:  # one device must never stop the sweep of all others
-        log.exception("Device %s could not be moved on; it is looked at again in %s.", row.device_id, STUCK_FOR)
-        changes.note(row, row, "device_service.stuck", at=now, why="see the log", actor="sweep")
-        changes.move(row._replace(due_at=now + STUCK_FOR))
-        return
-    changes.moved |= aside.moved
-    changes.events += aside.events
-    changes.periods += aside.periods
-    changes.commands |= aside.commands

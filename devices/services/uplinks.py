@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db import DataError, Error, IntegrityError, connection, transaction
+from django.db import connection, transaction
 
+from amp.foundation.services.failures import is_database_trouble
 from devices import wire
 from devices.online_time import Kind, PresenceEvent
 from devices.services.commands import apply_acks, confirm_by_reports, wake_commands
@@ -142,7 +143,7 @@ def _apply_or_halve(
         with transaction.atomic():
             part = _apply(messages, now, last_contact)
     except Exception as failure:
-        if isinstance(failure, Error) and not isinstance(failure, DataError | IntegrityError):
+        if is_database_trouble(failure):
             raise
         if len(messages) == 1:
             log.exception("A message on %s could not be applied and was dropped.", messages[0].topic)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from django.db import connection
+from django.db import OperationalError, connection
 
 from amp.foundation import clock
 from amp.foundation.models import SweepRun
@@ -21,6 +21,7 @@ from amp.foundation.models import TestClock as Clock  # by another name: pytest 
 from amp.foundation.services import testclock
 from amp.foundation.services.sweeps import sweep_run
 from amp.foundation.services.testclock import TestClockRefused
+from amp.foundation.sweeping import RETRIES, sweep
 
 WALL = datetime(2026, 3, 1, 12, tzinfo=UTC)
 YEAR = timedelta(days=366)
@@ -120,3 +121,35 @@ def test_a_failed_sweep_says_why_until_a_run_succeeds() -> None:
     with sweep_run("expiry", wall=lambda: WALL):
         pass
     assert SweepRun.objects.get().failed_because == ""
+
+
+def _gives_way(times: int, sqlstate: str) -> Any:
+    """A slice that the database ends so often with this code, as psycopg tells it."""
+    left = iter(range(times))
+
+    class Ended(Exception):
+        pass
+
+    Ended.sqlstate = sqlstate  # type: ignore[attr-defined]
+
+    def one_slice(_now: datetime) -> int:
+        if next(left, None) is not None:
+            raise OperationalError("given up") from Ended()
+        return 2
+
+    return one_slice
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("sqlstate", ["40P01", "40001"])
+def test_f23_a_slice_that_gave_way_to_another_is_tried_three_times_more(sqlstate: str) -> None:
+    assert sweep("expiry", _gives_way(RETRIES, sqlstate), full=9) == 2
+    assert SweepRun.objects.get().failed_because == ""
+    with pytest.raises(OperationalError):
+        sweep("expiry", _gives_way(RETRIES + 1, sqlstate), full=9)
+
+
+@pytest.mark.django_db
+def test_f18_a_database_that_is_away_ends_the_sweep_at_once() -> None:
+    with pytest.raises(OperationalError):
+        sweep("expiry", _gives_way(1, "08006"), full=9)

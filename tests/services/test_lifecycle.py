@@ -404,6 +404,40 @@ def test_f15_a_device_that_cannot_be_handled_is_put_aside_and_the_others_go_on()
     assert story(fleet, 1)[-1][0] == "stuck"
 
 
+@pytest.mark.django_db
+def test_f15_a_row_that_the_database_refuses_is_put_aside_and_the_others_are_stored() -> None:
+    """Its included period has been given already, as after a repair by hand: one source makes one period (R2)."""
+    fleet = young_fleet(5)
+    fleet.save_rule(auto_subscribe=True, auto_plan=free_year(fleet))
+    advance_due_services(now=NOW + 6 * MINUTE)
+    refused = service(fleet, 3)
+    Period.objects.create(
+        enterprise=refused.enterprise, device=refused.device, number=1, kind="INCLUDED",
+        level=fleet.product.standard_level, plan_name="by hand", months=1, anchor=NOW, anchor_months=1, starts_at=NOW,
+        ends_at=NOW + DAY, source=f"auto:{refused.pk}:1", created_at=NOW,
+    )  # fmt: skip
+    assert advance_due_services(now=NOW + HOUR).found == 5
+    assert [service(fleet, index).state for index in range(5)] == ["ACTIVE", "ACTIVE", "ACTIVE", "TRIAL", "ACTIVE"]
+    assert service(fleet, 3).due_at == NOW + HOUR + lifecycle.STUCK_FOR
+    assert story(fleet, 3)[-1][0] == "stuck"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("spoiled", ["zone", "rule"])
+def test_f15_an_enterprise_or_a_product_that_cannot_be_read_stops_nobody_else(spoiled: str) -> None:
+    broken, sound = young_fleet(2), make_fleet(1, name="Cooler")
+    if spoiled == "zone":
+        broken.save_rule(auto_subscribe=True, auto_plan=free_year(broken))
+        lost = Enterprise.objects.create(name="Lost", path="/1/3/", time_zone="Mars/Base", created_at=NOW)
+        DeviceService.objects.filter(pk__in=broken.ids).update(enterprise=lost)
+    else:
+        ServiceRule.objects.filter(product=broken.product).update(is_current=False)
+    DeviceService.objects.filter(pk__in=sound.ids).update(state="ACTIVE", ends_at=NOW, due_at=NOW)
+    assert advance_due_services(now=NOW + HOUR).found == 3
+    assert service(sound).state == "EXPIRED"
+    assert {service(broken, index).due_at for index in range(2)} == {NOW + HOUR + lifecycle.STUCK_FOR}
+
+
 @pytest.mark.django_db(transaction=True)
 def test_f12_four_sweeps_at_once_do_what_one_would_do() -> None:
     fleet = young_fleet(40)
