@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from amp.demo import stories
@@ -43,8 +43,8 @@ class Group:
     size: int
     story: Callable[[stories.Life], None]
     # Days before now at which the first one starts, and how much later each next one does.
-    starts: float
-    spread: float = 0.0
+    starts: int
+    spread: int = 0
     # How many are simulated, and whether those come online by themselves.
     simulated: int = 0
     online: bool = False
@@ -64,7 +64,7 @@ class Fleet:
     def add(self, group: Group) -> None:
         """Register the group's devices some days before their story begins."""
         chance = random.Random(group.name)  # noqa: S311 (the same fleet every time)
-        start = self.now - group.starts * DAY
+        start = self.morning - group.starts * DAY
         rows = [self._row(group, chance) for _number in range(group.size)]
         registered = start - 3 * DAY if group.starts > 3 else start
         new = register_many(
@@ -87,6 +87,12 @@ class Fleet:
                     place < group.simulated and group.online,
                 )
             )
+
+    @property
+    def morning(self) -> datetime:
+        """Half past eight in Shanghai: stories begin when people begin to work, and many at once."""
+        today = self.now.astimezone(UTC).replace(hour=0, minute=30, second=0, microsecond=0)
+        return today if today <= self.now else today - DAY
 
     def _row(self, group: Group, chance: random.Random) -> DeviceRow:
         product = group.line.product
@@ -117,17 +123,17 @@ def build_fleet(
 def _autosteers(line: Line, organisation: Organisation) -> Sequence[Group]:
     """A long trial by working hours, then the included year."""
     maker, north = organisation.greenfield, organisation.north
-    year = 365 + stories.TRIAL_OF_AUTOSTEER / DAY
+    year = 365 + stories.TRIAL_OF_AUTOSTEER // DAY
     return (
         Group("steer pending", line, maker, 9, stories.never, 20),
         Group("steer trial", line, maker, 10, stories.at_work_for(5), 6, simulated=2, online=True),
         Group("steer included", line, maker, 16, stories.included, 200, 7, simulated=3, online=True),
         Group("steer included north", line, north, 6, stories.included, 150, 9, simulated=1, online=True),
         Group("steer ends in 30 days", line, maker, 8, stories.included, year - 12, 2),
-        Group("steer ends in 7 days", line, maker, 6, stories.included, year - 2, 0.8, simulated=1, online=True),
+        Group("steer ends in 7 days", line, maker, 6, stories.included, year - 2, 1, simulated=1, online=True),
         Group("steer renewed twice", line, maker, 8, stories.renewed_twice, 410, 3, simulated=1, online=True),
         Group("steer locked", line, maker, 8, stories.expires_at_work, 400, 2, simulated=2, online=True),
-        Group("steer lock waits", line, maker, 5, stories.expires_asleep, year + 5, 0.9, simulated=1),
+        Group("steer lock waits", line, maker, 5, stories.expires_asleep, year + 5, 1, simulated=1),
         Group("steer lock stale", line, maker, 4, stories.expires_asleep, year + 22, 2),
         Group("steer unlock waits", line, maker, 4, stories.pays_asleep, 405, 1, simulated=1),
         Group("steer terminated", line, maker, 3, stories.taken_down, 300, 10),
@@ -142,10 +148,10 @@ def _fieldcams(line: Line, organisation: Organisation) -> Sequence[Group]:
         Group("cam pending", line, maker, 9, stories.never, 9),
         Group("cam trial", line, maker, 5, stories.looks_briefly, 3),
         Group("cam yearly", line, maker, 14, stories.buys(12), 240, 14, simulated=2, online=True),
-        Group("cam ends soon", line, maker, 7, stories.buys(1), 26, 0.7, simulated=1, online=True),
+        Group("cam ends soon", line, maker, 7, stories.buys(1), 26, 1, simulated=1, online=True),
         Group("cam monthly", line, maker, 4, stories.buys_monthly, 100, 1),
         Group("cam locked", line, maker, 9, stories.tries_only, 60, 5, simulated=1, online=True),
-        Group("cam lock waits", line, north, 4, stories.month_then_asleep, 36, 0.9),
+        Group("cam lock waits", line, north, 4, stories.month_then_asleep, 36, 1),
         Group("cam unlock waits", line, maker, 3, stories.month_late, 50, 1),
         Group("cam north", line, north, 8, stories.buys(12), 180, 9),
         Group("cam terminated", line, maker, 2, stories.taken_down, 120, 10),
@@ -157,11 +163,11 @@ def _tidelogs(line: Line, organisation: Organisation) -> Sequence[Group]:
     maker = organisation.bluewave
     return (
         Group("tide pending", line, maker, 6, stories.never, 15),
-        Group("tide trial", line, maker, 10, stories.logs(3), 5, 0.1, simulated=1, online=True),
+        Group("tide trial", line, maker, 10, stories.logs(3), 5, 0, simulated=1, online=True),
         Group("tide paid early", line, maker, 9, stories.pays_in_trial, 120, 8, simulated=1, online=True),
-        Group("tide ends soon", line, maker, 6, stories.pays_a_month, 30, 0.9),
+        Group("tide ends soon", line, maker, 6, stories.pays_a_month, 30, 1),
         Group("tide locked", line, maker, 7, stories.logs(12), 45, 2, simulated=1, online=True),
-        Group("tide lock waits", line, maker, 4, stories.month_asleep, 38, 0.9),
+        Group("tide lock waits", line, maker, 4, stories.month_asleep, 38, 1),
         Group("tide yearly", line, maker, 8, stories.pays_in_trial, 340, 3),
     )
 

@@ -21,7 +21,7 @@ from amp.demo.organisation import ACTOR
 from amp.foundation.models import User
 from billing.services.fulfilment import fulfil_paid_orders
 from catalog.models import Plan
-from devices.models import Device, DeviceService
+from devices.models import Command, Device, DeviceService
 from devices.services.dispatch import close_stale, close_unanswered, dispatch_commands
 from devices.services.lifecycle import CHUNK, advance_due_services
 from devices.services.registration import terminate_device
@@ -154,9 +154,9 @@ class History:
             pass
         if self._deeds and self._deeds[0][0] <= now:
             self._do_due(now)
-        close_unanswered(now=now)
+        if Command.objects.filter(due_at__lte=now).exists():
+            self._exchange(now)
         close_stale(now=now)
-        self._exchange(now)
 
     def _do_due(self, now: datetime) -> None:
         while self._deeds and self._deeds[0][0] <= now:
@@ -180,6 +180,7 @@ class History:
 
     def _exchange(self, now: datetime) -> None:
         """Send what is due; devices that are online obey, the others hear nothing."""
+        close_unanswered(now=now)
         self._transport.published.clear()
         dispatch_commands(now=now, transport=self._transport)
         heard = [message for sent in self._transport.published for message in self._obeyed(sent, now + ANSWER)]

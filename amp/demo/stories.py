@@ -88,7 +88,7 @@ def expires_asleep(life: Life) -> None:
 def pays_asleep(life: Life) -> None:
     """Locked, switched off, then paid for: the unlock waits for the device."""
     expires_at_work(life)
-    life.pay((life.now - life.start) / DAY - 2, 12)
+    life.pay((life.now - life.start) // DAY - 2, 12)
 
 
 def taken_down(life: Life) -> None:
@@ -131,7 +131,7 @@ def month_then_asleep(life: Life) -> None:
 def month_late(life: Life) -> None:
     """Locked after its trial, gone, paid for a month only yesterday."""
     life.online(0, 3, watched=True)
-    life.pay((life.now - life.start) / DAY - 1, 1)
+    life.pay((life.now - life.start) // DAY - 1, 1)
 
 
 def logs(days: float) -> Callable[[Life], None]:
