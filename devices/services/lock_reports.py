@@ -1,5 +1,7 @@
-"""What devices report about their lock: read by the rule in force, stored, and matched with commands (A19, A21).
+"""What devices report about their lock: read, stored, and matched with commands (A5, A19, A21).
 
+A device is read by the rule version that its newest command speaks, and by the rule in force: after a rule change both
+are about, until the device has been told something new.
 The reported lock is only what a device said; it is never inferred from an ack or from what the service wants.
 """
 
@@ -9,14 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import F, OuterRef, Q, Subquery
 
 from amp.foundation.bulk import update_rows
 from amp.foundation.services.events import EventDraft, record_events
 from catalog import tsl
 from catalog.models import ServiceRule, ThingModel
 from devices.lifecycle import Lock
-from devices.models import DeviceService
+from devices.models import Command, CommandSlot, DeviceService
+from devices.services.command_rows import among
 
 EVENT_OF = {Lock.LOCKED: "device_service.locked", Lock.UNLOCKED: "device_service.unlocked"}
 
@@ -36,6 +39,14 @@ class Reported(NamedTuple):
     device_id: int
     lock: Lock
     at: datetime
+
+
+class _InForce(NamedTuple):
+    """The newest thing model of a product, and the rule in force."""
+
+    model: tsl.Tsl
+    version: int
+    reader: LockReader
 
 
 class LockReader:
@@ -72,17 +83,26 @@ _models: dict[int, tuple[int, tsl.Tsl]] = {}
 
 
 def read_reports(reports: Sequence[Report]) -> list[Reported]:
-    """The newest lock that each device reports, by the rule in force; one query, one more for a new thing model."""
+    """The newest lock that each device reports; two queries, one more each for older rules and a new thing model."""
     if not reports:
         return []
-    readers = _readers({report.product_id for report in reports})
+    in_force = _in_force({report.product_id for report in reports})
+    older = _older_readers(reports, in_force)
     newest: dict[int, Reported] = {}
     for report in reports:
-        reader = readers.get(report.product_id)
-        lock = reader.read(report.values) if reader else None
+        if report.product_id not in in_force:
+            continue
+        readers = (older.get(report.device_id), in_force[report.product_id].reader)
+        lock = _read(report.values, [reader for reader in readers if reader])
         if lock is not None and (report.device_id not in newest or newest[report.device_id].at <= report.at):
             newest[report.device_id] = Reported(report.device_id, lock, report.at)
     return [newest[device_id] for device_id in sorted(newest)]
+
+
+def _read(values: Mapping[str, Any], readers: Sequence[LockReader]) -> Lock | None:
+    """What the first reader knows for certain; UNKNOWN where they are spoken of and none knows; None where not."""
+    read = [lock for reader in readers if (lock := reader.read(values)) is not None]
+    return next((lock for lock in read if lock is not Lock.UNKNOWN), read[0] if read else None)
 
 
 def store_reported(reported: Sequence[Reported], *, now: datetime) -> int:
@@ -92,7 +112,7 @@ def store_reported(reported: Sequence[Reported], *, now: datetime) -> int:
     """
     if not reported:
         return 0
-    rows = DeviceService.objects.filter(device_id__in=[one.device_id for one in reported]).order_by("device_id")
+    rows = DeviceService.objects.filter(among("device_id", [one.device_id for one in reported])).order_by("device_id")
     known = {
         device_id: (enterprise_id, Lock(lock), at)
         for device_id, enterprise_id, lock, at in rows.select_for_update(of=("self",)).values_list(
@@ -127,18 +147,45 @@ def _events(
             )
 
 
-def _readers(product_ids: Iterable[int]) -> dict[int, LockReader]:
+def _in_force(product_ids: Iterable[int]) -> dict[int, _InForce]:
     newest = ThingModel.objects.filter(product_id=OuterRef("product_id")).order_by("-version").values("version")[:1]
     rules = ServiceRule.objects.filter(product_id__in=set(product_ids), is_current=True).annotate(
         tsl_version=Subquery(newest)
     )
     found = [
         row
-        for row in rules.values_list("product_id", "tsl_version", "lock_action", "unlock_action")
-        if row[1] is not None and row[2] and row[3]
+        for row in rules.values_list("product_id", "tsl_version", "version", "lock_action", "unlock_action")
+        if row[1] is not None
     ]
     models = _thing_models({product_id: version for product_id, version, *_ in found})
-    return {product_id: LockReader(models[product_id], lock, unlock) for product_id, _, lock, unlock in found}
+    return {
+        product_id: _InForce(models[product_id], version, LockReader(models[product_id], lock, unlock))
+        for product_id, _tsl_version, version, lock, unlock in found
+    }
+
+
+def _older_readers(reports: Sequence[Report], in_force: Mapping[int, _InForce]) -> dict[int, LockReader]:
+    """Readers of the devices whose newest command speaks an older rule version than the one in force (A5)."""
+    products = {report.device_id: report.product_id for report in reports if report.product_id in in_force}
+    newest = Command.objects.filter(
+        among("device_id", products), slot=CommandSlot.LOCK.value, generation=F("device__service__generation")
+    )
+    spoken = {
+        device_id: (products[device_id], version)
+        for device_id, version in newest.values_list("device_id", "rule_version")
+        if version != in_force[products[device_id]].version
+    }
+    if not spoken:
+        return {}
+    wanted = Q()
+    for product_id, version in set(spoken.values()):
+        wanted |= Q(product_id=product_id, version=version)
+    rules = ServiceRule.objects.filter(wanted).values_list("product_id", "version", "lock_action", "unlock_action")
+    readers = {
+        (product_id, version): LockReader(in_force[product_id].model, lock, unlock)
+        for product_id, version, lock, unlock in rules
+    }
+    return {device_id: readers[place] for device_id, place in spoken.items() if place in readers}
 
 
 def _thing_models(versions: Mapping[int, int]) -> dict[int, tsl.Tsl]:

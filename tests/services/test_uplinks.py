@@ -11,9 +11,10 @@ from django.test.utils import CaptureQueriesContext
 
 from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
+from catalog.services.rules import RuleDraft, current_rule, save_rule
 from devices.delivery import CommandKind
 from devices.lifecycle import Lock
-from devices.models import Command, CommandStatus, Device, Presence
+from devices.models import Command, CommandStatus, Device, DeviceService, Presence
 from devices.services import uplinks
 from devices.services.commands import CommandOrder, order_commands
 from devices.services.uplinks import Inbound, apply_batch
@@ -35,6 +36,7 @@ def tell(*messages: Inbound, now=None, **more):
 def lock_sent(fleet: Fleet, key: str = "d1") -> Command:
     """A LOCK on its way to the device."""
     device_id = fleet.ids[key]
+    DeviceService.objects.filter(pk=device_id).update(generation=1)
     order = CommandOrder(device_id, fleet.enterprise.pk, fleet.product.pk, CommandKind.LOCK, 1)
     order_commands([order], now=at("08:00"))
     Command.objects.filter(device_id=device_id).update(
@@ -76,6 +78,42 @@ def test_a_value_that_fits_neither_action_is_unknown(value):
     tell(fleet.report("d1", at("09:00"), {"service_lock": "true"}))
     tell(fleet.report("d1", at("09:01"), {"service_lock": value}))
     assert fleet.service().reported_lock == Lock.UNKNOWN.value
+
+
+def rule_says(fleet: Fleet, code: str, locked: str, unlocked: str) -> None:
+    """A new version of the rule, with other words for the lock."""
+    rule = current_rule(fleet.product.pk)
+    draft = RuleDraft.of(
+        rule, lock_action=[{"code": code, "value": locked}], unlock_action=[{"code": code, "value": unlocked}]
+    )
+    save_rule(product=fleet.product, draft=draft, actor="test", now=at("08:10"))
+
+
+@pytest.mark.parametrize("new", [("power", "0", "100"), ("service_lock", "false", "true")])
+def test_an_unlock_in_the_words_of_an_older_rule_is_confirmed_by_a_report_in_them_A5(new: tuple[str, str, str]):
+    """Also where the new rule would read the same report the other way round."""
+    fleet = make_fleet()
+    lock_sent(fleet)
+    tell(fleet.report("d1", at("08:00:03"), {"service_lock": "true"}))
+    rule_says(fleet, *new)
+    DeviceService.objects.update(generation=2)
+    order = CommandOrder(fleet.ids["d1"], fleet.enterprise.pk, fleet.product.pk, CommandKind.UNLOCK, 2)
+    order_commands([order], now=at("09:00"))
+    unlock = Command.objects.get(generation=2)
+    assert unlock.values == {"service_lock": "false"}
+    Command.objects.filter(pk=unlock.pk).update(status="ACKED", attempts=1, sent_at=at("09:00"), due_at=None)
+    tell(fleet.report("d1", at("09:01"), {"service_lock": "false"}))
+    unlock.refresh_from_db()
+    assert (unlock.status, fleet.service().reported_lock) == ("CONFIRMED", Lock.UNLOCKED.value)
+
+
+def test_a_report_in_the_words_of_the_rule_in_force_counts_beside_those_of_an_older_command():
+    fleet = make_fleet()
+    lock_sent(fleet)
+    rule_says(fleet, "power", "0", "100")
+    for value, lock in (("0", Lock.LOCKED), ("100", Lock.UNLOCKED), ("7", Lock.UNKNOWN)):
+        tell(fleet.report("d1", at("09:00"), {"power": value}))
+        assert fleet.service().reported_lock == lock.value
 
 
 def test_an_ack_is_taken_and_the_report_confirms_A21():
