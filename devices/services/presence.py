@@ -32,6 +32,7 @@ from devices.online_time import (
     close_for_silence,
     refusal,
 )
+from devices.services.command_rows import among
 from devices.services.presence_rows import (
     Span,
     Stored,
@@ -79,7 +80,7 @@ def record_presence(heard: Iterable[Heard], *, now: datetime, last_contact: date
     """
     refused: Counter[str] = Counter()
     events = _admitted(heard, refused, now)
-    before = locked_states(Presence.objects.filter(device_id__in=events))
+    before = locked_states(Presence.objects.filter(among("device_id", events)))
     folded = {device_id: _fold(state, events[device_id], last_contact) for device_id, state in before.items()}
     _fold_late(folded, before, events, last_contact)
     _store(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now)
@@ -267,7 +268,7 @@ def _close_each(rows: QuerySet[Presence], close: Callable[[PresenceState], Step]
         ids = list(later.values_list("device_id", flat=True)[:CHUNK])
         if not ids:
             return closed
-        closed += _close_chunk(rows.filter(is_online=True, device_id__in=ids), close, now=now)
+        closed += _close_chunk(rows.filter(among("device_id", ids), is_online=True), close, now=now)
         last = ids[-1]
 
 

@@ -15,6 +15,7 @@ from amp.foundation.bulk import insert_rows, update_rows
 from devices.lifecycle import Facts, State, Terms, due_at
 from devices.models import DeviceService, Presence, PresenceSession
 from devices.online_time import Interval, PresenceState
+from devices.services.command_rows import among
 
 READ = (
     "device_id",
@@ -63,7 +64,7 @@ def stored_sessions(spans: Mapping[int, Span]) -> dict[int, list[Stored]]:
         return found
     names = frozenset().union(*(span.names for span in spans.values()))
     wanted = Q(ended_at__gte=min(span.since for span in spans.values())) | Q(session__in=names)
-    rows = PresenceSession.objects.filter(wanted, device_id__in=spans).order_by("started_at", "id")
+    rows = PresenceSession.objects.filter(wanted, among("device_id", spans)).order_by("started_at", "id")
     for row_id, device_id, session, started_at, ended_at, estimated in rows.values_list(
         "id", "device_id", "session", "started_at", "ended_at", "estimated"
     ):
@@ -89,7 +90,7 @@ def reschedule_trials(states: Mapping[int, PresenceState], *, now: datetime) -> 
         return 0
     rows = (
         DeviceService.objects.filter(
-            device_id__in=states,
+            among("device_id", states),
             state__in=(State.PENDING.value, State.TRIAL.value),
             auto_failed_at=None,
             counts_from__isnull=False,

@@ -1,0 +1,48 @@
+"""What set-based writes store is what was handed in, whatever the text holds; on COPY, unnest and UPDATE."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.models import Enterprise, Event
+from amp.foundation.scoping import system_scope
+from amp.foundation.services.events import COLUMNS
+from tests.factories import NOW, make_enterprise
+
+AT = datetime(2026, 3, 1, 12, 0, 0, 123456, tzinfo=timezone(timedelta(hours=8)))
+NASTY = "tab\t line\n return\r back\\slash \\N \"quotes\" {braces}, NULL, 'single' ünï 中文"
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _everywhere():
+    with system_scope():
+        yield
+
+
+@pytest.mark.parametrize("ignore_conflicts", [False, True], ids=["copy", "unnest"])
+def test_inserted_text_json_and_moments_come_back_as_they_were(ignore_conflicts: bool) -> None:
+    rows = [
+        (uuid.uuid4(), None, "NULL", "\\N", NASTY, {NASTY: [1, 2.5, True, None, NASTY]}, None, NASTY, AT, NOW),
+        (uuid.uuid4(), None, "", "{}", "x", None, ["a", {}], "", NOW, AT),
+    ]
+    insert_rows(Event, COLUMNS, rows, ignore_conflicts=ignore_conflicts)
+    stored = Event.objects.filter(public_id__in=[row[0] for row in rows]).order_by("id")
+    assert list(stored.values_list(*COLUMNS)) == rows
+
+
+def test_updated_text_comes_back_as_it_was_and_other_rows_stay() -> None:
+    changed, other = make_enterprise("One"), make_enterprise("Two")
+    assert update_rows(Enterprise, ("name", "created_at"), [(changed.pk, NASTY, AT), (10**9, "nobody", NOW)]) == 1
+    assert Enterprise.objects.values_list("name", "created_at").get(pk=changed.pk) == (NASTY, AT)
+    assert Enterprise.objects.get(pk=other.pk).name == other.name
+
+
+def test_a_row_of_the_wrong_width_is_refused() -> None:
+    with pytest.raises(ValueError, match="1 values for 2 columns"):
+        update_rows(Enterprise, ("name",), [(1,)])
