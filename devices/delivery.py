@@ -46,6 +46,7 @@ TRY_NOW_WITHIN = timedelta(minutes=1)
 SECOND_LOOK = timedelta(seconds=15)
 """A device may come online in the very moment in which its command is written; neither transaction sees the other."""
 REFUSED_UNLOCK_REST = timedelta(minutes=10)
+UNREPORTED_UNLOCK_REST = timedelta(days=1)
 
 
 class Standing(NamedTuple):
@@ -83,13 +84,15 @@ def created(*, now: datetime, cache: timedelta, is_online: bool, not_before: dat
     `not_before` is the end of the wait for an older command that is on its way: it must not arrive after this one (R3).
     """
     due_at = now if is_online or not cache else now + SECOND_LOOK
+    if not_before and not_before > now:
+        due_at = not_before
     return Standing(
         status=CommandStatus.PENDING,
         attempts=0,
         refusals=0,
         created_at=now,
         stale_at=now + cache,
-        due_at=max(due_at, not_before) if not_before else due_at,
+        due_at=due_at,
     )
 
 
@@ -136,12 +139,22 @@ def unpublished(standing: Standing, *, has_left: bool, now: datetime) -> Standin
 
 def woken(standing: Standing, *, now: datetime) -> Standing:
     """The device came online or sent something: its PENDING command is due, at most once a minute (A21)."""
-    if standing.status is not CommandStatus.PENDING:
+    if standing.status is not CommandStatus.PENDING or is_held(standing, now):
         return standing
     earliest = max(now, standing.sent_at + PACE) if standing.sent_at else now
     if standing.due_at is not None and standing.due_at <= earliest:
         return standing
     return standing._replace(due_at=earliest)
+
+
+def is_held(standing: Standing, now: datetime) -> bool:
+    """Whether it waits for an older command that may still be on its way: nothing brings it forward (R3).
+
+    Only such a command is due within the 5 s of an ack after its creation, and no sooner.
+    """
+    if standing.status is not CommandStatus.PENDING or standing.attempts or standing.due_at is None:
+        return False
+    return now < standing.due_at <= standing.created_at + ACK_WITHIN
 
 
 def confirmed(standing: Standing, *, now: datetime) -> Standing:
@@ -185,16 +198,22 @@ def next_attempt(attempts: int, sent_at: datetime | None, *, is_online: bool, no
     return max(retry, sent_at + PACE) if sent_at else retry
 
 
-def fresh_unlock_due(status: CommandStatus, *, created_at: datetime, closed_at: datetime | None, now: datetime) -> bool:
-    """Whether a paid device whose last command is an UNLOCK in `status` gets a fresh one when it shows itself (A23).
+def fresh_unlock_due(standing: Standing, *, says_locked: bool, now: datetime) -> bool:
+    """Whether a paid device that isn't confirmed unlocked, and whose last command is this UNLOCK, gets a fresh one when
+    it shows itself (A23). `says_locked`: it reports that it is locked.
 
-    After the cache time at once, at most once a minute; one that the device refused thrice rests for 10 minutes.
+    After the cache time at once, at most once a minute; one that the device refused thrice, or acknowledged without
+    doing it, rests for 10 minutes. One of which nothing was heard since its ack rests for a day, and the cache time.
     """
-    match status:
+    match standing.status:
         case CommandStatus.STALE:
-            return now >= created_at + PACE
+            return now >= standing.created_at + PACE
         case CommandStatus.FAILED:
-            return now >= (closed_at or created_at) + REFUSED_UNLOCK_REST
+            return now >= (standing.closed_at or standing.created_at) + REFUSED_UNLOCK_REST
+        case CommandStatus.ACKED | CommandStatus.CONFIRMED if says_locked:
+            return now >= (standing.closed_at or standing.acked_at or standing.created_at) + REFUSED_UNLOCK_REST
+        case CommandStatus.ACKED:
+            return now > max(standing.stale_at, (standing.acked_at or standing.created_at) + UNREPORTED_UNLOCK_REST)
     return False
 
 

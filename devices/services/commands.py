@@ -1,4 +1,4 @@
-"""Commands are ordered, woken, answered and confirmed: sets of devices, a fixed number of statements (A5, A19–A23).
+"""Commands are ordered, answered and confirmed: sets of devices, a fixed number of statements (A5, A19–A23).
 
 Locks are taken in one order everywhere: services, then commands by id. Callers that change services do that first.
 """
@@ -12,10 +12,9 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
 
 from amp.foundation import wakeups
-from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.bulk import insert_rows
 from amp.foundation.services.events import EventDraft, record_events
 from devices.delivery import (
     UNFINISHED,
@@ -26,12 +25,11 @@ from devices.delivery import (
     closed,
     confirmed,
     created,
-    fresh_unlock_due,
     is_confirmable,
-    woken,
+    is_held,
 )
-from devices.lifecycle import Lock, State
-from devices.models import Command, CommandSlot, DeviceService, Presence
+from devices.lifecycle import Lock
+from devices.models import Command, CommandSlot, Presence
 from devices.services.command_rows import CommandRow, among, closing_event, locked_rows, store_rows, told
 from devices.services.command_values import Message, wording_of
 
@@ -91,7 +89,7 @@ def order_commands(orders: Sequence[CommandOrder], *, now: datetime, actor: str 
     insert_rows(Command, INSERTED, [_values(draft) for draft in drafts])
     events = [closing_event(row, now=now, actor=actor) for row in _as_superseded(older, now)]
     record_events(events + [event for draft in drafts for event in _events(draft, now, actor)], now=now)
-    _wake_if_due((draft.standing for draft in drafts), now)
+    wake_if_due((draft.standing for draft in drafts), now)
 
 
 def _supersede(device_ids: Sequence[int], *, now: datetime) -> list[CommandRow]:
@@ -100,23 +98,6 @@ def _supersede(device_ids: Sequence[int], *, now: datetime) -> list[CommandRow]:
     older = locked_rows(Command.objects.filter(among("device_id", device_ids), slot=LOCK_SLOT, status__in=unfinished))
     store_rows(_as_superseded(older, now))
     return older
-
-
-@transaction.atomic(savepoint=False)
-def wake_commands(device_ids: Iterable[int], *, now: datetime) -> None:
-    """These devices came online or sent something: what waits for them is due, at most once a minute (A21, F53).
-
-    A paid device that isn't confirmed unlocked, and whose UNLOCK ran out of time, gets a fresh one (A23). Call after
-    presence and reports of the batch are stored.
-    """
-    ids = sorted(set(device_ids))
-    if not ids:
-        return
-    waiting = locked_rows(Command.objects.filter(among("device_id", ids), status=CommandStatus.PENDING.value))
-    due = [(row, woken(row.standing, now=now)) for row in waiting]
-    update_rows(Command, ("due_at",), [(row.id, fresh.due_at) for row, fresh in due if fresh != row.standing])
-    _wake_if_due((fresh for _row, fresh in due), now)
-    _order_fresh_unlocks(ids, now)
 
 
 @transaction.atomic(savepoint=False)
@@ -200,12 +181,18 @@ def _drafts(orders: Sequence[CommandOrder], older: dict[int, CommandRow], now: d
             now=now,
             cache=timedelta(seconds=wording.cache_seconds(order.product_id)),
             is_online=order.device_id in online,
-            not_before=before.standing.due_at if before and before.standing.status is CommandStatus.SENT else None,
+            not_before=_on_its_way_until(before, now) if before else None,
         )
         if message.problem:
             standing = closed(standing, CommandStatus.FAILED, now)
         drafts.append(_Draft(order, uuid.uuid4(), message, standing))
     return drafts
+
+
+def _on_its_way_until(before: CommandRow, now: datetime) -> datetime | None:
+    """Until when an older command may still arrive, the one before or the one that it waited for itself (R3)."""
+    is_out = before.standing.status is CommandStatus.SENT or is_held(before.standing, now)
+    return before.standing.due_at if is_out else None
 
 
 def online_devices(device_ids: Collection[int]) -> set[int]:
@@ -223,41 +210,6 @@ def _versions_of_last_locks(orders: Sequence[CommandOrder]) -> dict[int, int]:
         among("device_id", unlocked), slot=LOCK_SLOT, kind=CommandKind.LOCK.value, sent_at__isnull=False
     )
     return dict(locks.order_by("generation").values_list("device_id", "rule_version"))
-
-
-def _order_fresh_unlocks(device_ids: Sequence[int], now: datetime) -> None:
-    stranded = Command.objects.filter(
-        among("device_id", device_ids),
-        slot=LOCK_SLOT,
-        kind=CommandKind.UNLOCK.value,
-        status__in=[CommandStatus.STALE.value, CommandStatus.FAILED.value],
-        generation=F("device__service__generation"),
-        **{f"device__service__{name}": value for name, value in _PAID.items()},
-    ).exclude(device__service__reported_lock=Lock.UNLOCKED.value)
-    last = {
-        device_id: generation
-        for device_id, generation, status, created_at, closed_at in stranded.values_list(
-            "device_id", "generation", "status", "created_at", "closed_at"
-        )
-        if fresh_unlock_due(CommandStatus(status), created_at=created_at, closed_at=closed_at, now=now)
-    }
-    if last:
-        _order_again(last, now)
-
-
-def _order_again(last: dict[int, int], now: datetime) -> None:
-    """`last`: generation of each device's last command. Whoever holds a service just now orders what it needs."""
-    services = DeviceService.objects.filter(among("device_id", last), **_PAID).order_by("device_id")
-    locked = services.select_for_update(skip_locked=True).values_list(
-        "device_id", "enterprise_id", "product_id", "generation"
-    )
-    orders = [
-        CommandOrder(device_id, enterprise_id, product_id, CommandKind.UNLOCK, generation + 1)
-        for device_id, enterprise_id, product_id, generation in locked
-        if generation == last[device_id]
-    ]
-    update_rows(DeviceService, ("generation",), [(order.device_id, order.generation) for order in orders])
-    order_commands(orders, now=now)
 
 
 def _as_superseded(rows: Iterable[CommandRow], now: datetime) -> list[CommandRow]:
@@ -295,7 +247,8 @@ def _values(draft: _Draft) -> tuple[object, ...]:
     )
 
 
-def _wake_if_due(standings: Iterable[Standing], now: datetime) -> None:
+def wake_if_due(standings: Iterable[Standing], now: datetime) -> None:
+    """Call dispatch, after the commit, where one of these commands is due."""
     if any(standing.due_at is not None and standing.due_at <= now for standing in standings):
         wakeups.wake(DISPATCH)
 
@@ -308,4 +261,3 @@ def _as_ticket(given: UUID | str) -> UUID | None:
 
 
 _OPEN = [CommandStatus.PENDING.value, CommandStatus.SENT.value]
-_PAID = {"state": State.ACTIVE.value, "desired_lock": Lock.UNLOCKED.value}

@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
-from devices.delivery import CommandKind, CommandStatus
+from devices.delivery import CommandKind, CommandStatus, is_held
 from devices.lifecycle import State
 from devices.models import Command, DeviceService
-from devices.services.command_rows import told
+from devices.services.command_rows import locked_rows, store_rows, told
 from devices.services.commands import DISPATCH, CommandOrder, cancel_commands, order_commands
 
 
@@ -31,7 +31,7 @@ def resend_command(*, command: Command, actor: str, now: datetime) -> None:
     locked = Command.objects.select_for_update().get(pk=command.pk)
     _refuse_resend(locked, service)
     if locked.status == CommandStatus.PENDING.value:
-        Command.objects.filter(pk=locked.pk).update(due_at=now)
+        _hasten(locked, now)
         after = told(CommandKind(locked.kind), locked.generation, locked.ticket, attempts=locked.attempts)
         subject = f"device:{locked.device_id}"
         record_event(EventDraft("command.resent", subject, locked.enterprise_id, now, actor, after=after), now=now)
@@ -56,6 +56,13 @@ def cancel_command(*, command: Command, actor: str, now: datetime) -> None:
     locked = Command.objects.select_for_update().get(pk=command.pk)
     if not cancel_commands([locked.device_id], actor=actor, now=now, only=locked.pk):
         raise CommandRefused.because(_("This command is over; there is nothing to cancel. Reload the page."))
+
+
+def _hasten(command: Command, now: datetime) -> None:
+    """Due now, unless an older command may still be on its way: that one has its 5 s (R3)."""
+    [row] = locked_rows(Command.objects.filter(pk=command.pk))
+    if not is_held(row.standing, now):
+        store_rows([row._replace(standing=row.standing._replace(due_at=now))])
 
 
 def _refuse_resend(command: Command, service: DeviceService) -> None:

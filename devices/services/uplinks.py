@@ -19,9 +19,10 @@ from django.db import connection, transaction
 from amp.foundation.services.failures import is_database_trouble
 from devices import wire
 from devices.online_time import Kind, PresenceEvent
-from devices.services.commands import apply_acks, confirm_by_reports, wake_commands
+from devices.services.commands import apply_acks, confirm_by_reports
 from devices.services.lock_reports import Report, read_reports, store_reported
 from devices.services.presence import Heard, record_presence
+from devices.services.waking import wake_commands
 
 log = logging.getLogger(__name__)
 

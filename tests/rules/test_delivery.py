@@ -15,6 +15,7 @@ from devices.delivery import (
     REFUSED_UNLOCK_REST,
     SECOND_LOOK,
     TRY_NOW_WITHIN,
+    UNREPORTED_UNLOCK_REST,
     CommandStatus,
     Standing,
     answered,
@@ -26,6 +27,7 @@ from devices.delivery import (
     fresh_unlock_due,
     is_awaited,
     is_confirmable,
+    is_held,
     is_stale,
     next_attempt,
     unanswered,
@@ -227,22 +229,44 @@ def test_a_report_confirms_what_was_sent_and_nothing_that_is_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "since_created", "since_closed", "due"),
+    ("status", "since_created", "since_answer", "says_locked", "due"),
     [
-        (CommandStatus.STALE, WEEK, timedelta(0), True),
-        (CommandStatus.STALE, PACE, timedelta(0), True),
-        (CommandStatus.STALE, PACE - SECOND, timedelta(0), False),  # cache time 0: at most once a minute
-        (CommandStatus.FAILED, WEEK, REFUSED_UNLOCK_REST, True),
-        (CommandStatus.FAILED, WEEK, REFUSED_UNLOCK_REST - SECOND, False),
-        *((status, WEEK, WEEK, False) for status in CommandStatus if status.value not in ("STALE", "FAILED")),
+        ("STALE", WEEK + SECOND, SECOND, False, True),
+        ("STALE", PACE, SECOND, False, True),
+        ("STALE", PACE - SECOND, SECOND, False, False),  # cache time 0: at most once a minute
+        ("FAILED", WEEK, REFUSED_UNLOCK_REST, False, True),
+        ("FAILED", WEEK, REFUSED_UNLOCK_REST - SECOND, False, False),
+        ("ACKED", WEEK, REFUSED_UNLOCK_REST, True, True),  # it said yes, and reports that it is locked
+        ("ACKED", WEEK, REFUSED_UNLOCK_REST - SECOND, True, False),
+        ("CONFIRMED", WEEK, REFUSED_UNLOCK_REST, True, True),  # it locked itself again
+        ("CONFIRMED", WEEK, REFUSED_UNLOCK_REST - SECOND, True, False),
+        ("CONFIRMED", 2 * WEEK, 2 * WEEK, False, False),  # by its ack: this device can't report its lock
+        ("ACKED", WEEK + SECOND, WEEK, False, True),  # nothing more was heard of it in all the cache time
+        ("ACKED", WEEK, WEEK, False, False),
+        ("ACKED", WEEK + SECOND, UNREPORTED_UNLOCK_REST, False, False),
+        *((status, 2 * WEEK, 2 * WEEK, True, False) for status in ("PENDING", "SENT", "CANCELLED", "SUPERSEDED")),
     ],
 )
 def test_a_paid_unlock_is_due_again_after_the_cache_time(
-    status: CommandStatus, since_created: timedelta, since_closed: timedelta, due: bool
+    status: str, since_created: timedelta, since_answer: timedelta, says_locked: bool, due: bool
 ) -> None:
     """A23."""
-    moment = {"created_at": NOW - since_created, "closed_at": NOW - since_closed}
-    assert fresh_unlock_due(status, now=NOW, **moment) is due
+    created_at, answered_at = NOW - since_created, NOW - since_answer
+    unlock = waiting()._replace(
+        status=CommandStatus(status), created_at=created_at, stale_at=created_at + WEEK, acked_at=answered_at,
+        closed_at=None if status == "ACKED" else answered_at,
+    )  # fmt: skip
+    assert fresh_unlock_due(unlock, says_locked=says_locked, now=NOW) is due
+
+
+def test_nothing_brings_a_command_forward_that_waits_for_an_older_one() -> None:
+    """R3: the device may say anything before the older command reaches it."""
+    until = NOW + 4 * SECOND
+    for is_online in (True, False):
+        held = created(now=NOW, cache=WEEK, is_online=is_online, not_before=until)
+        assert woken(held, now=NOW + SECOND).due_at == until
+    assert woken(held._replace(due_at=None), now=until).due_at == until
+    assert not is_held(waiting(is_online=False), NOW)
 
 
 OVER = [status for status in CommandStatus if status.value not in ("PENDING", "SENT", "ACKED")]
@@ -285,9 +309,7 @@ class OneCommand(RuleBasedStateMachine):
     @rule(ok=st.booleans(), times=st.integers(1, 3))
     def device_answers(self, ok: bool, times: int) -> None:
         for _ in range(times):
-            self.standing = (
-                answered(self.standing, ok=ok, confirms_by_report=True, now=self.now) or self.standing
-            )
+            self.standing = answered(self.standing, ok=ok, confirms_by_report=True, now=self.now) or self.standing
 
     @precondition(lambda self: self.standing.status is CommandStatus.SENT)
     @rule(has_left=st.booleans())

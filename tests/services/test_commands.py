@@ -21,9 +21,9 @@ from devices.services.commands import (
     cancel_commands,
     confirm_by_reports,
     order_commands,
-    wake_commands,
 )
 from devices.services.staff_commands import CommandRefused, cancel_command, resend_command
+from devices.services.waking import wake_commands
 from tests.services.fleet import (
     LOCK,
     NOW,
@@ -308,8 +308,8 @@ def test_a_paid_unlock_is_sent_again_after_the_cache_time(woken_tasks: Mock) -> 
     ("change", "what"),
     [
         ({"kind": "LOCK"}, "a LOCK is not revived"),
-        ({"status": "CONFIRMED"}, "it did its work"),
-        ({"status": "ACKED"}, "the device has it"),
+        ({"status": "CONFIRMED", "closed_at": NOW}, "it did its work, and this device can't report it"),
+        ({"status": "ACKED", "acked_at": NOW}, "the device has it, and its report may come"),
         ({"status": "CANCELLED"}, "somebody cancelled it"),
         ({"created_at": NOW + WEEK - SECOND}, "at most once a minute"),
         ({"service": {"reported_lock": Lock.UNLOCKED.value}}, "the device is unlocked"),
@@ -331,6 +331,34 @@ def test_nothing_else_is_sent_after_the_cache_time(change: dict[str, object], wh
         Command.objects.update(**change)
     wake_commands(fleet.ids, now=NOW + WEEK)
     assert Command.objects.count() == 1, what
+
+
+@pytest.mark.parametrize("status", ["ACKED", "CONFIRMED"])
+def test_a_paid_device_that_says_it_is_locked_after_all_gets_a_fresh_unlock(status: str) -> None:
+    """A23: neither an ack nor an earlier report is what the device says now."""
+    fleet = make_fleet()
+    pay(fleet.ids[0])
+    [unlock] = fleet.tell(UNLOCK)
+    Command.objects.update(status=status, attempts=1, sent_at=NOW, acked_at=NOW, due_at=None)
+    DeviceService.objects.update(reported_lock=Lock.LOCKED.value)
+    wake_commands(fleet.ids, now=NOW + timedelta(minutes=9))
+    assert Command.objects.count() == 1
+    wake_commands(fleet.ids, now=NOW + timedelta(minutes=10))
+    fresh = newest(unlock.device_id)
+    assert (fresh.kind, fresh.status, fresh.generation) == ("UNLOCK", "PENDING", 2)
+
+
+def test_an_uplink_or_a_person_sends_no_unlock_past_a_lock_that_is_still_on_its_way() -> None:
+    """R3."""
+    fleet = make_fleet()
+    [lock] = fleet.tell(LOCK)
+    as_sent(lock)
+    [unlock] = fleet.tell(UNLOCK, now=NOW + SECOND)
+    wake_commands(fleet.ids, now=NOW + 2 * SECOND)
+    resend_command(command=unlock, actor="ann@example.com", now=NOW + 2 * SECOND)
+    assert command(unlock.ticket).due_at == NOW + 5 * SECOND
+    [another] = fleet.tell(UNLOCK, now=NOW + 3 * SECOND)
+    assert another.due_at == NOW + 5 * SECOND
 
 
 def test_waking_devices_for_which_nothing_waits_costs_two_statements(woken_tasks: Mock) -> None:

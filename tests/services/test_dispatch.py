@@ -14,8 +14,8 @@ from amp.foundation.scoping import system_scope
 from devices.delivery import TRY_NOW_WITHIN
 from devices.models import Command, Presence
 from devices.services import dispatch
-from devices.services.commands import wake_commands
 from devices.services.dispatch import claim, close_stale, close_unanswered, dispatch_commands
+from devices.services.waking import wake_commands
 from devices.transports.base import BrokerUnavailable, Downlink, Outcome, Receipt
 from devices.transports.recorded import RecordedTransport
 from tests.services.fleet import LOCK, NOW, SECOND, UNLOCK, WEEK, Fleet, command, events_of, make_fleet, newest, pay

@@ -1,0 +1,83 @@
+"""Devices that show themselves get what waits for them, and what they have paid for (A21, A23, F53)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F, Q
+
+from amp.foundation.bulk import update_rows
+from devices.delivery import CommandKind, CommandStatus, Standing, fresh_unlock_due, woken
+from devices.lifecycle import Lock, State
+from devices.models import Command, CommandSlot, DeviceService
+from devices.services.command_rows import among, locked_rows
+from devices.services.commands import CommandOrder, order_commands, wake_if_due
+
+AT_THEIR_END = (CommandStatus.STALE, CommandStatus.FAILED, CommandStatus.ACKED)
+"""Nothing more comes of such a command by itself."""
+_PAID = {"state": State.ACTIVE.value, "desired_lock": Lock.UNLOCKED.value}
+
+
+@transaction.atomic(savepoint=False)
+def wake_commands(device_ids: Iterable[int], *, now: datetime) -> None:
+    """These devices came online or sent something: what waits for them is due, at most once a minute (A21, F53).
+
+    A paid device that isn't confirmed unlocked, and whose UNLOCK is at its end, gets a fresh one (A23). Call after
+    presence and reports of the batch are stored.
+    """
+    ids = sorted(set(device_ids))
+    if not ids:
+        return
+    waiting = locked_rows(Command.objects.filter(among("device_id", ids), status=CommandStatus.PENDING.value))
+    due = [(row, woken(row.standing, now=now)) for row in waiting]
+    update_rows(Command, ("due_at",), [(row.id, fresh.due_at) for row, fresh in due if fresh != row.standing])
+    wake_if_due((fresh for _row, fresh in due), now)
+    _order_fresh_unlocks(ids, now)
+
+
+def _order_fresh_unlocks(device_ids: Sequence[int], now: datetime) -> None:
+    last = {
+        device_id: generation
+        for device_id, generation, reported, *standing in _last_unlocks(device_ids)
+        if fresh_unlock_due(_standing(standing), says_locked=reported == Lock.LOCKED.value, now=now)
+    }
+    if last:
+        _order_again(last, now)
+
+
+def _last_unlocks(device_ids: Sequence[int]) -> Iterable[tuple[Any, ...]]:
+    """Of paid devices that aren't confirmed unlocked, the UNLOCK that is their newest command, if it is at its end."""
+    at_its_end = Q(status__in=[status.value for status in AT_THEIR_END]) | Q(
+        status=CommandStatus.CONFIRMED.value, device__service__reported_lock=Lock.LOCKED.value
+    )
+    unlocks = Command.objects.filter(
+        among("device_id", device_ids),
+        at_its_end,
+        slot=CommandSlot.LOCK.value,
+        kind=CommandKind.UNLOCK.value,
+        generation=F("device__service__generation"),
+        **{f"device__service__{name}": value for name, value in _PAID.items()},
+    ).exclude(device__service__reported_lock=Lock.UNLOCKED.value)
+    return unlocks.values_list("device_id", "generation", "device__service__reported_lock", *Standing._fields)
+
+
+def _standing(values: Sequence[Any]) -> Standing:
+    return Standing(CommandStatus(values[0]), *values[1:])
+
+
+def _order_again(last: dict[int, int], now: datetime) -> None:
+    """`last`: generation of each device's last command. Whoever holds a service just now orders what it needs."""
+    services = DeviceService.objects.filter(among("device_id", last), **_PAID).order_by("device_id")
+    locked = services.select_for_update(skip_locked=True).values_list(
+        "device_id", "enterprise_id", "product_id", "generation"
+    )
+    orders = [
+        CommandOrder(device_id, enterprise_id, product_id, CommandKind.UNLOCK, generation + 1)
+        for device_id, enterprise_id, product_id, generation in locked
+        if generation == last[device_id]
+    ]
+    update_rows(DeviceService, ("generation",), [(order.device_id, order.generation) for order in orders])
+    order_commands(orders, now=now)
