@@ -19,9 +19,16 @@ class EnterpriseScopeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Anonymous visitors get an empty scope; the public page opens its own for one device."""
+        _forget_impossible_session(request)
         user = request.user
         if not user.is_authenticated:
             with enterprise_scope([]):
                 return self.get_response(request)
         with user_scope(user), timezone.override(reading_zone(user)):
             return self.get_response(request)
+
+
+def _forget_impossible_session(request: HttpRequest) -> None:
+    """A cookie can spell a NUL, which PostgreSQL takes for an error in the query, not for an unknown session."""
+    if "\0" in (request.session.session_key or ""):
+        request.session = type(request.session)()

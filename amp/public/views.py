@@ -21,6 +21,7 @@ from amp.public.recent import recent_payment
 from amp.public.result import OPEN, Sight, look, result_of
 from amp.public.throttle import is_too_fast
 from billing.models import Order, OrderChannel, OrderStatus
+from billing.orders import ORDER_NUMBER
 from billing.services.attempts import start_attempt
 from billing.services.ordering import DevicesNotEligible, open_order
 from billing.services.polling import refresh_attempt
@@ -131,6 +132,8 @@ def _show(request: HttpRequest, device: Device, token: str, *, error: str = "", 
 
 def _followed(device: Device, number: str) -> Sight | None:
     """The order of this device and page as it stands, after asking the gateway where it may know more (F26)."""
+    if not ORDER_NUMBER.fullmatch(number):
+        return None
     orders = Order.objects.filter(number=number, lines__device=device, channel=OrderChannel.PUBLIC.value)
     order: Order | None = orders.first()
     if order is None:

@@ -13,7 +13,7 @@ from typing import Any
 import requests
 
 from amp.foundation.money import MAX_MINOR
-from billing.orders import GatewayFacts, GatewayState
+from billing.orders import ATTEMPT_NUMBER, GatewayFacts, GatewayState
 from billing.providers.protocol import (
     Acknowledgement,
     Credentials,
@@ -38,6 +38,7 @@ from billing.providers.sandbox_wire import (
 TIMEOUT_SECONDS = 3
 TRANSACTION = re.compile(r"[0-9A-Za-z]{6,64}")
 CURRENCY = re.compile(r"[A-Z]{3}")
+MERCHANT = re.compile(r"[!-~]{1,64}")
 
 
 class SandboxProvider:
@@ -116,28 +117,53 @@ class SandboxProvider:
 
     def _trade(self, told: dict[str, Any]) -> GatewayFacts:
         try:
-            number, state = str(told["number"]), GatewayState(told["state"])
-            if state is not GatewayState.PAID:
-                return GatewayFacts(number, state)
-            amount, currency, transaction_id = int(told["amount"]), str(told["currency"]), str(told["transaction"])
-            is_known = CURRENCY.fullmatch(currency) and TRANSACTION.fullmatch(transaction_id)
-            if not is_known or not 0 <= amount <= MAX_MINOR:
-                raise ValueError("out of range")
-            return GatewayFacts(
-                number,
-                state,
-                merchant_id=str(told["merchant"]),
-                amount=amount,
-                currency=currency,
-                transaction_id=transaction_id,
-                paid_at=datetime.fromisoformat(told["paid_at"]).astimezone(UTC),
-            )
-        except (KeyError, TypeError, ValueError) as broken:
+            return _facts(told)
+        except (KeyError, TypeError, ValueError, OverflowError) as broken:
             raise GatewayTimeout("The sandbox gateway's answer lacks a field.") from broken
+
+
+def _facts(told: Mapping[str, Any]) -> GatewayFacts:
+    """Facts of a trade. Nothing is converted on the way: what isn't exactly an amount, a number, is no fact (F30, F38).
+
+    Raises KeyError, TypeError, ValueError or OverflowError.
+    """
+    number, state = _word(told["number"], ATTEMPT_NUMBER), GatewayState(told["state"])
+    if state is not GatewayState.PAID:
+        return GatewayFacts(number, state)
+    return GatewayFacts(
+        number,
+        state,
+        merchant_id=_word(told["merchant"], MERCHANT),
+        amount=_minor(told["amount"]),
+        currency=_word(told["currency"], CURRENCY),
+        transaction_id=_word(told["transaction"], TRANSACTION),
+        paid_at=_moment(told["paid_at"]),
+    )
+
+
+def _word(value: object, pattern: re.Pattern[str]) -> str:
+    if not isinstance(value, str) or not pattern.fullmatch(value):
+        raise ValueError("not such a word")
+    return value
+
+
+def _minor(value: object) -> int:
+    """A whole number: 19900.9, "19900" and true are none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_MINOR:
+        raise ValueError("not an amount")
+    return value
+
+
+def _moment(value: str) -> datetime:
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a zone")
+    return moment.astimezone(UTC)
 
 
 def _refund(told: dict[str, Any]) -> RefundFacts:
     try:
-        return RefundFacts(str(told["refund_number"]), RefundState(told["state"]), int(told["amount"]))
+        number, state = _word(told["refund_number"], ATTEMPT_NUMBER), RefundState(told["state"])
+        return RefundFacts(number, state, _minor(told["amount"]))
     except (KeyError, TypeError, ValueError) as broken:
         raise GatewayTimeout("The sandbox gateway's answer lacks a field.") from broken

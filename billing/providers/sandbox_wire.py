@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 WINDOW_SECONDS = 300
 PREFIX = "X-Sandbox-"
 NONCE = re.compile(r"[0-9a-f]{32}")
+TIMESTAMP = re.compile(r"[0-9]{1,12}")
 LINK_SIGNATURE_BYTES = 16
 """128 bits are beyond guessing and keep the QR code small."""
 
@@ -67,7 +68,7 @@ def check_headers(
         raise SignatureRefused("The signature does not match.")
     if headers.get(f"{PREFIX}Account", "") != account or not NONCE.fullmatch(nonce):
         raise SignatureRefused("The account or the nonce does not match.")
-    if not timestamp.isdecimal() or abs(int(timestamp) - wall.timestamp()) > WINDOW_SECONDS:
+    if not TIMESTAMP.fullmatch(timestamp) or abs(int(timestamp) - wall.timestamp()) > WINDOW_SECONDS:
         raise SignatureRefused("The timestamp is outside the window.")
 
 

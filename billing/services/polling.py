@@ -50,11 +50,8 @@ def poll_due_attempts(*, now: datetime, wall: datetime, limit: int = 10) -> int:
     for attempt in taken:
         if attempt.account_id in silent:
             continue
-        try:
-            _ask(attempt, must_close=_is_superseded(attempt, now), now=now, wall=wall)
-        except (GatewayTimeout, GatewayRefused) as lost:
+        if not _asked(attempt, must_close=_is_superseded(attempt, now), now=now, wall=wall):
             silent.add(attempt.account_id)
-            log.warning("Payment %s could not be queried: %s", attempt.number, lost)
         _plan_next(attempt, now)
     return len(taken)
 
@@ -79,10 +76,7 @@ def refresh_attempt(*, attempt: PaymentAttempt, now: datetime, wall: datetime) -
         may_ask = PaymentAttempt.objects.filter(pk=attempt.pk, status__in=OPEN).exclude(asked_lately)
         if not may_ask.update(queried_at=now):
             return stored
-        try:
-            _ask(stored, must_close=False, now=now, wall=wall)
-        except (GatewayTimeout, GatewayRefused) as lost:
-            log.warning("Payment %s could not be queried: %s", attempt.number, lost)
+        _asked(stored, must_close=False, now=now, wall=wall)
         stored.refresh_from_db()
         return stored
 
@@ -95,6 +89,19 @@ def _claim(now: datetime, limit: int) -> list[PaymentAttempt]:
             due_at=now + LEASE, queried_at=now, queries=F("queries") + 1
         )
         return taken
+
+
+def _asked(attempt: PaymentAttempt, *, must_close: bool, now: datetime, wall: datetime) -> bool:
+    """Whether the gateway could be asked. One poisonous payment, whatever it raises, holds up no other."""
+    try:
+        _ask(attempt, must_close=must_close, now=now, wall=wall)
+    except (GatewayTimeout, GatewayRefused) as lost:
+        log.warning("Payment %s could not be queried: %s", attempt.number, lost)
+        return False
+    except Exception:
+        log.exception("Payment %s could not be queried.", attempt.number)
+        return False
+    return True
 
 
 def _ask(attempt: PaymentAttempt, *, must_close: bool, now: datetime, wall: datetime) -> None:
@@ -138,13 +145,7 @@ def _claim_orders(now: datetime, limit: int) -> Sequence[Order]:
 
 def _is_closed_at_gateways(order: Order, now: datetime, wall: datetime) -> bool:
     open_ones = PaymentAttempt.objects.filter(order=order, status__in=[status.value for status in OPEN_ATTEMPTS])
-    for attempt in open_ones.order_by("pk"):
-        try:
-            _ask(attempt, must_close=True, now=now, wall=wall)
-        except (GatewayTimeout, GatewayRefused) as lost:
-            log.warning("Payment %s could not be closed: %s", attempt.number, lost)
-            return False
-    return True
+    return all(_asked(attempt, must_close=True, now=now, wall=wall) for attempt in open_ones.order_by("pk"))
 
 
 @transaction.atomic

@@ -75,7 +75,7 @@ class Answer(NamedTuple):
 def pay_page(*, signed: str, now: datetime) -> PayPage:
     """What a pay link asks for; creates nothing. Raises PayRefused for a link that no account has signed."""
     account, ticket = _verified(signed)
-    trade = SandboxTrade.objects.filter(number=ticket.number).first()
+    trade = SandboxTrade.objects.filter(number=ticket.number, account=account).first()
     state = GatewayState(trade.status) if trade else GatewayState.NOT_PAID
     return PayPage(ticket, account.merchant.name, state, ticket.expires_at <= now)
 
@@ -156,8 +156,15 @@ def _paid(account: MerchantAccount, ticket: Ticket, trouble: Trouble, now: datet
 
 
 def _opened(account: MerchantAccount, ticket: Ticket, now: datetime) -> SandboxTrade:
-    SandboxTrade.objects.get_or_create(number=ticket.number, defaults=_blank(account, ticket.number, now))
-    return SandboxTrade.objects.select_for_update().get(number=ticket.number, account=account)
+    if trade := _trade(account, ticket.number, now):
+        return trade
+    raise PayRefused.because(_("This is not a valid payment link. Ask the seller for a new one."))
+
+
+def _trade(account: MerchantAccount, number: str, now: datetime) -> SandboxTrade | None:
+    """The trade in our books, opened where there is none, and locked; None where the number is another account's."""
+    SandboxTrade.objects.get_or_create(number=number, defaults=_blank(account, number, now))
+    return SandboxTrade.objects.select_for_update().filter(number=number, account=account).first()
 
 
 def _blank(account: MerchantAccount, number: str, now: datetime) -> dict[str, Any]:
@@ -185,8 +192,7 @@ def _query(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> di
 def _close(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
     """A trade that nobody opened is closed too: its link can't be paid afterwards."""
     number = _number(asked, "number")
-    SandboxTrade.objects.get_or_create(number=number, defaults=_blank(account, number, now))
-    trade = SandboxTrade.objects.select_for_update().filter(number=number, account=account).first()
+    trade = _trade(account, number, now)
     if trade is None:
         raise PayRefused.because("This number belongs to another account.")
     if trade.status == GatewayState.NOT_PAID.value:
@@ -207,7 +213,7 @@ def _refund(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> d
         raise PayRefused.because("This refund number was used for another refund.")
     if known is None:
         refunded = SandboxRefund.objects.filter(trade=trade).aggregate(sum=Sum("amount"))["sum"] or 0
-        if not isinstance(amount, int) or not 0 < amount <= trade.amount - refunded:
+        if type(amount) is not int or not 0 < amount <= trade.amount - refunded:
             raise PayRefused.because("More than was paid can't be refunded.")
         known = SandboxRefund.objects.create(trade=trade, number=refund_number, amount=amount, created_at=now)
     return {"refund_number": refund_number, "state": RefundState.SUCCEEDED.value, "amount": known.amount}
