@@ -127,14 +127,14 @@ def _autosteers(line: Line, organisation: Organisation) -> Sequence[Group]:
     return (
         Group("steer pending", line, maker, 9, stories.never, 20),
         Group("steer trial", line, maker, 10, stories.at_work_for(5), 6, simulated=2, online=True),
-        Group("steer included", line, maker, 16, stories.included, 200, 7, simulated=3, online=True),
-        Group("steer included north", line, north, 6, stories.included, 150, 9, simulated=1, online=True),
-        Group("steer ends in 30 days", line, maker, 8, stories.included, year - 12, 2),
+        Group("steer included", line, maker, 16, stories.included, 203, 7, simulated=3, online=True),
+        Group("steer included north", line, north, 6, stories.included, 154, 7, simulated=1, online=True),
+        Group("steer ends in 30 days", line, maker, 8, stories.included, year - 12, 1),
         Group("steer ends in 7 days", line, maker, 6, stories.included, year - 2, 1, simulated=1, online=True),
-        Group("steer renewed twice", line, maker, 8, stories.renewed_twice, 410, 3, simulated=1, online=True),
-        Group("steer locked", line, maker, 8, stories.expires_at_work, 400, 2, simulated=2, online=True),
+        Group("steer renewed twice", line, maker, 8, stories.renewed_twice, 413, 7, simulated=1, online=True),
+        Group("steer locked", line, maker, 8, stories.expires_at_work, 399, 1, simulated=2, online=True),
         Group("steer lock waits", line, maker, 5, stories.expires_asleep, year + 5, 1, simulated=1),
-        Group("steer lock stale", line, maker, 4, stories.expires_asleep, year + 22, 2),
+        Group("steer lock stale", line, maker, 4, stories.expires_asleep, year + 22, 1),
         Group("steer unlock waits", line, maker, 4, stories.pays_asleep, 405, 1, simulated=1),
         Group("steer terminated", line, maker, 3, stories.taken_down, 300, 10),
     )
@@ -147,13 +147,13 @@ def _fieldcams(line: Line, organisation: Organisation) -> Sequence[Group]:
         Group("star", line, maker, 1, stories.never, 2, simulated=1, key=STAR),
         Group("cam pending", line, maker, 9, stories.never, 9),
         Group("cam trial", line, maker, 5, stories.looks_briefly, 3),
-        Group("cam yearly", line, maker, 14, stories.buys(12), 240, 14, simulated=2, online=True),
+        Group("cam yearly", line, maker, 14, stories.buys(12), 238, 14, simulated=2, online=True),
         Group("cam ends soon", line, maker, 7, stories.buys(1), 26, 1, simulated=1, online=True),
         Group("cam monthly", line, maker, 4, stories.buys_monthly, 100, 1),
         Group("cam locked", line, maker, 9, stories.tries_only, 60, 5, simulated=1, online=True),
         Group("cam lock waits", line, north, 4, stories.month_then_asleep, 36, 1),
         Group("cam unlock waits", line, maker, 3, stories.month_late, 50, 1),
-        Group("cam north", line, north, 8, stories.buys(12), 180, 9),
+        Group("cam north", line, north, 8, stories.buys(12), 182, 7),
         Group("cam terminated", line, maker, 2, stories.taken_down, 120, 10),
     )
 
@@ -164,11 +164,11 @@ def _tidelogs(line: Line, organisation: Organisation) -> Sequence[Group]:
     return (
         Group("tide pending", line, maker, 6, stories.never, 15),
         Group("tide trial", line, maker, 10, stories.logs(3), 5, 0, simulated=1, online=True),
-        Group("tide paid early", line, maker, 9, stories.pays_in_trial, 120, 8, simulated=1, online=True),
+        Group("tide paid early", line, maker, 9, stories.pays_in_trial, 126, 7, simulated=1, online=True),
         Group("tide ends soon", line, maker, 6, stories.pays_a_month, 30, 1),
         Group("tide locked", line, maker, 7, stories.logs(12), 45, 2, simulated=1, online=True),
         Group("tide lock waits", line, maker, 4, stories.month_asleep, 38, 1),
-        Group("tide yearly", line, maker, 8, stories.pays_in_trial, 340, 3),
+        Group("tide yearly", line, maker, 8, stories.pays_in_trial, 343, 7),
     )
 
 

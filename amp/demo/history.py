@@ -21,6 +21,7 @@ from amp.demo.organisation import ACTOR
 from amp.foundation.models import User
 from billing.services.fulfilment import fulfil_paid_orders
 from catalog.models import Plan
+from devices.delivery import CommandStatus
 from devices.models import Command, Device, DeviceService
 from devices.services.dispatch import close_stale, close_unanswered, dispatch_commands
 from devices.services.lifecycle import CHUNK, advance_due_services
@@ -136,10 +137,12 @@ class History:
         heapq.heappush(self._deeds, (at, next(self._order), deed))
 
     def _next(self, until: datetime) -> datetime | None:
-        """The next moment at which something must be done: a deed, a service that is due, messages that grow old."""
+        """The next moment that matters: a deed, a service or a command that is due, messages to apply."""
         due = DeviceService.objects.filter(due_at__lt=until).aggregate(at=Min("due_at"))["at"]
+        waiting = Command.objects.filter(status=CommandStatus.PENDING.value, stale_at__lt=until)
         moments = [
             due,
+            waiting.aggregate(at=Min("stale_at"))["at"],
             self._deeds[0][0] if self._deeds else None,
             self._watched[0] if self._watched else None,
             self._said[0][0] + LATEST if self._said else None,

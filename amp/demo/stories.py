@@ -51,15 +51,20 @@ def never(life: Life) -> None:
 def at_work_for(days: int) -> Callable[[Life], None]:
     def story(life: Life) -> None:
         for day in range(days):
-            life.online(day, 8)
+            life.online(day, 8, watched=day == 0)
 
     return story
 
 
+def works_through_its_trial(life: Life) -> None:
+    """Eight days of ten hours: the trial starts on the first of them and ends on the last."""
+    for day in range(8):
+        life.online(day, 10, watched=day in {0, 7})
+
+
 def included(life: Life) -> None:
     """Worked through its trial; now in the year that came with it, and used now and then."""
-    for day in range(8):
-        life.online(day, 10)
+    works_through_its_trial(life)
     for day in range(30, 380, 50):
         life.online(day, 6)
 
@@ -73,15 +78,13 @@ def renewed_twice(life: Life) -> None:
 
 def expires_at_work(life: Life) -> None:
     """Online when its year ends: locked at once, and it says so."""
-    for day in range(8):
-        life.online(day, 10)
+    works_through_its_trial(life)
     life.online(YEAR / DAY + 6.5, 40)
 
 
 def expires_asleep(life: Life) -> None:
     """Switched off for the winter when its year ended: the lock waits, at most for the cache time."""
-    for day in range(8):
-        life.online(day, 10)
+    works_through_its_trial(life)
     life.online(300, 5)
 
 
@@ -136,22 +139,22 @@ def month_late(life: Life) -> None:
 
 def logs(days: float) -> Callable[[Life], None]:
     def story(life: Life) -> None:
-        life.online(0, days * 24)
+        life.online(0, days * 24, watched=True)
 
     return story
 
 
 def pays_in_trial(life: Life) -> None:
-    life.online(0, 60)
+    life.online(0, 60, watched=True)
     life.pay(2, 12)
     life.online(20, 72)
 
 
 def pays_a_month(life: Life) -> None:
-    life.online(0, 60)
+    life.online(0, 60, watched=True)
     life.pay(2, 1)
 
 
 def month_asleep(life: Life) -> None:
-    life.online(0, 60)
+    life.online(0, 60, watched=True)
     life.pay(2, 1)
