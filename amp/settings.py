@@ -1,6 +1,6 @@
 """Settings of every process, read from the environment with types.
 
-`AMP_MODE` decides: `production` (all of DATABASE_URL, REDIS_URL, MQTT_URL, SECRET_KEY and AMP_FIELD_KEY must be set),
+`AMP_MODE` decides: `production` (refuses to start with a missing or weak setting and says which, see `amp.checks`),
 `test` (the same real services, plus the test clock) or `demo` (SQLite, an in-memory Celery broker and an embedded MQTT
 broker, loopback only).
 """
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import os
 from pathlib import Path
 from typing import Any
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
+
+from amp.checks import weak_settings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -24,6 +27,8 @@ if AMP_MODE not in {"demo", "test", "production"}:
     raise ImproperlyConfigured("Set AMP_MODE to production, test or demo.")
 IS_DEMO = AMP_MODE == "demo"
 IS_PRODUCTION = AMP_MODE == "production"
+if IS_PRODUCTION and (weak := weak_settings(os.environ)):
+    raise ImproperlyConfigured(" ".join(weak))
 
 
 def _required(name: str, elsewhere: str) -> str:

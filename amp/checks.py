@@ -1,0 +1,84 @@
+"""What production must be told before it starts (R10): each missing or weak setting is named, all at once.
+
+Pure: it reads the environment it is given and nothing else, since `amp.settings` asks it before Django is there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Mapping
+from urllib.parse import urlsplit
+
+REQUIRED = ("SECRET_KEY", "AMP_FIELD_KEY", "DATABASE_URL", "REDIS_URL", "MQTT_URL", "AMP_BASE_URL", "ALLOWED_HOSTS")
+SECRET_LENGTH = 50
+SECRET_LETTERS = 8
+"""A long secret of few different characters is a short one."""
+FIELD_KEY_BYTES = 32
+SCHEMES = {
+    "DATABASE_URL": {"postgres", "postgresql"},
+    "REDIS_URL": {"redis", "rediss"},
+    "MQTT_URL": {"mqtt", "mqtts"},
+    "AMP_BASE_URL": {"http", "https"},
+}
+LOOPBACK = {"127.0.0.1", "::1", "localhost"}
+TRUE = {"true", "on", "ok", "y", "yes", "1"}
+"""What django-environ takes for true."""
+
+
+def weak_settings(environment: Mapping[str, str]) -> list[str]:
+    """A sentence for each setting with which production must not start; empty where all is well."""
+    told = {name: value.strip() for name, value in environment.items() if name in REQUIRED}
+    missing = [f"Set {name}: production does not start without it." for name in REQUIRED if not told.get(name)]
+    return [*missing, *_weak({name: value for name, value in told.items() if value}), *_proxies(environment)]
+
+
+def _weak(told: Mapping[str, str]) -> Iterator[str]:
+    secret = told.get("SECRET_KEY", "x" * SECRET_LENGTH)
+    if "SECRET_KEY" in told and not _is_strong(secret):
+        yield f"SECRET_KEY is weak: give at least {SECRET_LENGTH} random characters, of this installation alone."
+    if "AMP_FIELD_KEY" in told and _decoded_length(told["AMP_FIELD_KEY"]) != FIELD_KEY_BYTES:
+        yield f"AMP_FIELD_KEY is not {FIELD_KEY_BYTES} bytes in base64."
+    for name in SCHEMES.keys() & told.keys():
+        yield from _weak_address(name, told[name])
+    hosts = [host.strip() for host in told.get("ALLOWED_HOSTS", "none").split(",")]
+    if not any(hosts) or any("*" in host or host.startswith(".") for host in hosts):
+        yield "ALLOWED_HOSTS must name each host; no wildcard, no leading dot."
+
+
+def _is_strong(secret: str) -> bool:
+    is_ours = secret.startswith(("demo-only-", "only-for-tests-", "django-insecure-"))
+    return len(secret) >= SECRET_LENGTH and len(set(secret)) >= SECRET_LETTERS and not is_ours
+
+
+def _decoded_length(text: str) -> int:
+    try:
+        return len(base64.b64decode(text, validate=True))
+    except (binascii.Error, ValueError):
+        return -1
+
+
+def _weak_address(name: str, value: str) -> Iterator[str]:
+    """Never shows the value: it may hold a password."""
+    try:
+        address = urlsplit(value)
+        host = address.hostname
+    except ValueError:
+        yield f"{name} is not an address."
+        return
+    if address.scheme not in SCHEMES[name] or not host:
+        schemes = " or ".join(f"{scheme}://" for scheme in sorted(SCHEMES[name]))
+        yield f"{name} must start with {schemes} and name a host."
+    elif name == "AMP_BASE_URL" and address.scheme == "http" and host not in LOOPBACK:
+        yield "AMP_BASE_URL must be https: payment links and sessions don't travel in the clear."
+    elif name == "MQTT_URL" and not address.password:
+        yield "MQTT_URL must hold the platform's user name and password."
+
+
+def _proxies(environment: Mapping[str, str]) -> Iterator[str]:
+    is_behind = environment.get("AMP_BEHIND_PROXY", "").strip().lower() in TRUE
+    if is_behind and environment.get("AMP_TRUSTED_PROXIES", "0").strip() in {"", "0"}:
+        yield (
+            "Set AMP_TRUSTED_PROXIES to the number of proxies in front (AMP_BEHIND_PROXY is on): with 0, all visitors "
+            "would share the proxy's address, and its request limit."
+        )

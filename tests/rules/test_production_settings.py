@@ -1,0 +1,112 @@
+"""Production refuses to start with a missing or weak setting, and says which (R10)."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from amp.checks import REQUIRED, weak_settings
+from tests.stack import processes
+
+REPOSITORY = Path(__file__).parents[2]
+STRONG = {
+    "SECRET_KEY": "a9Zk2-" * 10 + "QwErTy",
+    "AMP_FIELD_KEY": base64.b64encode(bytes(range(32))).decode(),
+    "DATABASE_URL": "postgres://amp:secretword@db:5432/amp",
+    "REDIS_URL": "redis://:secretword@redis:6379/0",
+    "MQTT_URL": "mqtt://platform:secretword@mosquitto:1884",
+    "AMP_BASE_URL": "https://amp.example.com",
+    "ALLOWED_HOSTS": "amp.example.com,127.0.0.1",
+}
+WEAK = [
+    ("SECRET_KEY", "short"),
+    ("SECRET_KEY", "x" * 80),
+    ("SECRET_KEY", processes.SECRET_KEY),
+    ("SECRET_KEY", "demo-only-key-that-signs-nothing-of-value-0123456789"),
+    ("AMP_FIELD_KEY", base64.b64encode(bytes(16)).decode()),
+    ("AMP_FIELD_KEY", base64.b64encode(bytes(33)).decode()),
+    ("AMP_FIELD_KEY", "not base64!"),
+    ("DATABASE_URL", "sqlite:////tmp/amp.sqlite3"),
+    ("DATABASE_URL", "postgres:///amp"),
+    ("REDIS_URL", "memory://"),
+    ("MQTT_URL", "mosquitto:1884"),
+    ("MQTT_URL", "mqtt://mosquitto:1884"),
+    ("AMP_BASE_URL", "http://amp.example.com"),
+    ("AMP_BASE_URL", "amp.example.com"),
+    ("AMP_BASE_URL", "https://[broken"),
+    ("ALLOWED_HOSTS", "*"),
+    ("ALLOWED_HOSTS", "amp.example.com,*"),
+    ("ALLOWED_HOSTS", ".example.com"),
+    ("ALLOWED_HOSTS", ","),
+]
+
+
+def test_strong_settings_are_taken() -> None:
+    assert weak_settings(STRONG) == []
+    assert weak_settings(STRONG | {"AMP_BASE_URL": "http://127.0.0.1:8000"}) == []
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_each_required_setting_is_missed_by_its_name_R10(name: str, value: str | None) -> None:
+    told = {key: given for key, given in STRONG.items() if key != name} | ({name: value} if value is not None else {})
+    assert weak_settings(told) == [f"Set {name}: production does not start without it."]
+
+
+@pytest.mark.parametrize(("name", "value"), WEAK)
+def test_each_weak_setting_is_named_and_its_value_is_not_shown_R10(name: str, value: str) -> None:
+    (problem,) = weak_settings(STRONG | {name: value})
+    assert name in problem
+    assert len(value) < 6 or value not in problem
+
+
+def test_all_weak_settings_are_named_at_once_R10() -> None:
+    problems = weak_settings({})
+    assert len(problems) == len(REQUIRED) == 7
+    assert "secretword" not in " ".join(weak_settings({**STRONG, "DATABASE_URL": "mysql://amp:secretword@db/amp"}))
+
+
+def test_behind_a_proxy_visitors_are_told_apart_F94() -> None:
+    behind = STRONG | {"AMP_BEHIND_PROXY": "True"}
+    (problem,) = weak_settings(behind)
+    assert "AMP_TRUSTED_PROXIES" in problem
+    assert weak_settings(behind | {"AMP_TRUSTED_PROXIES": "1"}) == []
+
+
+def test_the_images_build_gets_past_the_check() -> None:
+    """It collects static files with settings of no value, in production mode."""
+    line = (REPOSITORY / "Dockerfile").read_text().split("RUN AMP_MODE=production", 1)[1].split("python manage.py")[0]
+    assert weak_settings(dict(word.split("=", 1) for word in line.replace("\\\n", " ").split())) == []
+
+
+def _started(**environment: str) -> subprocess.CompletedProcess[str]:
+    """A process that loads the settings of production and tells what they became."""
+    program = (
+        "import django; django.setup(); from django.conf import settings as s; "
+        "print(s.DEBUG, s.SANDBOX_ENABLED, s.SESSION_COOKIE_SECURE, s.CSRF_COOKIE_SECURE, s.IS_DEMO)"
+    )
+    inherited = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    told = {"DJANGO_SETTINGS_MODULE": "amp.settings", "AMP_MODE": "production", **environment}
+    command = [sys.executable, "-c", program]
+    return subprocess.run(
+        command, cwd=REPOSITORY, env=inherited | told, capture_output=True, text=True, timeout=60, check=False
+    )
+
+
+def test_the_real_process_starts_with_strong_settings_and_without_the_sandbox() -> None:
+    assert _started(**STRONG).stdout.split() == ["False", "False", "True", "True", "False"]
+    assert _started(**STRONG, AMP_SANDBOX="true").stdout.split()[1] == "True"
+
+
+def test_the_real_process_refuses_to_start_and_names_each_weak_setting_R10() -> None:
+    refused = _started(**STRONG | {"SECRET_KEY": "short", "ALLOWED_HOSTS": "*", "AMP_FIELD_KEY": ""})
+    assert refused.returncode != 0
+    assert "ImproperlyConfigured" in refused.stderr
+    for name in ("SECRET_KEY", "ALLOWED_HOSTS", "AMP_FIELD_KEY"):
+        assert name in refused.stderr.splitlines()[-1]
+    assert "secretword" not in refused.stderr
