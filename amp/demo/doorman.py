@@ -93,21 +93,19 @@ class Doorman:
             writer.close()
             return
         broker_writer.write(connect)
-        plain = _without_properties() if level == _LEVEL_5 else _unchanged
-        await _both_ways(_pump(reader, broker_writer, plain), _pump(broker_reader, writer, _unchanged))
+        plain = _without_properties() if level == _LEVEL_5 else bytes
+        await _both_ways(_pump(reader, broker_writer, plain), _pump(broker_reader, writer, bytes))
         for side in (writer, broker_writer):
             side.close()
 
     def admit(self, packet: bytes) -> tuple[int, bytes]:
         """The protocol level, and the CONNECT as rumqttd should see it. Raises NotWelcome."""
-        try:
+        with contextlib.suppress(ValueError, IndexError):
             level = packet[packet.index(b"MQTT", 2) + 4] if packet[0] == _CONNECT else 0
             if level == _LEVEL_5:
                 return level, self._admit_5(packet)
             if level == _LEVEL_4:
                 return level, self._admit_4(packet)
-        except (ValueError, IndexError):
-            pass
         raise NotWelcome
 
     def _admit_5(self, packet: bytes) -> bytes:
@@ -183,10 +181,6 @@ def _length(size: int) -> bytes:
         digits.append(digit | (0x80 if size else 0))
         if not size:
             return bytes(digits)
-
-
-def _unchanged(data: bytes) -> bytes:
-    return data
 
 
 def _without_properties() -> Callable[[bytes], bytes]:
