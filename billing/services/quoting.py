@@ -13,7 +13,8 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import system_scope
 from billing.orders import OrderRefusal
 from billing.pricing import order_total
-from catalog.models import Plan, PlanStatus, Product
+from catalog.models import Plan, Product
+from catalog.services.included import is_on_sale
 from catalog.services.plans import plans_on_sale
 from devices.lifecycle import RenewalRefusal, State
 from devices.models import Device, DeviceService
@@ -136,7 +137,8 @@ def _line(row: _Row, renewal: RenewalQuote, level_id: int | None, place: str | N
 def _refused_places(places: set[_Place], plan: Plan, now: datetime) -> dict[_Place, str]:
     """E4 without the device's own state. Sellers stand above the buyer, hence the system's scope."""
     with system_scope():
-        if not _is_on_sale(plan, now):
+        stored = Plan.objects.get(pk=plan.pk)  # the object in hand may be older: a plan may have been withdrawn since
+        if not is_on_sale(stored, now):
             return dict.fromkeys(places, OrderRefusal.PLAN_NOT_ON_SALE.value)
         products = Product.objects.select_related("enterprise").in_bulk({place.product_id for place in places})
         enterprises = Enterprise.objects.in_bulk({place.enterprise_id for place in places})
@@ -148,11 +150,3 @@ def _refused_places(places: set[_Place], plan: Plan, now: datetime) -> dict[_Pla
                 product=products[place.product_id], device_enterprise=enterprises[place.enterprise_id], now=now
             )
         }
-
-
-def _is_on_sale(plan: Plan, now: datetime) -> bool:
-    """Asked of the row as it stands, not of the object in hand: a plan may have been withdrawn meanwhile."""
-    stored = Plan.objects.get(pk=plan.pk)
-    has_begun = stored.sale_from is None or stored.sale_from <= now
-    is_over = stored.sale_until is not None and stored.sale_until <= now
-    return stored.status == PlanStatus.PUBLISHED.value and has_begun and not is_over

@@ -21,11 +21,11 @@ from catalog.models import Product, ServiceRule
 from catalog.services.products import lock_product
 from catalog.services.rules import RuleDraft, current_rule, save_rule
 from devices.delivery import OPEN, CommandKind
-from devices.lifecycle import Included, Lock, State, Terms, after, due_transition
+from devices.lifecycle import Lock, State, Terms, after, due_transition
 from devices.models import Command, DeviceService, Presence
 from devices.services.commands import cancel_commands
 from devices.services.ledger import READ, Changes, ServiceRow, facts_of, store
-from devices.services.terms import included_refusal
+from devices.services.terms import terms_of
 
 CHUNK = 5_000
 SWEEP = "devices.tasks.advance_due_services"
@@ -115,7 +115,7 @@ def rule_preview(*, product: Product, draft: RuleDraft, unlock: bool = True, now
         services = _live(product.pk)
         by_state = dict(services.order_by().values_list("state").annotate(number=Count("pk")))
         if draft.paid_mode:
-            moves, locks = _foreseen(services, _terms(product, draft, now), was_on, now)
+            moves, locks = _foreseen(services, _proposed(product, draft, now), was_on, now)
             return RulePreview(by_state, moves, 0, locks + (0 if was_on else _unlocked(services).count()), 0)
         cancelled = _waiting_locks(product.pk).count() if was_on else 0
         unlocks = services.filter(desired_lock=Lock.LOCKED.value).count() if was_on and unlock else 0
@@ -212,18 +212,9 @@ def _final(row: ServiceRow, counted: int, open_since: datetime | None, terms: Te
     return facts.state.value, locked
 
 
-def _terms(product: Product, draft: RuleDraft, now: datetime) -> Terms:
-    plan = draft.auto_plan if draft.auto_subscribe else None
-    return Terms(
-        paid_mode=draft.paid_mode,
-        trial_start=draft.trial_start_seconds,
-        trial_end=draft.trial_end_seconds,
-        included=Included(plan.name, plan.months, plan.level_id) if plan else None,
-        included_refusal=included_refusal(plan, maker_id=product.enterprise_id, now=now) if plan else None,
-        early_renewal=draft.renewal_before_trial_end,
-        time_zone=product.enterprise.time_zone,
-        thresholds_since=now,
-    )
+def _proposed(product: Product, draft: RuleDraft, now: datetime) -> Terms:
+    zone = product.enterprise.time_zone
+    return terms_of(draft, maker_id=product.enterprise_id, thresholds_since=now, time_zone=zone, now=now)
 
 
 def _live(product_id: int) -> QuerySet[DeviceService]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from amp.foundation.models import Enterprise, MerchantStatus
+from amp.foundation.models import Enterprise
 from amp.foundation.scoping import system_scope
-from catalog.models import Plan, PlanStatus, PlanType, ServiceRule
+from catalog.models import ServiceRule
+from catalog.services.included import included_plan_refusal
+from catalog.services.rules import RuleDraft
 from devices.lifecycle import Included, Terms
 
 Place = tuple[int, int]
@@ -33,28 +35,24 @@ def terms_for(places: Iterable[Place], *, now: datetime) -> dict[Place, Terms]:
     return {(product, owner): _terms(rules[product], zones[owner], now) for product, owner in wanted}
 
 
-def included_refusal(plan: Plan, *, maker_id: int, now: datetime) -> str | None:
-    """Why `plan` can't be given for free by auto-subscription of a product of `maker_id`; None where it can (A9)."""
-    merchant = plan.merchant
-    if merchant.enterprise_id != maker_id or merchant.status != MerchantStatus.VERIFIED.value:
-        return "included_plan_merchant_gone"
-    if plan.plan_type != PlanType.MANUFACTURER.value:
-        return "included_plan_wrong_type"
-    if plan.amount != 0:
-        return "included_plan_not_free"
-    on_sale = (plan.sale_from is None or plan.sale_from <= now) and (plan.sale_until is None or now < plan.sale_until)
-    return None if plan.status == PlanStatus.PUBLISHED.value and on_sale else "included_plan_withdrawn"
-
-
-def _terms(rule: ServiceRule, time_zone: str, now: datetime) -> Terms:
+def terms_of(
+    rule: ServiceRule | RuleDraft, *, maker_id: int, thresholds_since: datetime, time_zone: str, now: datetime
+) -> Terms:
+    """What a rule, in force or only proposed, says to devices in `time_zone` at `now`."""
     plan = rule.auto_plan if rule.auto_subscribe else None
+    unfit = included_plan_refusal(plan, maker_id=maker_id, now=now) if plan else None
     return Terms(
         paid_mode=rule.paid_mode,
         trial_start=rule.trial_start_seconds,
         trial_end=rule.trial_end_seconds,
         included=Included(plan.name, plan.months, plan.level_id) if plan else None,
-        included_refusal=included_refusal(plan, maker_id=rule.enterprise_id, now=now) if plan else None,
+        included_refusal=unfit.value if unfit else None,
         early_renewal=rule.renewal_before_trial_end,
         time_zone=time_zone,
-        thresholds_since=rule.thresholds_since,
+        thresholds_since=thresholds_since,
     )
+
+
+def _terms(rule: ServiceRule, time_zone: str, now: datetime) -> Terms:
+    since = rule.thresholds_since
+    return terms_of(rule, maker_id=rule.enterprise_id, thresholds_since=since, time_zone=time_zone, now=now)
