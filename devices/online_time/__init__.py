@@ -15,8 +15,10 @@ from devices.online_time.presence import (
     close_at_broker_death,
     close_for_silence,
     crossing,
+    is_from_the_future,
     online_seconds,
     online_time,
+    rewound,
     silence_deadline,
 )
 from devices.online_time.sessions import Interval, crossed_at, union, union_length
@@ -36,9 +38,11 @@ __all__ = [
     "close_for_silence",
     "crossed_at",
     "crossing",
+    "is_from_the_future",
     "online_seconds",
     "online_time",
     "refusal",
+    "rewound",
     "silence_deadline",
     "union",
     "union_length",

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from devices.online_time.events import Kind, PresenceEvent
+from devices.online_time.events import MAX_AHEAD, Kind, PresenceEvent
 from devices.online_time.sessions import MICROSECOND, Interval, amended, union_length, union_start
 
 
@@ -128,6 +128,33 @@ def close_at_broker_death(state: PresenceState, last_alive_at: datetime) -> Step
     if not state.online or state.session_started_at is None or state.session_started_at > last_alive_at:
         return Step(state)
     return _close(state, max(last_alive_at, state.last_seen_at or last_alive_at), estimated=True)
+
+
+def is_from_the_future(state: PresenceState, now: datetime) -> bool:
+    """Whether the state knows events further ahead of `now` than any event is admitted (P5): time was moved back."""
+    known = (state.last_event_at, state.session_started_at, state.open_since)
+    return any(moment is not None and moment > now + MAX_AHEAD for moment in known)
+
+
+def rewound(state: PresenceState, sessions: Sequence[Interval], now: datetime) -> Correction:
+    """The state after time was moved back to `now`, with all closed sessions at hand: what lies ahead has not happened.
+
+    The device counts as offline until it shows itself, and its online time as the union of what lies before `now` (P1).
+    """
+    known = list(sessions)
+    if state.session_started_at is not None:
+        known.append(Interval(state.session, state.session_started_at, now))
+    after = [_before(part, now) for part in known if part.started_at < now]
+    seen = min(state.last_seen_at, now) if state.last_seen_at else None
+    return Correction(
+        PresenceState(counted=union_length(after), last_seen_at=seen),
+        removed=tuple(old for old in sessions if old not in after),
+        added=tuple(new for new in after if new not in sessions),
+    )
+
+
+def _before(part: Interval, now: datetime) -> Interval:
+    return part if part.ended_at < now else part._replace(ended_at=now, estimated=True)
 
 
 def _latest(one: datetime | None, other: datetime) -> datetime:

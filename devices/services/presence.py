@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
 
@@ -30,7 +30,9 @@ from devices.online_time import (
     apply_late,
     close_at_broker_death,
     close_for_silence,
+    is_from_the_future,
     refusal,
+    rewound,
 )
 from devices.services.command_rows import among
 from devices.services.presence_rows import (
@@ -44,6 +46,7 @@ from devices.services.presence_rows import (
 )
 
 CHUNK = 5_000
+ALL_SESSIONS = Span(datetime.min.replace(tzinfo=UTC), frozenset())
 
 
 class Heard(NamedTuple):
@@ -80,7 +83,7 @@ def record_presence(heard: Iterable[Heard], *, now: datetime, last_contact: date
     """
     refused: Counter[str] = Counter()
     events = _admitted(heard, refused, now)
-    before = locked_states(Presence.objects.filter(among("device_id", events)))
+    before = _rewound(locked_states(Presence.objects.filter(among("device_id", events))), now)
     folded = {device_id: _fold(state, events[device_id], last_contact) for device_id, state in before.items()}
     _fold_late(folded, before, events, last_contact)
     _store(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now)
@@ -111,8 +114,15 @@ def close_sessions_of_dead_broker(*, alive_at: datetime, now: datetime) -> int:
     Devices that come back say so to the broker's new life and open sessions of their own; sessions that began after
     `alive_at` are theirs already. Number of sessions closed, all of them marked estimated.
     """
+    alive_at = min(alive_at, now)  # the test clock may have been moved back since
     rows = Presence.objects.filter(session_started_at__lte=alive_at)
     return _close_each(rows, lambda state: close_at_broker_death(state, alive_at), now=now)
+
+
+@transaction.atomic
+def end_presence(*, device_id: int, now: datetime) -> None:
+    """Close what is open: nobody will hear the device as this one again. Locks presence; lock its service after it."""
+    _close_chunk(Presence.objects.filter(pk=device_id), lambda state: close_at_broker_death(state, now), now=now)
 
 
 def _admitted(heard: Iterable[Heard], refused: Counter[str], now: datetime) -> dict[int, list[Heard]]:
@@ -234,6 +244,18 @@ def _fold_with_history(
 
 def _began_before(event: PresenceEvent, sessions: Sequence[Interval]) -> bool:
     return event.kind == Kind.ONLINE and any(part.session == event.session for part in sessions)
+
+
+def _rewound(states: dict[int, PresenceState], now: datetime) -> dict[int, PresenceState]:
+    """The states as they are at `now`: where the test clock was moved back, what lies ahead is taken back (R8)."""
+    ahead = {device_id: state for device_id, state in states.items() if is_from_the_future(state, now)}
+    folded = {}
+    for device_id, stored in stored_sessions(dict.fromkeys(ahead, ALL_SESSIONS)).items():
+        back = rewound(ahead[device_id], [row.interval for row in stored], now)
+        gone = [row.row_id for row in stored if row.interval in back.removed]
+        folded[device_id] = _Folded(back.state, gone, back.added)
+    _store(ahead, folded, now=now)
+    return states | {device_id: fold.state for device_id, fold in folded.items()}
 
 
 def _store(before: Mapping[int, PresenceState], folded: Mapping[int, _Folded], *, now: datetime) -> None:

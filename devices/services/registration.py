@@ -6,7 +6,7 @@ import re
 import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -24,6 +24,7 @@ from devices.models import Device, DeviceService, Presence, PublicToken
 from devices.models.devices import KEY_PATTERN
 from devices.registration_csv import DeviceRow
 from devices.services.commands import cancel_commands
+from devices.services.presence import end_presence
 from devices.services.tokens import digest_of, new_token
 from devices.transports.mosquitto import hash_password
 
@@ -119,11 +120,15 @@ def rotate_credential(*, device: Device, actor: str, now: datetime) -> str:
 
 @transaction.atomic
 def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceService:
-    """End the service for good: voids its links and open commands, and frees its key (F70). Twice does no harm."""
+    """End the service for good: voids its links and open commands, and frees its key (F70). Twice does no harm.
+
+    From here on its topics speak for whichever device its key is registered for.
+    """
+    end_presence(device_id=device.pk, now=now)
     service: DeviceService = DeviceService.objects.select_for_update().select_related("device").get(pk=device.pk)
     if service.state == State.TERMINATED.value:
         return service
-    before = {"state": service.state, "ends_at": service.ends_at.isoformat() if service.ends_at else None}
+    before = _told(service)
     at = max(now, service.last_event_at)
     service.state, service.state_since, service.last_event_at = State.TERMINATED.value, at, at
     service.due_at = None
@@ -138,10 +143,20 @@ def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceServ
         happened_at=at,
         actor=actor,
         before=before,
-        after={"state": service.state},
+        after=_told(service),
     )
     record_event(event, now=now)
     return service
+
+
+def _told(service: DeviceService) -> dict[str, Any]:
+    """The part of a service that the record keeps."""
+    return {
+        "state": service.state,
+        "ends_at": service.ends_at.isoformat() if service.ends_at else None,
+        "desired_lock": service.desired_lock,
+        "generation": service.generation,
+    }
 
 
 def new_password() -> str:

@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 
 from amp.foundation.models import TestClock
 from amp.foundation.scoping import system_scope
+from devices.invariants import violations
 from devices.lifecycle import State
 from devices.models import DeviceService, PresenceSession
 from devices.services import presence
@@ -262,6 +263,32 @@ def test_silence_is_counted_anew_after_a_move_of_the_test_clock_P4():
     assert close_silent_sessions(now=at("11:01:00")) == 0
     assert close_silent_sessions(now=at("11:01:40")) == 1
     assert fleet.sessions()[0].ended_at == at("11:01:40")
+
+
+def test_after_a_move_of_the_test_clock_back_what_lies_ahead_has_not_happened_R8():
+    """A device that spoke in the time that was taken back is heard again at once, and counts no time to come."""
+    fleet = make_fleet(2, trial_start_seconds=3600, trial_end_seconds=36_000)
+    tell(fleet.online("d1", at("09:00"), 1), fleet.offline("d1", at("10:00"), 1))
+    ahead = timedelta(days=30)
+    tell(fleet.online("d1", at("09:00") + ahead, 2), fleet.offline("d1", at("19:00") + ahead, 2))
+    tell(fleet.online("d1", at("20:00") + ahead, 3), fleet.online("d2", at("20:00") + ahead, 1))
+    tell(fleet.online("d1", at("12:00"), 4), fleet.report("d2", at("12:00")))
+    assert (fleet.presence().is_online, fleet.presence().open_since, fleet.hours()) == (True, at("12:00"), 1)
+    assert fleet.presence("d2").open_since == at("12:00")
+    assert [row.ended_at for row in fleet.sessions()] == [at("10:00")]
+    tell(fleet.offline("d1", at("13:00"), 4))
+    assert (fleet.presence().is_online, fleet.hours()) == (False, 2)
+    assert [found for found in violations(now=at("13:00")) if "online_time" in found.name] == []
+
+
+def test_a_session_that_was_open_when_the_clock_was_moved_back_counts_up_to_then_R8():
+    fleet = make_fleet()
+    tell(fleet.online("d1", at("09:00"), 1))
+    tell(fleet.online("d1", at("20:00"), 2))
+    tell(fleet.report("d1", at("12:00")))
+    assert (fleet.presence().open_since, fleet.hours()) == (at("12:00"), 3)
+    assert close_sessions_of_dead_broker(alive_at=at("20:00"), now=at("12:30")) == 1
+    assert fleet.hours() == 3.5
 
 
 def test_sessions_of_a_dead_broker_close_when_it_was_last_alive_P4():

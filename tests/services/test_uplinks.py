@@ -15,8 +15,10 @@ from catalog.services.rules import RuleDraft, current_rule, save_rule
 from devices.delivery import CommandKind
 from devices.lifecycle import Lock
 from devices.models import Command, CommandStatus, Device, DeviceService, Presence
+from devices.registration_csv import DeviceRow
 from devices.services import uplinks
 from devices.services.commands import CommandOrder, order_commands
+from devices.services.registration import register_many, terminate_device
 from devices.services.uplinks import Inbound, apply_batch
 from tests.talking_devices import Fleet, at, make_fleet
 
@@ -172,6 +174,30 @@ def test_a_terminated_device_is_unknown():
     fleet = make_fleet()
     Device.objects.update(terminated_at=at("08:00"))
     assert tell(fleet.online("d1", at("09:00"))).dropped == {"unknown_device": 1}
+
+
+def test_what_a_terminated_device_left_open_ends_and_its_topics_speak_for_the_next_device_F70():
+    fleet = make_fleet()
+    tell(fleet.online("d1", at("08:00"), 1))
+    old, lock = fleet.ids["d1"], lock_sent(fleet)
+    terminate_device(device=Device.objects.get(pk=old), actor="ann", now=at("09:00"))
+    gone = fleet.presence()
+    assert (gone.is_online, fleet.hours()) == (False, 1)
+    [new] = register_many(
+        product=fleet.product, enterprise=fleet.enterprise, rows=[DeviceRow("d1", "", "", "")], actor="ann",
+        now=at("09:00"),
+    )  # fmt: skip
+    tell(
+        fleet.online("d1", at("09:30"), 1, retained=True),
+        fleet.ack("d1", at("09:30"), lock.ticket),
+        fleet.report("d1", at("09:30"), {"service_lock": "true"}),
+    )
+    assert (DeviceService.objects.get(pk=old).reported_lock, fleet.hours()) == (Lock.UNKNOWN.value, 1)
+    assert Command.objects.get(pk=lock.pk).status == CommandStatus.CANCELLED.value
+    assert DeviceService.objects.get(pk=new.device_id).reported_lock == Lock.LOCKED.value
+    assert Presence.objects.get(pk=new.device_id).open_since == at("09:30")
+    ended = Event.objects.get(kind="device_service.terminated")
+    assert ended.before.keys() == ended.after.keys() == {"state", "ends_at", "desired_lock", "generation"}
 
 
 def test_a_poison_message_is_dropped_alone_F15(monkeypatch: pytest.MonkeyPatch):
