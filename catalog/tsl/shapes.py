@@ -30,7 +30,7 @@ LARGEST = {DataType.FLOAT: Decimal("3.4028234663852886E+38"), DataType.DOUBLE: D
 
 _CODE = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
-_DECIMAL = re.compile(r"[+-]?([0-9]{1,64}(\.[0-9]{0,64})?|\.[0-9]{1,64})([eE][+-]?[0-9]{1,3})?")
+_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 
 
 class Notes:
@@ -65,19 +65,17 @@ def to_decimal(raw: object) -> Decimal | None:
     """A finite number or its decimal text with ASCII digits; None for anything else."""
     if isinstance(raw, bool) or not isinstance(raw, int | float | str | Decimal):
         return None
-    if isinstance(raw, int) and abs(raw) >= 10**40:
+    if isinstance(raw, int) and abs(raw) >= 10**401:
         return None
     text = raw if isinstance(raw, str) else str(raw)
-    if len(text) > 80 or not _DECIMAL.fullmatch(text):
+    if len(text) > 450 or not _DECIMAL.fullmatch(text):
         return None
     number = Decimal(text)
-    # What is accepted must stay cheap to calculate with, and readable once it was written.
-    exponent = number.as_tuple().exponent
-    fits = (
-        len(number.as_tuple().digits) <= 40
-        and isinstance(exponent, int)
-        and max(abs(exponent), abs(number.adjusted())) <= 400
-    )
+    # What is accepted must stay cheap to calculate with, and readable once it was written: 1e300 and its 301 digits are
+    # the same number, so only digits before the trailing zeros count.
+    _sign, digits, exponent = number.as_tuple()
+    significant = len("".join(map(str, digits)).strip("0"))
+    fits = significant <= 40 and isinstance(exponent, int) and max(abs(exponent), abs(number.adjusted())) <= 400
     return number if fits else None
 
 

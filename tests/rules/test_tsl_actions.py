@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from catalog.tsl import (
@@ -250,6 +250,8 @@ json_values = st.recursive(
 codes = st.sampled_from([*TSL.by_code, "gone"])
 
 
+@example("ratio", 1e40)  # one digit as a float, forty-one as text
+@example("ratio", 10**40)
 @given(codes, json_values)
 def test_any_value_is_refused_or_can_be_sent_and_confirmed(code, value):
     """A19, A21: what passes the check is encoded as JSON and equals itself when it comes back."""
