@@ -123,7 +123,7 @@ else:
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Redis and Celery: how work is woken, never where it is kept (R5) ------------------------------------------------
-REDIS_URL: str = _required("REDIS_URL", "memory://")
+REDIS_URL: str = _required("REDIS_URL", "memory://localhost/")
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TIMEZONE = "UTC"
 CELERY_ENABLE_UTC = True
