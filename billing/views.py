@@ -55,13 +55,13 @@ def payment_return(request: HttpRequest, number: str) -> HttpResponse:
 def sandbox_pay(request: HttpRequest, signed: str) -> HttpResponse:
     """The payer's page: GET shows, POST pays or tries a problem."""
     _require_sandbox()
-    with system_scope():
-        try:
-            if request.method == "POST" and (onward := _pay(request, signed)):
-                return _private(HttpResponseRedirect(onward))
+    try:
+        with system_scope():
+            if request.method == "POST":
+                return _private(HttpResponseRedirect(_pay(request, signed)))
             page = sandbox.pay_page(signed=signed, now=clock.now())
-        except PayRefused as refused:
-            return _private(render(request, "billing/sandbox_refused.html", {"problem": str(refused)}, status=410))
+    except PayRefused as refused:
+        return _private(render(request, "billing/sandbox_refused.html", {"problem": str(refused)}, status=410))
     return _private(render(request, "billing/sandbox_pay.html", _context(page)))
 
 

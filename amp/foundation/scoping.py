@@ -13,6 +13,7 @@ from typing import Any
 
 from django.db import models
 from django_scopes import ScopedManager, get_scope, scope, scopes_disabled
+from django_scopes.manager import DisabledQuerySet
 
 READ_UPWARD = frozenset(
     {
@@ -25,6 +26,10 @@ READ_UPWARD = frozenset(
     }
 )
 """Tables of an ancestor that its descendants may read, never change."""
+
+for _verb in ("bulk_update", "contains", "exclude", "exists", "explain", "in_bulk"):
+    # Questions that django-scopes forgot to refuse: they would be answered from all tenants' rows.
+    setattr(DisabledQuerySet, _verb, DisabledQuerySet.error)
 
 
 def tenant_manager(queryset: type[models.QuerySet[Any]] = models.QuerySet, path: str = "enterprise") -> Any:
