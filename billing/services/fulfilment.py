@@ -15,6 +15,7 @@ from django.db.models import Sum
 
 from amp.foundation.bulk import insert_rows, update_rows
 from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.failures import is_conflict, is_database_trouble
 from amp.foundation.wakeups import wake
 from billing.models import EntryKind, LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt
 from billing.orders import ExceptionKind, OrderStatus, check_transition
@@ -29,6 +30,10 @@ LEASE = timedelta(seconds=30)
 RETRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600))
 """After the last one the order waits for a person (house pattern 3)."""
 ENTRY_COLUMNS = ("enterprise", "merchant", "attempt", "line", "kind", "amount", "currency", "source", "created_at")
+
+
+class LinesStuck(Exception):
+    """No line of a slice could be applied; nothing was changed."""
 
 
 def fulfil_paid_orders(*, now: datetime, limit: int = 10) -> int:
@@ -65,11 +70,13 @@ def _claim(now: datetime) -> int | None:
         return int(order.pk)
 
 
-def _work(order_id: int, now: datetime) -> None:
+def _work(order_id: int, now: datetime, retries: int = 3) -> None:
     try:
         with transaction.atomic():
             _fulfil_slice(order_id, now)
-    except Exception:
+    except Exception as failure:
+        if retries and is_conflict(failure):  # F23: somebody who unlocks after a payment waits for no lease
+            return _work(order_id, now, retries - 1)
         log.exception("Order %s could not be fulfilled this time.", order_id)
         _put_off(order_id, now)
 
@@ -81,12 +88,30 @@ def _fulfil_slice(order_id: int, now: datetime) -> None:
     queued = OrderLine.objects.filter(order=order, status=LineStatus.QUEUED.value).order_by("device_id")
     lines = list(queued[: SLICE + 1])
     payment = PaymentAttempt.objects.filter(order=order, settles=True).first()
-    if lines[:SLICE]:
-        _apply(order, payment, lines[:SLICE], now)
+    applied = _apply_or_halve(order, payment, lines[:SLICE], now) if lines else 0
+    if lines and not applied:
+        raise LinesStuck(f"None of {len(lines)} devices could be renewed.")
     order.attempts_made, order.due_at = 0, now
-    if len(lines) <= SLICE:
+    if applied == len(lines):
         _finish(order, payment, now)
     order.save(update_fields=["attempts_made", "due_at", "status", "fulfilled_at"])
+
+
+def _apply_or_halve(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLine], now: datetime) -> int:
+    """Apply these lines; where that fails, their halves, until the fault stands alone: that line stays queued, the
+    others go through (Q4, F15). Number of lines applied."""
+    try:
+        with transaction.atomic():
+            _apply(order, payment, lines, now)
+            return len(lines)
+    except Exception as failure:
+        if is_database_trouble(failure):
+            raise
+        if len(lines) == 1:
+            log.exception("Line %s of order %s could not be applied this time.", lines[0].pk, order.pk)
+            return 0
+    middle = len(lines) // 2
+    return sum(_apply_or_halve(order, payment, half, now) for half in (lines[:middle], lines[middle:]))
 
 
 def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLine], now: datetime) -> None:

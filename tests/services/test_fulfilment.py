@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.db import OperationalError
+from psycopg.errors import DeadlockDetected
 
 from amp.foundation.scoping import system_scope
 from billing.invariants import violations
@@ -154,6 +156,45 @@ def test_a_poisonous_order_holds_up_no_other_and_ends_before_a_person(monkeypatc
     retry_fulfilment(order=bad_order, actor=ACTOR, now=now)
     fulfil_paid_orders(now=now)
     assert fresh(bad_order).status == OrderStatus.FULFILLED.value
+
+
+def test_one_device_that_cannot_be_handled_holds_up_no_other_of_its_order_Q4_F15(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shop = open_shop(devices=5)
+    order, bad = paid_order(shop), shop.ids[2]
+
+    def renew(requests: Sequence[RenewalRequest], *, actor: str, now: datetime) -> Any:
+        if any(request.device_id == bad for request in requests):
+            raise ValueError("poison")
+        return renew_services(requests, actor=actor, now=now)
+
+    monkeypatch.setattr(fulfilment, "SLICE", 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(fulfilment, "renew_services", renew)
+        fulfil_paid_orders(now=LATER)
+    assert set(order.lines.filter(status=LineStatus.QUEUED.value).values_list("device_id", flat=True)) == {bad}
+    assert (fresh(order).status, fresh(order).due_at) == (OrderStatus.PAID.value, LATER + RETRIES[0])
+    assert paid_periods(shop) == 4
+    fulfil_paid_orders(now=LATER + RETRIES[0])
+    assert fresh(order).status == OrderStatus.FULFILLED.value
+
+
+@pytest.mark.parametrize(("deadlocks", "status"), [(3, OrderStatus.FULFILLED), (4, OrderStatus.PAID)])
+def test_a_slice_that_gave_way_to_another_is_tried_three_times_more_at_once_F23(
+    monkeypatch: pytest.MonkeyPatch, deadlocks: int, status: OrderStatus
+) -> None:
+    shop = open_shop()
+    order, left = paid_order(shop), iter(range(deadlocks))
+
+    def renew(requests: Sequence[RenewalRequest], *, actor: str, now: datetime) -> Any:
+        if next(left, None) is not None:
+            raise OperationalError from DeadlockDetected()
+        return renew_services(requests, actor=actor, now=now)
+
+    monkeypatch.setattr(fulfilment, "renew_services", renew)
+    fulfil_paid_orders(now=LATER)
+    assert fresh(order).status == status.value
 
 
 def test_the_audit_sees_a_line_that_extended_without_being_applied_and_missing_money() -> None:
