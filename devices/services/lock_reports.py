@@ -21,7 +21,11 @@ from devices.lifecycle import Lock
 from devices.models import Command, CommandSlot, DeviceService
 from devices.services.command_rows import among
 
-EVENT_OF = {Lock.LOCKED: "device_service.locked", Lock.UNLOCKED: "device_service.unlocked"}
+EVENT_OF = {
+    Lock.LOCKED: "device_service.locked",
+    Lock.UNLOCKED: "device_service.unlocked",
+    Lock.UNKNOWN: "device_service.lock_unclear",
+}
 
 
 class Report(NamedTuple):
@@ -134,17 +138,16 @@ def _events(
     changed: Iterable[Reported], known: Mapping[int, tuple[int, Lock, datetime | None]]
 ) -> Iterable[EventDraft]:
     for one in changed:
-        if one.lock in EVENT_OF:
-            enterprise_id, before, _at = known[one.device_id]
-            yield EventDraft(
-                kind=EVENT_OF[one.lock],
-                subject=f"device:{one.device_id}",
-                enterprise_id=enterprise_id,
-                happened_at=one.at,
-                actor="device",
-                before={"reported_lock": before.value},
-                after={"reported_lock": one.lock.value},
-            )
+        enterprise_id, before, _at = known[one.device_id]
+        yield EventDraft(
+            kind=EVENT_OF[one.lock],
+            subject=f"device:{one.device_id}",
+            enterprise_id=enterprise_id,
+            happened_at=one.at,
+            actor="device",
+            before={"reported_lock": before.value},
+            after={"reported_lock": one.lock.value},
+        )
 
 
 def _in_force(product_ids: Iterable[int]) -> dict[int, _InForce]:

@@ -80,6 +80,8 @@ def test_a_value_that_fits_neither_action_is_unknown(value):
     tell(fleet.report("d1", at("09:00"), {"service_lock": "true"}))
     tell(fleet.report("d1", at("09:01"), {"service_lock": value}))
     assert fleet.service().reported_lock == Lock.UNKNOWN.value
+    told = Event.objects.get(kind="device_service.lock_unclear")  # R9: this too is a change
+    assert (told.before, told.after) == ({"reported_lock": "LOCKED"}, {"reported_lock": "UNKNOWN"})
 
 
 def rule_says(fleet: Fleet, code: str, locked: str, unlocked: str) -> None:
