@@ -7,12 +7,14 @@ APPS := amp catalog devices billing alerts
 CODE := manage.py $(APPS) tests $(wildcard bench)
 # What the checks need to load Django's settings: no service, no file outside a temporary directory.
 CHECK := env AMP_MODE=demo DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE=amp.settings
+# Where no person reads the product's own words.
+UNTRANSLATED := $(VENV) tests bench
 # pytest arguments, for example: make test ARGS="tests/rules -k trial"
 ARGS ?=
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types contracts migrations bench prove lock venv clean
+.PHONY: help demo test lint format types contracts migrations messages bench prove lock venv clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +41,10 @@ contracts: $(VENV)/dev ## Check who imports whom
 
 migrations: $(VENV)/dev ## Check that models and migrations agree
 	$(CHECK) $(BIN)/python manage.py makemigrations --check --dry-run
+
+messages: $(VENV)/runtime ## Collect the texts and compile the translations; needs gettext
+	$(CHECK) $(BIN)/python manage.py makemessages --locale zh_Hans --no-location --no-obsolete $(UNTRANSLATED:%=--ignore %)
+	$(CHECK) $(BIN)/python manage.py compilemessages --locale zh_Hans --ignore $(VENV)
 
 bench: test-packages $(VENV)/dev ## Measure the product against its limits; BENCH_SCALE sets the number of devices
 	$(BIN)/python -m bench

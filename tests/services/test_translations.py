@@ -1,0 +1,160 @@
+"""The page for end users speaks Simplified Chinese to the last word; staff's pages may fall back to English."""
+
+from __future__ import annotations
+
+import ast
+import re
+import struct
+from collections.abc import Iterable, Iterator
+from gettext import GNUTranslations
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from django.core.cache import cache
+from django.utils.translation.template import templatize
+
+from amp.foundation.scoping import system_scope
+from tests.services.shop import Loopback
+from tests.services.visiting import Visit, words
+
+ROOT = Path(__file__).parents[2]
+CATALOGUE = ROOT / "locale/zh_Hans/LC_MESSAGES/django.po"
+PUBLIC_CODE = [
+    *sorted((ROOT / "amp/public").glob("*.py")),
+    *(ROOT / "billing" / name for name in ("views.py", "services/quoting.py", "services/attempts.py")),
+    *(ROOT / "billing/services" / name for name in ("accounts.py", "ordering.py", "sandbox.py")),
+]
+PUBLIC_TEMPLATES = [
+    *sorted((ROOT / "templates/public").glob("*.html")),
+    *sorted((ROOT / "templates/billing").glob("sandbox_*.html")),
+]
+CALLS = {"_", "gettext", "gettext_lazy", "ngettext", "pgettext"}
+TEMPLATE_CALL = re.compile(r"\b(_|n?gettext|pgettext)\((u'(?:[^'\\]|\\.)*'|u\"(?:[^\"\\]|\\.)*\")[^)]*")
+ENGLISH = re.compile(r"\b(Service|Choose|Pay|Paid|Device|Serial|Total|Seller|Order|Amount|New|End|TEST)\b")
+NAME = re.compile(r"%\((\w+)\)|\{(\w+)\}")
+
+
+class Text(NamedTuple):
+    """One text of the source; `context` and `plural` are empty where it has none."""
+
+    context: str
+    single: str
+    plural: str = ""
+
+
+class Entry(NamedTuple):
+    """One entry of the catalogue; `said` is empty where nobody has translated it yet."""
+
+    text: Text
+    said: str
+    is_fuzzy: bool
+
+
+def in_code(path: Path) -> Iterator[Text]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CALLS:
+            given = [each.value for each in node.args if isinstance(each, ast.Constant)]
+            texts = [each for each in given if isinstance(each, str)]
+            match node.func.id:
+                case "pgettext":
+                    yield Text(texts[0], texts[1])
+                case "ngettext":
+                    yield Text("", texts[0], texts[1])
+                case _ if texts:
+                    yield Text("", texts[0])
+
+
+def in_template(path: Path) -> Iterator[Text]:
+    for call in TEMPLATE_CALL.finditer(templatize(path.read_text("utf-8"))):
+        assert call[1] != "pgettext", "Teach this test contexts in templates first."
+        yield Text("", ast.literal_eval(call[2]))
+
+
+def public_texts() -> set[Text]:
+    code = {text for path in PUBLIC_CODE for text in in_code(path)}
+    return code | {text for path in PUBLIC_TEMPLATES for text in in_template(path)}
+
+
+def compiled() -> GNUTranslations:
+    with CATALOGUE.with_suffix(".mo").open("rb") as file:
+        return GNUTranslations(file)
+
+
+def entries() -> list[Entry]:
+    """The catalogue's source, its header left out."""
+    blocks = re.split(r"\n{2,}", CATALOGUE.read_text("utf-8").strip())
+    return [entry for block in blocks if (entry := _entry(block)).text.single]
+
+
+def _entry(block: str) -> Entry:
+    fields: dict[str, str] = {}
+    name = ""
+    for line in block.splitlines():
+        if line.startswith("#"):
+            continue
+        if line.startswith('"'):
+            value = line
+        else:
+            name, _, value = line.partition(" ")
+        fields[name] = fields.get(name, "") + ast.literal_eval(value)
+    text = Text(fields.get("msgctxt", ""), fields.get("msgid", ""), fields.get("msgid_plural", ""))
+    is_fuzzy = any(line.startswith("#,") and "fuzzy" in line for line in block.splitlines())
+    return Entry(text, fields.get("msgstr", "") or fields.get("msgstr[0]", ""), is_fuzzy)
+
+
+def say(catalogue: GNUTranslations, text: Text) -> str:
+    if text.context:
+        return catalogue.pgettext(text.context, text.single)
+    return catalogue.ngettext(text.single, text.plural, 2) if text.plural else catalogue.gettext(text.single)
+
+
+def left_in_english(catalogue: GNUTranslations, texts: Iterable[Text]) -> list[Text]:
+    return [text for text in texts if say(catalogue, text) in {text.single, text.plural}]
+
+
+def test_every_text_on_the_way_of_an_end_user_is_translated() -> None:
+    texts = public_texts()
+    assert {"Choose how long to renew", "Service stopped", "Try a problem", "j F Y"} <= {text.single for text in texts}
+    assert left_in_english(compiled(), texts) == []
+    unknown = Text("", "A sentence that nobody has translated")
+    assert left_in_english(compiled(), [*texts, unknown]) == [unknown]
+
+
+def test_the_compiled_catalogue_is_the_one_in_the_repository() -> None:
+    """A machine without gettext uses the committed file, so it holds exactly what its source says."""
+    catalogue, translated = compiled(), [entry for entry in entries() if entry.said]
+    assert [entry for entry in translated if say(catalogue, entry.text) != entry.said] == []
+    (count,) = struct.unpack_from("<I", CATALOGUE.with_suffix(".mo").read_bytes(), 8)
+    assert count == len(translated) + 1, "Run `make messages`: the compiled file holds other entries than its source."
+
+
+def test_no_translation_names_a_value_that_its_text_does_not_have() -> None:
+    def names(text: str) -> set[str]:
+        return {one or other for one, other in NAME.findall(text)}
+
+    for text, said, is_fuzzy in entries():
+        assert not is_fuzzy, f"Check the guess for “{text.single}”."
+        assert names(said) <= names(text.single) | names(text.plural), text.single
+
+
+@pytest.mark.django_db
+def test_the_way_from_the_code_to_the_renewed_service_is_chinese_on_every_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    Loopback.installed(monkeypatch)
+    cache.clear()
+    with system_scope():
+        visit = Visit().over()
+        plan = visit.plan()
+        reader = {"accept-language": "zh-CN,zh;q=0.9"}
+        in_english = visit.look()
+        assert all(word in in_english for word in ("Service", "Choose", "Pay"))
+        device = visit.look("?lang=zh-hans")
+        signed = visit.browser.post(f"{visit.path}/pay?lang=zh-hans", {"plan": plan.pk})["Location"]
+        sandbox = words(visit.browser.get(re.sub("^https?://[^/]+", "", signed), headers=reader))
+        result = words(visit.browser.get(visit.press_pay(signed)["Location"], headers=reader, follow=True))
+    assert "选择续费时长" in device
+    assert "测试环境" in sandbox
+    assert "支付成功" in result
+    assert re.search(r"\d{4}年\d{1,2}月\d{1,2}日", device)
+    for page in (device, sandbox, result):
+        assert not ENGLISH.search(page)
