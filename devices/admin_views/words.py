@@ -68,6 +68,7 @@ _EVENTS = {
     "device_service.held": gettext_lazy("Trial kept: the included plan can't start"),
     "device_service.locked": gettext_lazy("Device confirmed the lock"),
     "device_service.unlocked": gettext_lazy("Device confirmed the unlock"),
+    "device_service.lock_unclear": gettext_lazy("Device reported neither locked nor unlocked"),
     "device_service.lock_failed": gettext_lazy("Device refused the command"),
     "device_service.terminated": gettext_lazy("Terminated"),
     "device_service.stuck": gettext_lazy("Could not be moved on; tried again later"),

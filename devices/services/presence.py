@@ -8,7 +8,7 @@ two more where an event came late. Nothing here asks for the state of the servic
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import NamedTuple
@@ -38,6 +38,7 @@ from devices.services.command_rows import among
 from devices.services.presence_rows import (
     Span,
     Stored,
+    lock_services,
     locked_states,
     reschedule_trials,
     stored_sessions,
@@ -76,17 +77,25 @@ class _Folded(NamedTuple):
 
 
 @transaction.atomic
-def record_presence(heard: Iterable[Heard], *, now: datetime, last_contact: datetime | None = None) -> Recorded:
+def record_presence(
+    heard: Iterable[Heard],
+    *,
+    now: datetime,
+    last_contact: datetime | None = None,
+    reporting: Collection[int] = (),
+) -> Recorded:
     """Take up a batch of events for any number of devices, in the order of their stamps. Twice does no harm (P2).
 
     `last_contact` is when the broker was known alive before contact with it was last lost, if it ever was (P4).
+    `reporting`: devices whose services the caller will change next; they are locked here, with those that this changes,
+    in one order (F23).
     """
     refused: Counter[str] = Counter()
     events = _admitted(heard, refused, now)
     before = _rewound(locked_states(Presence.objects.filter(among("device_id", events))), now)
     folded = {device_id: _fold(state, events[device_id], last_contact) for device_id, state in before.items()}
     _fold_late(folded, before, events, last_contact)
-    _store(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now)
+    _store(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now, reporting=reporting)
     alive = {device_id for device_id in before if any(_shows_alive(one) for one in events[device_id])}
     return Recorded(alive, refused)
 
@@ -258,7 +267,13 @@ def _rewound(states: dict[int, PresenceState], now: datetime) -> dict[int, Prese
     return states | {device_id: fold.state for device_id, fold in folded.items()}
 
 
-def _store(before: Mapping[int, PresenceState], folded: Mapping[int, _Folded], *, now: datetime) -> None:
+def _store(
+    before: Mapping[int, PresenceState],
+    folded: Mapping[int, _Folded],
+    *,
+    now: datetime,
+    reporting: Collection[int] = (),
+) -> None:
     write_states({device_id: fold.state for device_id, fold in folded.items() if fold.state != before[device_id]})
     write_sessions(
         [row_id for fold in folded.values() for row_id in fold.removed],
@@ -269,6 +284,8 @@ def _store(before: Mapping[int, PresenceState], folded: Mapping[int, _Folded], *
         for device_id, fold in folded.items()
         if (fold.state.open_since, fold.state.counted) != (before[device_id].open_since, before[device_id].counted)
     }
+    if retimed and reporting:
+        lock_services({*retimed, *reporting})
     reschedule_trials(retimed, now=now)
 
 

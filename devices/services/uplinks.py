@@ -160,10 +160,15 @@ def _apply_or_halve(
 def _apply(messages: Sequence[Inbound], now: datetime, last_contact: datetime | None) -> Applied:
     part = Applied()
     said = _understood(messages, part)
-    presence = record_presence([_heard(one) for one in said], now=now, last_contact=last_contact)
-    part.dropped += presence.refused
     live = [one for one in said if not one.message.retained]
     reported = read_reports([report for one in live if (report := _report(one))])
+    presence = record_presence(
+        [_heard(one) for one in said],
+        now=now,
+        last_contact=last_contact,
+        reporting=[one.device_id for one in reported],
+    )
+    part.dropped += presence.refused
     store_reported(reported, now=now)
     apply_acks([ack for one in live if (ack := _ack(one))], now=now)
     confirm_by_reports([(one.device_id, one.lock) for one in reported], now=now)
