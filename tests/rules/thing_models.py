@@ -2,6 +2,10 @@
 
 import copy
 
+import pytest
+
+from catalog.tsl import InvalidTsl, parse
+
 
 def feature(number, code, data_type, specs, sub_type="RW", **more):
     return {
@@ -47,3 +51,9 @@ def changed(change) -> dict:
     document = copy.deepcopy(DOCUMENT)
     change(document)
     return document
+
+
+def problems_of(document) -> dict[str, str]:
+    with pytest.raises(InvalidTsl) as caught:
+        parse(document)
+    return {problem.path: problem.message for problem in caught.value.problems}
