@@ -21,7 +21,7 @@ from django.db.models import F
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from devices.models import Bridge
-from devices.services.presence import close_sessions_of_dead_broker
+from devices.services.session_ends import close_sessions_of_dead_broker
 from devices.services.uplinks import Applied, Inbound, apply_batch
 from devices.transports.base import BrokerRefused, BrokerUnavailable, Downlink
 from devices.transports.mqtt import MqttAddress

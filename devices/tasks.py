@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import shared_task
 
 from amp.foundation.sweeping import sweep
-from devices.services import dispatch, lifecycle, presence
+from devices.services import dispatch, lifecycle, session_ends
 
 
 @shared_task(name="devices.tasks.advance_due_services")
@@ -42,4 +42,4 @@ def close_commands() -> int:
 @shared_task(name="devices.tasks.close_silent_sessions")
 def close_silent_sessions() -> int:
     """Devices that promised a heartbeat and fell silent go offline (P4)."""
-    return sweep("close_silent_sessions", lambda now: presence.close_silent_sessions(now=now), full=10**9)
+    return sweep("close_silent_sessions", lambda now: session_ends.close_silent_sessions(now=now), full=10**9)

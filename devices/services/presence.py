@@ -8,16 +8,12 @@ two more where an event came late. Nothing here asks for the state of the servic
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import QuerySet
 
-from amp.foundation.models import TestClock
-from catalog.models import ServiceRule
 from devices.models import Presence
 from devices.online_time import (
     Interval,
@@ -29,7 +25,6 @@ from devices.online_time import (
     apply,
     apply_late,
     close_at_broker_death,
-    close_for_silence,
     is_from_the_future,
     refusal,
     rewound,
@@ -46,7 +41,6 @@ from devices.services.presence_rows import (
     write_states,
 )
 
-CHUNK = 5_000
 ALL_SESSIONS = Span(datetime.min.replace(tzinfo=UTC), frozenset())
 
 
@@ -70,7 +64,9 @@ class Recorded(NamedTuple):
     refused: Counter[str]
 
 
-class _Folded(NamedTuple):
+class Folded(NamedTuple):
+    """What became of one device: its state, closed sessions to remove (row ids) and to add."""
+
     state: PresenceState
     removed: Sequence[int] = ()
     added: Sequence[Interval] = ()
@@ -95,43 +91,9 @@ def record_presence(
     before = _rewound(locked_states(Presence.objects.filter(among("device_id", events))), now)
     folded = {device_id: _fold(state, events[device_id], last_contact) for device_id, state in before.items()}
     _fold_late(folded, before, events, last_contact)
-    _store(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now, reporting=reporting)
+    store_folded(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now, reporting=reporting)
     alive = {device_id for device_id in before if any(_shows_alive(one) for one in events[device_id])}
     return Recorded(alive, refused)
-
-
-def close_silent_sessions(*, now: datetime) -> int:
-    """Close sessions of devices that promised a heartbeat and fell silent, estimated (P4); number of sessions closed.
-
-    Only products with a heartbeat are looked at. After a move of the test clock the silence is counted anew.
-    """
-    moved_at = _clock_moved_at()
-    rules = ServiceRule.objects.filter(is_current=True, heartbeat_seconds__gt=0).order_by("product_id")
-    closed = 0
-    for product_id, heartbeat in rules.values_list("product_id", "heartbeat_seconds"):
-        assert heartbeat  # noqa: S101 - the query says so; for the type checker
-        rows = Presence.objects.filter(
-            device__product_id=product_id, last_seen_at__lte=now - timedelta(seconds=heartbeat)
-        )
-        closed += _close_each(rows, partial(_close_silent, heartbeat=heartbeat, moved_at=moved_at, now=now), now=now)
-    return closed
-
-
-def close_sessions_of_dead_broker(*, alive_at: datetime, now: datetime) -> int:
-    """Close what a broker left open that has died or lost its state: at `alive_at`, the last sign of it (P4).
-
-    Devices that come back say so to the broker's new life and open sessions of their own; sessions that began after
-    `alive_at` are theirs already. Number of sessions closed, all of them marked estimated.
-    """
-    alive_at = min(alive_at, now)  # the test clock may have been moved back since
-    rows = Presence.objects.filter(session_started_at__lte=alive_at)
-    return _close_each(rows, lambda state: close_at_broker_death(state, alive_at), now=now)
-
-
-@transaction.atomic
-def end_presence(*, device_id: int, now: datetime) -> None:
-    """Close what is open: nobody will hear the device as this one again. Locks presence; lock its service after it."""
-    _close_chunk(Presence.objects.filter(pk=device_id), lambda state: close_at_broker_death(state, now), now=now)
 
 
 def _admitted(heard: Iterable[Heard], refused: Counter[str], now: datetime) -> dict[int, list[Heard]]:
@@ -148,7 +110,7 @@ def _admitted(heard: Iterable[Heard], refused: Counter[str], now: datetime) -> d
     return events
 
 
-def _fold(state: PresenceState, heard: Sequence[Heard], last_contact: datetime | None) -> _Folded | None:
+def _fold(state: PresenceState, heard: Sequence[Heard], last_contact: datetime | None) -> Folded | None:
     """The state after all events; None where the closed sessions have to be looked at first."""
     closed: list[Interval] = []
     for one in heard:
@@ -164,7 +126,7 @@ def _fold(state: PresenceState, heard: Sequence[Heard], last_contact: datetime |
             return None
         state = step.state
         closed += step.closed
-    return _Folded(state, (), closed)
+    return Folded(state, (), closed)
 
 
 def _counted(state: PresenceState, one: Heard) -> PresenceEvent | None:
@@ -200,7 +162,7 @@ def _is_open(state: PresenceState, event: PresenceEvent) -> bool:
 
 
 def _fold_late(
-    folded: dict[int, _Folded | None],
+    folded: dict[int, Folded | None],
     before: Mapping[int, PresenceState],
     events: Mapping[int, Sequence[Heard]],
     last_contact: datetime | None,
@@ -221,7 +183,7 @@ def _span(state: PresenceState, heard: Sequence[Heard]) -> Span:
 
 def _fold_with_history(
     state: PresenceState, heard: Sequence[Heard], stored: Sequence[Stored], last_contact: datetime | None
-) -> _Folded:
+) -> Folded:
     """The same fold with the closed sessions at hand: late events correct them (P6).
 
     A connect that is delivered again after its session was closed is a duplicate, not a new session (P2).
@@ -244,7 +206,7 @@ def _fold_with_history(
             sessions += step.closed
     known = {row.interval for row in stored}
     kept = set(sessions)
-    return _Folded(
+    return Folded(
         state,
         [row.row_id for row in stored if row.interval not in kept],
         [part for part in sessions if part not in known],
@@ -262,18 +224,19 @@ def _rewound(states: dict[int, PresenceState], now: datetime) -> dict[int, Prese
     for device_id, stored in stored_sessions(dict.fromkeys(ahead, ALL_SESSIONS)).items():
         back = rewound(ahead[device_id], [row.interval for row in stored], now)
         gone = [row.row_id for row in stored if row.interval in back.removed]
-        folded[device_id] = _Folded(back.state, gone, back.added)
-    _store(ahead, folded, now=now)
+        folded[device_id] = Folded(back.state, gone, back.added)
+    store_folded(ahead, folded, now=now)
     return states | {device_id: fold.state for device_id, fold in folded.items()}
 
 
-def _store(
+def store_folded(
     before: Mapping[int, PresenceState],
-    folded: Mapping[int, _Folded],
+    folded: Mapping[int, Folded],
     *,
     now: datetime,
     reporting: Collection[int] = (),
 ) -> None:
+    """Write what became of these devices, and when their trials now change; presence rows are locked."""
     write_states({device_id: fold.state for device_id, fold in folded.items() if fold.state != before[device_id]})
     write_sessions(
         [row_id for fold in folded.values() for row_id in fold.removed],
@@ -291,36 +254,3 @@ def _store(
 
 def _shows_alive(one: Heard) -> bool:
     return not one.retained and one.event.kind != Kind.OFFLINE
-
-
-def _close_silent(state: PresenceState, *, heartbeat: int, moved_at: datetime | None, now: datetime) -> Step:
-    if moved_at and state.last_seen_at and state.last_seen_at < moved_at:
-        state = state._replace(last_seen_at=moved_at)
-    return close_for_silence(state, heartbeat, now)
-
-
-def _close_each(rows: QuerySet[Presence], close: Callable[[PresenceState], Step], *, now: datetime) -> int:
-    """Ask `close` about every open session of `rows`, 5,000 devices to a transaction; number of sessions closed."""
-    closed, last = 0, 0
-    while True:
-        later = rows.filter(is_online=True, device_id__gt=last).order_by("device_id")
-        ids = list(later.values_list("device_id", flat=True)[:CHUNK])
-        if not ids:
-            return closed
-        closed += _close_chunk(rows.filter(among("device_id", ids), is_online=True), close, now=now)
-        last = ids[-1]
-
-
-@transaction.atomic
-def _close_chunk(rows: QuerySet[Presence], close: Callable[[PresenceState], Step], *, now: datetime) -> int:
-    before = locked_states(rows)
-    steps = {device_id: close(state) for device_id, state in before.items()}
-    folded = {device_id: _Folded(step.state, (), step.closed) for device_id, step in steps.items() if step.closed}
-    _store(before, folded, now=now)
-    return len(folded)
-
-
-def _clock_moved_at() -> datetime | None:
-    """Product time just after the test clock was moved; None where it never was, as in production."""
-    row = TestClock.objects.values_list("moved_at", "shift").first()
-    return row[0] + row[1] if row else None

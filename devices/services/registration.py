@@ -24,7 +24,7 @@ from devices.models import Device, DeviceService, Presence, PublicToken
 from devices.models.devices import KEY_PATTERN
 from devices.registration_csv import DeviceRow
 from devices.services.commands import cancel_commands
-from devices.services.presence import end_presence
+from devices.services.session_ends import end_presence
 from devices.services.tokens import digest_of, new_token
 from devices.transports.mosquitto import hash_password
 

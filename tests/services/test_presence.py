@@ -18,8 +18,8 @@ from amp.foundation.scoping import system_scope
 from devices.invariants import violations
 from devices.lifecycle import State
 from devices.models import DeviceService, PresenceSession
-from devices.services import presence
-from devices.services.presence import close_sessions_of_dead_broker, close_silent_sessions
+from devices.services import presence, session_ends
+from devices.services.session_ends import close_sessions_of_dead_broker, close_silent_sessions
 from devices.services.uplinks import apply_batch
 from tests.talking_devices import Fleet, at, make_fleet
 
@@ -305,7 +305,7 @@ def test_sessions_of_a_dead_broker_close_when_it_was_last_alive_P4():
 
 
 def test_closing_walks_through_any_number_of_sessions(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(presence, "CHUNK", 2)
+    monkeypatch.setattr(session_ends, "CHUNK", 2)
     fleet = make_fleet(5)
     tell(*(fleet.online(key, at("09:00")) for key in fleet.ids))
     assert close_sessions_of_dead_broker(alive_at=at("10:00"), now=at("11:00")) == 5
