@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.utils import timezone
 
 from amp.foundation.access import reading_zone, user_scope
@@ -19,6 +19,8 @@ class EnterpriseScopeMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Anonymous visitors get an empty scope; the public page opens its own for one device."""
+        if "%00" in request.META.get("QUERY_STRING", ""):
+            return HttpResponseBadRequest("Bad request: a NUL in the query.", content_type="text/plain")
         _forget_impossible_session(request)
         user = request.user
         if not user.is_authenticated:

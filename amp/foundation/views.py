@@ -94,7 +94,9 @@ def verify_merchant(request: HttpRequest, pk: int) -> HttpResponse:
     """A second administrator puts the drafted merchant in force; what was seen is what is verified (E2)."""
     enterprise = found(Enterprise.objects.all(), pk)
     ensure(request, Action.VERIFY_MERCHANT, enterprise)
-    draft = found(Merchant.objects.filter(enterprise=enterprise), int(request.POST.get("merchant", "0") or 0))
+    chosen = request.POST.get("merchant", "")
+    is_id = chosen.isascii() and chosen.isdecimal() and len(chosen) < 19
+    draft = found(Merchant.objects.filter(enterprise=enterprise), int(chosen) if is_id else 0)
     draft.name, draft.merchant_id = request.POST.get("name", ""), request.POST.get("merchant_id", "")
     try:
         enterprises.verify_merchant(merchant=draft, user=signed_in(request), now=clock.now())

@@ -79,7 +79,8 @@ def renew(request: HttpRequest) -> HttpResponse:
 def _order(request: HttpRequest, devices: list[Device]) -> HttpResponse | None:
     """The order's page, or None where the choice has to be made again."""
     chosen = request.POST.get("plan", "")
-    plan = Plan.objects.filter(pk=int(chosen)).select_related("merchant").first() if chosen.isdecimal() else None
+    is_id = chosen.isascii() and chosen.isdecimal() and len(chosen) < 19
+    plan = Plan.objects.filter(pk=int(chosen)).select_related("merchant").first() if is_id else None
     if plan is None:
         refuse(request, Refused.because(_("Choose a plan first.")))
         return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import logging
 import uuid
 from datetime import timedelta
 from typing import Any
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from amp.foundation.models import Event
 from billing.models import MerchantAccount, PaymentAttempt, SandboxTrade
 from billing.providers.sandbox_wire import _mac, read_ticket, write_ticket
 from billing.services.accounts import gateway_of
@@ -132,3 +135,28 @@ def test_a_payment_that_cannot_be_asked_about_holds_up_no_other(shop: Shop, wire
     now, wall = wire.at(100 * MINUTE)
     expire_due_orders(now=now, wall=wall)
     assert status_of(poison)[0] == "EXPIRED"
+
+
+def test_a_merchants_secret_reaches_no_page_log_event_or_address_F83(
+    shop: Shop, wire: Loopback, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    attempt = shop.attempt()
+    browser = Client()
+    browser.force_login(shop.user)
+    notice_of(attempt)._replace(headers={}).send()
+    shown = [browser.get(page_of(attempt)), browser.post(page_of(attempt), {"trouble": "dropped"})]
+    wire.lost_requests = ("/sandbox/gateway/",)
+    poll_due_attempts(now=wire.at(MINUTE)[0], wall=wire.wall)
+    wire.lost_requests = ()
+    shown.append(browser.post(page_of(attempt)))
+    for path in (f"billing/order/{attempt.order_id}", f"billing/paymentattempt/{attempt.pk}"):
+        shown.append(browser.get(f"/admin/{path}/change/"))
+    shown.append(browser.get("/admin/foundation/event/"))
+    assert {answer.status_code for answer in shown} <= {200, 302}
+    events = [str(row) for row in Event.objects.values()]
+    told = "\n".join([caplog.text, *events, *wire.paths, *(f"{a.headers}{a.content.decode()}" for a in shown)])
+    assert "could not be queried" in told
+    secret, sealed = secret_of(attempt), attempt.account.sealed_secret
+    for form in (secret.hex(), base64.b64encode(secret).decode(), repr(secret)[2:-1], sealed):
+        assert form not in told
