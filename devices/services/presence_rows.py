@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, cast
 
 from django.db.models import Q, QuerySet
 
-from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.bulk import insert_rows, read_rows, update_rows
 from devices.lifecycle import Facts, State, Terms, due_at
 from devices.models import DeviceService, Presence, PresenceSession
 from devices.online_time import Interval, PresenceState
@@ -49,7 +49,7 @@ class Stored(NamedTuple):
 def locked_states(rows: QuerySet[Presence], *, skip_locked: bool = False) -> dict[int, PresenceState]:
     """Lock presence rows in the order of their devices and read them; one query."""
     locked = rows.order_by("device_id").select_for_update(of=("self",), skip_locked=skip_locked)
-    return {row[0]: PresenceState(*row[1:]) for row in locked.values_list(*READ)}
+    return {row[0]: PresenceState(*row[1:]) for row in read_rows(locked.values_list(*READ))}
 
 
 def lock_services(device_ids: Collection[int]) -> None:
