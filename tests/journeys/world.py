@@ -1,0 +1,67 @@
+"""The running product with one maker, one product, one device and its customer's link; the test clock is at hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from amp.foundation import clock
+from amp.foundation.services import testclock
+from devices.models import DeviceService
+from tests import factories
+from tests.independent_device import IndependentDevice
+from tests.stack.mosquitto import Mosquitto
+from tests.stack.processes import Product
+from tests.stack.waiting import eventually
+
+
+class World:
+    """The running product, one device registered with it, and the customer's link."""
+
+    def __init__(self, product: Product, mosquitto: Mosquitto, **rule: Any) -> None:
+        self.amp = product
+        now = clock.wall()
+        maker = factories.make_enterprise("Greenfield Robotics", now=now)
+        self.product = factories.make_product(
+            maker, name="AutoSteer N2", trial_start=300, trial_end=600, now=now, **rule
+        )
+        self.plan = factories.make_plan(self.product, months=12, amount=19_900, now=now)
+        self.registered = factories.make_device(self.product, key="AS-4821", serial="GF-2291-4821", now=now)
+        name = f"{self.product.key}/AS-4821"
+        self._let_in(mosquitto)
+        self.device = IndependentDevice(mosquitto.port, name, self.registered.password)
+        self.link = f"{product.url}/r/{self.registered.renewal_token}"
+
+    def _let_in(self, mosquitto: Mosquitto) -> None:
+        """The broker learns of the device as in production: exported files and a signal."""
+        self.amp.manage(
+            "export_mqtt_credentials",
+            "--password-file",
+            str(mosquitto.password_file),
+            "--acl-file",
+            str(mosquitto.acl_file),
+        )
+        mosquitto.reload()
+
+    @property
+    def service(self) -> DeviceService:
+        return DeviceService.objects.get(device_id=self.registered.device.pk)
+
+    def until(self, true: Callable[[], Any], what: str, within: float = 30) -> None:
+        eventually(true, within=within, what=what)
+
+    def advance(self, **by: float) -> None:
+        """Move the product's time, as `timedelta(**by)`."""
+        testclock.advance(timedelta(**by), wall=clock.wall())
+
+    def expire(self) -> None:
+        """Online through the whole trial, then stopped and locked."""
+        self.device.come_online()
+        self.until(lambda: self.service.due_at, "the device's trial is in sight")
+        self.advance(minutes=11)
+        self.until(lambda: self.service.state == "EXPIRED", "the trial is over")
+
+    def audit(self) -> None:
+        done = self.amp.manage("audit", check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
