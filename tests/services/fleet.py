@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import Mock
 from uuid import UUID
 
+import pytest
 from django.db import transaction
 
+from amp.foundation import wakeups
 from amp.foundation.models import Enterprise, Event
+from amp.foundation.scoping import system_scope
 from catalog.models import Product, ServiceRule, ThingModel
 from devices.delivery import CommandKind
 from devices.lifecycle import Lock, State
@@ -146,3 +150,25 @@ def command(ticket: UUID) -> Command:
 def events_of(device_id: int) -> list[str]:
     """Kinds of events of the device, oldest first."""
     return list(Event.objects.filter(subject=f"device:{device_id}").order_by("id").values_list("kind", flat=True))
+
+
+@pytest.fixture(autouse=True)
+def scope() -> Iterator[None]:
+    with system_scope():
+        yield
+
+
+@pytest.fixture
+def woken_tasks(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """Records the wake-ups that services ask for."""
+    wake = Mock()
+    monkeypatch.setattr(wakeups, "wake", wake)
+    return wake
+
+
+def as_sent(row: Command, *, attempts: int = 1, sent_at=NOW) -> Command:
+    """As dispatch leaves it after an attempt."""
+    Command.objects.filter(pk=row.pk).update(
+        status="SENT", attempts=attempts, sent_at=sent_at, due_at=sent_at + 5 * SECOND
+    )
+    return Command.objects.get(pk=row.pk)
