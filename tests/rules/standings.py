@@ -2,12 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from devices.delivery import (
-    CommandStatus,
-    Standing,
-    attempted,
-    created,
-)
+from devices.delivery import CommandStatus, Standing, attempted, created
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 WEEK = timedelta(days=7)
