@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from django.conf import settings
 from django.test import Client
 
 from amp.foundation.models import Enterprise, Event, Membership, Merchant, Role, User
+from amp.foundation.scoping import system_scope
 from amp.foundation.services.enterprises import create_enterprise, set_merchant
 from billing.models import MoneyEntry, Order, OrderChannel, PaymentAttempt
 from billing.orders import GatewayFacts, GatewayState
@@ -81,13 +83,9 @@ def open_shop(devices: int = 1, *, name: str = "Maker", **plan: Any) -> Shop:
     )
     user = User.objects.create_user(f"{name.lower()}@example.com", "a long password", created_at=NOW)
     Membership.objects.create(user=user, enterprise=enterprise, role=Role.ENTERPRISE_ADMINISTRATOR.value)
-    merchant = set_merchant(
-        enterprise=enterprise, name=f"{name} Ltd", merchant_id=f"BSS-{name}", user=user, now=NOW
-    )
+    merchant = set_merchant(enterprise=enterprise, name=f"{name} Ltd", merchant_id=f"BSS-{name}", user=user, now=NOW)
     product = create_product(enterprise=enterprise, name="Heater", actor=ACTOR, now=NOW)
-    ThingModel.objects.create(
-        enterprise=enterprise, product=product, version=1, document=thing_model(), created_at=NOW
-    )
+    ThingModel.objects.create(enterprise=enterprise, product=product, version=1, document=thing_model(), created_at=NOW)
     ServiceRule.objects.filter(product=product).update(
         paid_mode=True, paid_mode_since=NOW - timedelta(days=400), lock_action=LOCKS, unlock_action=UNLOCKS
     )
@@ -180,3 +178,16 @@ class Loopback:
         response.status_code, response._content = told.status_code, told.content
         response.headers.update(told.headers)
         return response
+
+
+@pytest.fixture(autouse=True)
+def system_wide(db: None) -> Iterator[None]:
+    """Tests of money read and write across enterprises unless they say otherwise."""
+    with system_scope():
+        yield
+
+
+@pytest.fixture(name="shop")
+def shop_of_three() -> Shop:
+    """A shop with three devices."""
+    return open_shop(devices=3)
