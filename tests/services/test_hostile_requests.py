@@ -16,10 +16,10 @@ from billing.models import MerchantAccount, PaymentAttempt, SandboxTrade
 from billing.providers.sandbox_wire import _mac, read_ticket, write_ticket
 from billing.services.accounts import gateway_of
 from billing.services.polling import expire_due_orders, poll_due_attempts
+from tests.services.gateway import Notice, books_in_order, notice_of, page_of, refusals, shop, status_of, wire
 from tests.services.shop import MINUTE, Loopback, Shop, open_shop
-from tests.services.test_sandbox import Notice, _system, notice_of, page_of, refusals, shop, status_of, wire
 
-__all__ = ["_system", "shop", "wire"]
+__all__ = ["books_in_order", "shop", "wire"]
 
 INEXACT: tuple[Any, ...] = (
     19_900.9,
