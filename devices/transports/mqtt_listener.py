@@ -19,15 +19,12 @@ from typing import Self
 import mqtt5
 
 from devices.transports.base import BrokerRefused, BrokerUnavailable
-from devices.transports.mqtt import DEFAULT_WINDOW, Connection, MqttAddress, connect_packet
+from devices.transports.mqtt import DEFAULT_WINDOW, Connection, MqttAddress
 from devices.transports.mqtt_inbox import Batch, Inbox
+from devices.transports.mqtt_session import SESSION_EXPIRY_SECONDS, LastingSession
 
 log = logging.getLogger(__name__)
 
-SESSION_EXPIRY_SECONDS = 7 * 24 * 3600
-"""How long the broker keeps our messages while we are away (wire contract: at least 24 h)."""
-
-_FIRST_REFUSAL = 0x80  # reason codes from here on are refusals
 _BACK_OFF_SECONDS = (0.2, 15.0)
 _KEEPALIVE_SECONDS = 30
 
@@ -55,13 +52,10 @@ class MqttListener:
         """
         self._address = address
         self._client_id = client_id
-        self._filters = tuple(filters)
+        self._session = LastingSession(address, client_id, tuple(filters), window, session_expiry, keepalive, tls)
         self._stamp = stamp
-        self._window = window
-        self._session_expiry = session_expiry
         self._keepalive = keepalive
         self._back_off = back_off
-        self._tls = tls
         self._changed = threading.Condition()
         self._inbox = Inbox()
         self._outbox: list[bytes] = []
@@ -215,34 +209,13 @@ class MqttListener:
             delay = min(delay * 2, longest)
 
     def _connect(self) -> Connection:
-        greeting = connect_packet(
-            self._address, self._client_id, keepalive=self._keepalive, session_expiry=self._session_expiry
-        )
-        connection = Connection.open(self._address, greeting, window=self._window, tls=self._tls)
-        try:
-            connection.send(self._subscribe_packet().write())
-        except BrokerUnavailable:
-            connection.abort()
-            raise
+        connection = self._session.connect()
         with self._changed:
             self._epoch += 1
             self._sessions_lost += not connection.connack.session_present
             self._outbox.clear()
             self._inbox.forget_packet_ids()
         return connection
-
-    def _subscribe_packet(self) -> mqtt5.SubscribePacket:
-        # retain_as_published would mark live status messages as retained; without it the flag means "was stored".
-        filters = [
-            mqtt5.TopicFilter(
-                pattern,
-                max_qos=mqtt5.QoS.AT_LEAST_ONCE,
-                retain_as_published=False,
-                retain_handling=mqtt5.RetainHandling.SEND_ALWAYS,
-            )
-            for pattern in self._filters
-        ]
-        return mqtt5.SubscribePacket(1, filters)
 
     def _serve(self, connection: Connection) -> None:
         keepalive = connection.connack.server_keep_alive or self._keepalive
@@ -296,9 +269,7 @@ class MqttListener:
                 raise BrokerUnavailable(f"The broker at {self._address} hung up: {code.name}")
 
     def _subscribed(self, codes: list[mqtt5.SubAckReasonCode]) -> None:
-        for pattern, code in zip(self._filters, codes, strict=True):
-            if int(code) >= _FIRST_REFUSAL:
-                raise BrokerRefused(f"The broker at {self._address} refused the subscription {pattern}: {code.name}")
+        self._session.check(codes)
         with self._changed:
             self._connected = True
             self._trouble = None

@@ -7,8 +7,9 @@ import pytest
 
 from devices.transports.base import BrokerRefused, BrokerUnavailable, Downlink
 from devices.transports.mqtt import MqttAddress
-from devices.transports.mqtt_listener import SESSION_EXPIRY_SECONDS, MqttListener
+from devices.transports.mqtt_listener import MqttListener
 from devices.transports.mqtt_publisher import MqttPublisher
+from devices.transports.mqtt_session import SESSION_EXPIRY_SECONDS
 from tests.stack.daemon import free_port
 from tests.stack.waiting import eventually
 from tests.transports.conftest import DEVICE_PASSWORD, UPLINKS, take, ticking_clock
