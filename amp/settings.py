@@ -208,7 +208,8 @@ UNFOLD: dict[str, Any] = {
 
 # --- web -------------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
-STATIC_ROOT = env.str("AMP_STATIC_ROOT", default=str(BASE_DIR / ".static"))
+# Only production collects; elsewhere files are served from where they lie.
+STATIC_ROOT = env.str("AMP_STATIC_ROOT", default=str(BASE_DIR / ".static") if IS_PRODUCTION else "") or None
 STATICFILES_DIRS = [BASE_DIR / "templates" / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db import connection
-from django.db.models import BooleanField, F, Func, Q, QuerySet, Value
+from django.db.models import QuerySet
 
 from amp.foundation.bulk import update_rows
 from amp.foundation.services.events import EventDraft
@@ -51,17 +50,6 @@ class CommandRow(NamedTuple):
     problem: str
     values: dict[str, Any]
     standing: Standing
-
-
-def among(column: str, values: Collection[Any]) -> Q | Func:
-    """Condition that `column` is one of `values`, for thousands of them.
-
-    Django's `__in` makes a parameter of each, which costs more than the query; PostgreSQL takes them as one array.
-    """
-    if connection.vendor != "postgresql":
-        return Q(**{f"{column}__in": list(values)})
-    array = Value(list(values))
-    return Func(F(column), array, template="%(expressions)s)", arg_joiner=" = ANY(", output_field=BooleanField())
 
 
 def locked_rows(commands: QuerySet[Command]) -> list[CommandRow]:

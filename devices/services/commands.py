@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 
 from amp.foundation import wakeups
-from amp.foundation.bulk import insert_rows
+from amp.foundation.bulk import among, insert_rows
 from amp.foundation.services.events import EventDraft, record_events
 from devices.delivery import (
     UNFINISHED,
@@ -30,7 +30,7 @@ from devices.delivery import (
 )
 from devices.lifecycle import Lock
 from devices.models import Command, CommandSlot, Presence
-from devices.services.command_rows import CommandRow, among, closing_event, locked_rows, store_rows, told
+from devices.services.command_rows import CommandRow, closing_event, locked_rows, store_rows, told
 from devices.services.command_values import Message, wording_of
 
 DISPATCH = "devices.tasks.dispatch_commands"

@@ -15,10 +15,11 @@ import orjson
 from django.conf import settings
 from django.db import transaction
 
+from amp.foundation.bulk import among
 from amp.foundation.services.events import record_events
 from devices.delivery import CommandStatus, Standing, attempted, closed, is_stale, unanswered, unpublished
 from devices.models import Command, Device
-from devices.services.command_rows import CommandRow, among, claimed_rows, closing_event, locked_rows, store_rows
+from devices.services.command_rows import CommandRow, claimed_rows, closing_event, locked_rows, store_rows
 from devices.services.commands import online_devices
 from devices.transports.base import BrokerRefused, BrokerUnavailable, CommandTransport, Downlink, Outcome, Receipt
 from devices.transports.mqtt import MqttAddress

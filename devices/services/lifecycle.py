@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
+from amp.foundation.bulk import among
 from amp.foundation.calendar import add_months
 from amp.foundation.services.failures import is_database_trouble
 from devices.lifecycle import SECOND, Facts, Included, State, Terms, Transition, after, due_at, due_transition
 from devices.models import DeviceService, PeriodKind, Presence, PresenceSession
 from devices.online_time import Interval, union
-from devices.services.command_rows import among
 from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, facts_of, store
 from devices.services.terms import Place, terms_for
 

@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 
 from django.db.models import F, OuterRef, Q, Subquery
 
-from amp.foundation.bulk import update_rows
+from amp.foundation.bulk import among, update_rows
 from amp.foundation.services.events import EventDraft, record_events
 from catalog import tsl
 from catalog.models import ServiceRule, ThingModel
 from devices.lifecycle import Lock
 from devices.models import Command, CommandSlot, DeviceService
-from devices.services.command_rows import among
 
 EVENT_OF = {
     Lock.LOCKED: "device_service.locked",

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from django.db import transaction
 
+from amp.foundation.bulk import among
 from devices.models import Presence
 from devices.online_time import (
     Interval,
@@ -29,7 +30,6 @@ from devices.online_time import (
     refusal,
     rewound,
 )
-from devices.services.command_rows import among
 from devices.services.presence_rows import (
     Span,
     Stored,

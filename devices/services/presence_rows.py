@@ -11,11 +11,10 @@ from typing import Any, NamedTuple, cast
 
 from django.db.models import Q, QuerySet
 
-from amp.foundation.bulk import insert_rows, read_rows, update_rows
+from amp.foundation.bulk import among, insert_rows, read_rows, update_rows
 from devices.lifecycle import Facts, State, Terms, due_at
 from devices.models import DeviceService, Presence, PresenceSession
 from devices.online_time import Interval, PresenceState
-from devices.services.command_rows import among
 
 READ = (
     "device_id",

@@ -9,11 +9,11 @@ from functools import partial
 from django.db import transaction
 from django.db.models import QuerySet
 
+from amp.foundation.bulk import among
 from amp.foundation.models import TestClock
 from catalog.models import ServiceRule
 from devices.models import Presence
 from devices.online_time import PresenceState, Step, close_at_broker_death, close_for_silence
-from devices.services.command_rows import among
 from devices.services.presence import Folded, store_folded
 from devices.services.presence_rows import locked_states
 

@@ -9,11 +9,11 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F, Q
 
-from amp.foundation.bulk import update_rows
+from amp.foundation.bulk import among, update_rows
 from devices.delivery import CommandKind, CommandStatus, Standing, fresh_unlock_due, woken
 from devices.lifecycle import Lock, State
 from devices.models import Command, CommandSlot, DeviceService
-from devices.services.command_rows import among, locked_rows
+from devices.services.command_rows import locked_rows
 from devices.services.commands import CommandOrder, order_commands, wake_if_due
 
 AT_THEIR_END = (CommandStatus.STALE, CommandStatus.FAILED, CommandStatus.ACKED)

@@ -90,7 +90,7 @@ def make_fleet(
     size: int = 1, *, online: bool = True, cache: timedelta = WEEK, access: str = "RW", name: str = "Heater"
 ) -> Fleet:
     """A product with a rule, a TSL and `size` expired devices."""
-    enterprise, _ = Enterprise.objects.get_or_create(path="/1/", defaults={"name": "Maker", "created_at": NOW})
+    enterprise = Enterprise.objects.filter(name="Maker").first() or _maker()
     product = Product.objects.create(enterprise=enterprise, name=name, key=name.lower(), created_at=NOW)
     ServiceRule.objects.create(
         enterprise=enterprise,
@@ -172,3 +172,10 @@ def as_sent(row: Command, *, attempts: int = 1, sent_at=NOW) -> Command:
         status="SENT", attempts=attempts, sent_at=sent_at, due_at=sent_at + 5 * SECOND
     )
     return Command.objects.get(pk=row.pk)
+
+
+def _maker() -> Enterprise:
+    enterprise = Enterprise.objects.create(name="Maker", path="new", created_at=NOW)
+    enterprise.path = f"/{enterprise.pk}/"
+    enterprise.save()
+    return enterprise

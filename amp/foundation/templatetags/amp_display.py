@@ -109,13 +109,13 @@ def duration(seconds: float | timedelta | None) -> str:
     hours, rest = divmod(total, 3600)
     minutes, left = divmod(rest, 60)
     if hours >= 100 or (hours and not minutes):
-        return _("{hours}\N{NO-BREAK SPACE}h").format(hours=f"{hours:,}")
+        return _("{hours}\u00a0h").format(hours=f"{hours:,}")
     if hours:
-        return _("{hours}\N{NO-BREAK SPACE}h {minutes}\N{NO-BREAK SPACE}min").format(hours=hours, minutes=minutes)
+        return _("{hours}\u00a0h {minutes}\u00a0min").format(hours=hours, minutes=minutes)
     if minutes:
-        rest_of_it = f" {left}\N{NO-BREAK SPACE}s" if left else ""
-        return _("{minutes}\N{NO-BREAK SPACE}min").format(minutes=minutes) + rest_of_it
-    return _("{seconds}\N{NO-BREAK SPACE}s").format(seconds=left)
+        rest_of_it = f" {left}\u00a0s" if left else ""
+        return _("{minutes}\u00a0min").format(minutes=minutes) + rest_of_it
+    return _("{seconds}\u00a0s").format(seconds=left)
 
 
 @register.filter
