@@ -12,10 +12,12 @@ from amp.foundation.services.enterprises import create_enterprise
 from catalog.models import Product
 from catalog.services.products import create_product, import_thing_model
 from catalog.services.rules import RuleDraft, save_rule
-from devices.models import DeviceService, Presence, PresenceSession
+from devices.delivery import CommandKind
+from devices.models import Command, CommandStatus, DeviceService, Presence, PresenceSession
 from devices.registration_csv import DeviceRow
+from devices.services.commands import CommandOrder, order_commands
 from devices.services.registration import register_many
-from devices.services.uplinks import Inbound
+from devices.services.uplinks import Applied, Inbound, apply_batch
 
 DAY = datetime(2026, 3, 2, tzinfo=UTC)
 TSL = {
@@ -111,3 +113,20 @@ def make_fleet(size: int = 1, *, name: str = "Acme", with_rule: bool = True, **r
     rows = [DeviceRow(f"d{number + 1}", "", "", "") for number in range(size)]
     new = register_many(product=product, enterprise=enterprise, rows=rows, actor="test", now=DAY)
     return Fleet(enterprise, product, {row.key: row.device_id for row in new}, {row.key: row.password for row in new})
+
+
+def tell(*messages: Inbound, now: datetime | None = None, **more: Any) -> Applied:
+    """Hand one batch to the product, by default at the moment of its last message."""
+    return apply_batch(messages, now=now or max(message.at for message in messages), **more)
+
+
+def lock_sent(fleet: Fleet, key: str = "d1") -> Command:
+    """A LOCK on its way to the device."""
+    device_id = fleet.ids[key]
+    DeviceService.objects.filter(pk=device_id).update(generation=1)
+    order = CommandOrder(device_id, fleet.enterprise.pk, fleet.product.pk, CommandKind.LOCK, 1)
+    order_commands([order], now=at("08:00"))
+    Command.objects.filter(device_id=device_id).update(
+        status=CommandStatus.SENT.value, attempts=1, sent_at=at("08:00"), due_at=at("08:00:05")
+    )
+    return Command.objects.get(device_id=device_id)

@@ -140,9 +140,7 @@ def test_a_trade_that_the_gateway_does_not_know_is_normal_and_not_final() -> Non
 def test_an_order_only_ever_becomes_paid_by_its_exact_amount(
     order: OrderStatus, status: AttemptStatus, state: GatewayState, amount: int, transaction: str
 ) -> None:
-    attempt = WAITING._replace(
-        amount=2, status=status, transaction_id="TX1" if status is AttemptStatus.PAID else None
-    )
+    attempt = WAITING._replace(amount=2, status=status, transaction_id="TX1" if status is AttemptStatus.PAID else None)
     decided = verdict(order, attempt, PAID._replace(state=state, amount=amount, transaction_id=transaction))
     if decided.order_to:
         check_transition(order, decided.order_to)

@@ -228,7 +228,11 @@ def test_e1_a_child_uses_its_ancestors_rule_in_its_own_time_zone() -> None:
     """A14: months end on the wall clock of the device's enterprise."""
     fleet = young_fleet()
     child = Enterprise.objects.create(
-        name="North", parent=fleet.product.enterprise, path=f"{fleet.product.enterprise.path}2/", time_zone="Europe/Berlin", created_at=NOW
+        name="North",
+        parent=fleet.product.enterprise,
+        path=f"{fleet.product.enterprise.path}2/",
+        time_zone="Europe/Berlin",
+        created_at=NOW,
     )
     DeviceService.objects.update(enterprise=child)
     advance_due_services(now=NOW + HOUR)
