@@ -43,7 +43,7 @@ migrations: $(VENV)/dev ## Check that models and migrations agree
 	$(CHECK) $(BIN)/python manage.py makemigrations --check --dry-run
 
 messages: $(VENV)/runtime ## Collect the texts and compile the translations; needs gettext
-	$(CHECK) $(BIN)/python manage.py makemessages --locale zh_Hans --no-location --no-obsolete $(UNTRANSLATED:%=--ignore %)
+	$(CHECK) $(BIN)/python manage.py makemessages --locale zh_Hans --no-location --no-obsolete --no-wrap $(UNTRANSLATED:%=--ignore %)
 	$(CHECK) $(BIN)/python manage.py compilemessages --locale zh_Hans --ignore $(VENV)
 
 bench: test-packages $(VENV)/dev ## Measure the product against its limits; BENCH_SCALE sets the number of devices

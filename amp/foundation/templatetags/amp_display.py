@@ -102,20 +102,23 @@ def second_beside(value: datetime | None, other: datetime | None) -> str:
 
 @register.filter
 def duration(seconds: float | timedelta | None) -> str:
-    """A length of time in its two largest units: "1,204 h", "2 d 4 h", "5 min"."""
+    """A length of time in its two largest units: "1,204 h", "2 h 4 min", "5 min 3 s"."""
     if seconds is None:
         return "—"
     total = int(seconds.total_seconds() if isinstance(seconds, timedelta) else seconds)
     hours, rest = divmod(total, 3600)
     minutes, left = divmod(rest, 60)
     if hours >= 100 or (hours and not minutes):
-        return _("{hours}\u00a0h").format(hours=f"{hours:,}")
-    if hours:
-        return _("{hours}\u00a0h {minutes}\u00a0min").format(hours=hours, minutes=minutes)
-    if minutes:
-        rest_of_it = f" {left}\u00a0s" if left else ""
-        return _("{minutes}\u00a0min").format(minutes=minutes) + rest_of_it
-    return _("{seconds}\u00a0s").format(seconds=left)
+        text = _("{hours} h").format(hours=f"{hours:,}")
+    elif hours:
+        text = _("{hours} h {minutes} min").format(hours=hours, minutes=minutes)
+    elif minutes and left:
+        text = _("{minutes} min {seconds} s").format(minutes=minutes, seconds=left)
+    elif minutes:
+        text = _("{minutes} min").format(minutes=minutes)
+    else:
+        text = _("{seconds} s").format(seconds=left)
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
 
 
 @register.filter
