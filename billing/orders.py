@@ -80,9 +80,7 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
 }
 """Q2."""
 ENDED_UNPAID = frozenset({OrderStatus.EXPIRED, OrderStatus.CANCELLED})
-SETTLED = frozenset(
-    {OrderStatus.PAID, OrderStatus.FULFILLED, OrderStatus.PARTIALLY_FULFILLED, OrderStatus.REFUNDED}
-)
+SETTLED = frozenset({OrderStatus.PAID, OrderStatus.FULFILLED, OrderStatus.PARTIALLY_FULFILLED, OrderStatus.REFUNDED})
 OPEN_ATTEMPTS = frozenset({AttemptStatus.CREATED, AttemptStatus.UNKNOWN, AttemptStatus.PENDING})
 
 

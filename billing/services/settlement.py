@@ -129,9 +129,7 @@ def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided
         _book(order, attempt, EntryKind.UNAPPLIED, facts, source, now)
     if decided.problem:
         detail = _detail(decided.problem, order, attempt, facts)
-        raise_exception(
-            attempt, decided.problem, amount=facts.amount, currency=facts.currency, detail=detail, now=now
-        )
+        raise_exception(attempt, decided.problem, amount=facts.amount, currency=facts.currency, detail=detail, now=now)
 
 
 def _mark_paid(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided: Verdict, now: datetime) -> None:
