@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.utils import translation
 
 from tests.stack.plugin import Stack
 
@@ -17,3 +20,10 @@ def django_db_modify_db_settings(stack: Stack, django_db_modify_db_settings_para
     if stack.starts_postgresql:
         stack.postgresql.start()
     stack.redis.start()  # services wake workers; without Redis each wake-up would wait for its timeout
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """Each test begins in English: a page that was shown in Chinese leaves its language to the thread."""
+    with translation.override("en"):
+        yield

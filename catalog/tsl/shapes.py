@@ -178,7 +178,7 @@ def _bound(raw: object, data_type: DataType, path: str, notes: Notes) -> Decimal
     number = to_decimal(raw)
     if number is None:
         notes.add(path, _('Give a number such as "10", not “%(given)s”.'), given=brief(raw))
-    elif data_type is DataType.INT and (number % 1 or not INT_MIN <= number <= INT_MAX):
+    elif data_type is DataType.INT and (not INT_MIN <= number <= INT_MAX or number % 1):
         notes.add(path, _("Give a whole number from %(least)s to %(most)s."), least=INT_MIN, most=INT_MAX)
     elif data_type is not DataType.INT and abs(number) > LARGEST[data_type]:
         notes.add(path, _("Give a number that a %(type)s can hold."), type=data_type.value)

@@ -3,7 +3,7 @@
 import copy
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from catalog.tsl import InvalidTsl, Tsl, dump, load, parse
@@ -104,6 +104,9 @@ def places(value, path=()):
 PLACES = [place for place in places(DOCUMENT) if place]
 
 
+@example(("properties", 1, "specs", "min"), 1e28)
+@example(("properties", 1, "specs", "step"), 1e300)
+@example(("properties", 1, "specs", "max"), 10**400)
 @given(st.sampled_from(PLACES), json_values)
 @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
 def test_any_value_in_any_place_is_read_or_refused_and_round_trips(place, value):
