@@ -82,6 +82,11 @@ class Mosquitto(Daemon):
             self._prepare()
         super().start()
 
+    def lose_state(self) -> None:
+        """While it is down: sessions, queues and retained messages are gone, as with a new disk."""
+        for stored in (self.credentials / "data").iterdir():
+            stored.unlink()
+
     def _prepare(self) -> None:
         (self.credentials / "data").mkdir(parents=True)
         (self.credentials / "mosquitto.conf").write_text(self._configuration())
