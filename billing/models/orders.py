@@ -101,6 +101,7 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="order_due"),
             models.Index(fields=["enterprise", "-id"], name="order_of_enterprise"),
+            models.Index(fields=["enterprise", "paid_at"], condition=Q(paid_at__isnull=False), name="order_paid"),
         ]
 
     def __str__(self) -> str:
