@@ -26,6 +26,7 @@ class Action(StrEnum):
     CONFIRM_FREE_RENEWAL = "confirm_free_renewal"
     RESOLVE_PAYMENTS = "resolve_payments"
     MANAGE_MEMBERS = "manage_members"
+    MANAGE_API_KEYS = "manage_api_keys"
     OPERATE_PLATFORM = "operate_platform"
 
 

@@ -1,23 +1,28 @@
 """Tables of the foundation: `enterprises`, `users`, `events` (audit, timeline, outbox), `operations`, `configuration`,
-`figures`.
+`figures`, `api_keys`, `idempotency`.
 """
 
+from amp.foundation.models.api_keys import ApiKey, Scope
 from amp.foundation.models.configuration import PlatformConfiguration
 from amp.foundation.models.enterprises import Enterprise, Merchant, MerchantStatus
 from amp.foundation.models.events import Event
 from amp.foundation.models.figures import Figure, Tally
+from amp.foundation.models.idempotency import IdempotencyRecord
 from amp.foundation.models.operations import SweepRun, TestClock
 from amp.foundation.models.users import Membership, Role, User
 
 __all__ = [
+    "ApiKey",
     "Enterprise",
     "Event",
     "Figure",
+    "IdempotencyRecord",
     "Membership",
     "Merchant",
     "MerchantStatus",
     "PlatformConfiguration",
     "Role",
+    "Scope",
     "SweepRun",
     "Tally",
     "TestClock",
