@@ -31,6 +31,8 @@ def defaults() -> list[Beat]:
         Beat("Ask gateways about open payments", "billing.tasks.poll_attempts", often),
         Beat("Close expired orders", "billing.tasks.expire_orders", max(often, 10)),
         Beat("Repeat notices of the sandbox", "billing.tasks.send_sandbox_notices", max(often, 10)),
+        Beat("Count devices for the overview", "devices.tasks.count_devices", max(often, 3)),
+        Beat("Count sales for the overview", "billing.tasks.count_sales", max(often, 3)),
         Beat("Worker heartbeat", "amp.foundation.tasks.beat_heart", 15),
     ]
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from celery import shared_task
+from django.conf import settings
 
 from amp.foundation import clock
+from amp.foundation.services.figures import CHUNK
 from amp.foundation.sweeping import sweep
-from billing.services import fulfilment, polling, sandbox_notices
+from billing.services import figures, fulfilment, polling, sandbox_notices
 
 
 @shared_task(name="billing.tasks.fulfil_paid_orders")
@@ -33,3 +37,10 @@ def send_sandbox_notices() -> int:
     return sweep(
         "send_sandbox_notices", lambda now: sandbox_notices.send_due_notices(wall=clock.wall(), limit=5), full=5
     )
+
+
+@shared_task(name="billing.tasks.count_sales")
+def count_sales() -> int:
+    """Figures of the overview: orders, money, exceptions."""
+    every = timedelta(seconds=settings.FIGURES_SECONDS)
+    return sweep("count_sales", lambda now: figures.count_sales(now=now, every=every), full=CHUNK)

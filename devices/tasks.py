@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from celery import shared_task
+from datetime import timedelta
 
+from celery import shared_task
+from django.conf import settings
+
+from amp.foundation.services.figures import CHUNK
 from amp.foundation.sweeping import sweep
-from devices.services import dispatch, lifecycle, session_ends
+from devices.services import dispatch, figures, lifecycle, session_ends
 
 
 @shared_task(name="devices.tasks.advance_due_services")
@@ -43,3 +47,10 @@ def close_commands() -> int:
 def close_silent_sessions() -> int:
     """Devices that promised a heartbeat and fell silent go offline (P4)."""
     return sweep("close_silent_sessions", lambda now: session_ends.close_silent_sessions(now=now), full=10**9)
+
+
+@shared_task(name="devices.tasks.count_devices")
+def count_devices() -> int:
+    """Figures of the overview: services, ends, presence, commands."""
+    every = timedelta(seconds=settings.FIGURES_SECONDS)
+    return sweep("count_devices", lambda now: figures.count_devices(now=now, every=every), full=CHUNK)
