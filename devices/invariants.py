@@ -9,13 +9,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 
-from django.db.models import Count, F, Max, OuterRef, Q, Subquery
+from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from amp.foundation.invariants import Violation
 from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
 from devices.lifecycle import Lock, State
-from devices.models import Command, CommandStatus, DeviceService, Period, Presence, PresenceSession
+from devices.models import Command, CommandStatus, DeviceService, EarlyEnd, Period, Presence, PresenceSession
 from devices.models.commands import OPEN_STATUSES
 from devices.online_time import Interval, union_length
 
@@ -36,6 +37,8 @@ ALLOWED = {
     (State.EXPIRED, State.ACTIVE),
     *((state, State.TERMINATED) for state in State if state is not State.TERMINATED),
 }
+RESTARTED = "device_service.restarted"
+"""Only this event leads back to PENDING (A6)."""
 
 
 def violations(*, now: datetime) -> list[Violation]:
@@ -44,6 +47,7 @@ def violations(*, now: datetime) -> list[Violation]:
         return [
             *_ends(),
             *_periods(),
+            *_transfers(),
             *_locks(),
             *_commands(now),
             *_transitions(),
@@ -56,9 +60,9 @@ def violations(*, now: datetime) -> list[Violation]:
 
 
 def _ends() -> Iterator[Violation]:
-    """The end of a service is the fold of its periods."""
-    last = Period.objects.filter(device_id=OuterRef("device_id"), life=OuterRef("life")).order_by("-number")
-    services = DeviceService.objects.annotate(folded=Subquery(last.values("ends_at")[:1]))
+    """The end of a service is the fold of its periods and of what cut the last one short."""
+    last = _cut_short(Period.objects.filter(device_id=OuterRef("device_id"), life=OuterRef("life"))).order_by("-number")
+    services = DeviceService.objects.annotate(folded=Subquery(last.values("really_ends_at")[:1]))
     wrong = services.filter(~Q(ends_at=F("folded")) | Q(ends_at__isnull=True, folded__isnull=False))
     for device_id, ends_at, folded in wrong.exclude(ends_at=None, folded=None).values_list(
         "device_id", "ends_at", "folded"
@@ -66,14 +70,37 @@ def _ends() -> Iterator[Violation]:
         yield Violation("end_is_fold_of_ledger", f"device {device_id} ends {ends_at}, its periods say {folded}")
 
 
+def _cut_short(periods: QuerySet[Period]) -> QuerySet[Period]:
+    """Each period with `really_ends_at`: where a transfer cut it, that moment (A26)."""
+    cut = EarlyEnd.objects.filter(device_id=OuterRef("device_id"), number=OuterRef("number"))
+    return periods.annotate(really_ends_at=Coalesce(Subquery(cut.values("ends_at")[:1]), F("ends_at")))
+
+
 def _periods() -> Iterator[Violation]:
     """Numbers run without a hole, and each period names the end before it and begins there or later."""
-    before = Period.objects.filter(device_id=OuterRef("device_id"), number=OuterRef("number") - 1)
-    periods = Period.objects.annotate(before=Subquery(before.values("ends_at")[:1])).filter(number__gt=1)
+    before = _cut_short(Period.objects.filter(device_id=OuterRef("device_id"), number=OuterRef("number") - 1))
+    periods = Period.objects.annotate(before=Subquery(before.values("really_ends_at")[:1])).filter(number__gt=1)
     for device_id, number in periods.filter(Q(before=None) | Q(starts_at__lt=F("before"))).values_list(
         "device_id", "number"
     ):
         yield Violation("periods_follow_each_other", f"device {device_id}, period {number}")
+
+
+def _transfers() -> Iterator[Violation]:
+    """What one device lost by a transfer another of its product got, to the second: no time is made or lost (A26)."""
+    got = {
+        source: (device_id, product_id, starts_at, ends_at)
+        for source, device_id, product_id, starts_at, ends_at in Period.objects.filter(
+            source__startswith="transfer:"
+        ).values_list("source", "device_id", "device__product_id", "starts_at", "ends_at")
+    }
+    lost = EarlyEnd.objects.values_list("source", "device_id", "device__product_id", "ends_at", "previous_ends_at")
+    for source, device_id, product_id, cut_at, ended_at in lost.iterator():
+        taken = got.pop(source, None)
+        if taken is None or taken[0] == device_id or taken[1:] != (product_id, cut_at, ended_at):
+            yield Violation("transfer_moves_the_same_time", f"{source}: device {device_id} until {ended_at}")
+    for source, (device_id, *_rest) in got.items():
+        yield Violation("transfer_moves_the_same_time", f"{source}: device {device_id} got what nobody gave")
 
 
 def _locks() -> Iterator[Violation]:
@@ -109,7 +136,8 @@ def _transitions() -> Iterator[Violation]:
         if not before or not after or "state" not in before or "state" not in after:
             continue
         pair = (State(before["state"]), State(after["state"]))
-        if pair[0] is not pair[1] and pair not in ALLOWED:
+        is_restart = kind == RESTARTED and pair[0] is not State.TERMINATED and pair[1] is State.PENDING
+        if pair[0] is not pair[1] and pair not in ALLOWED and not is_restart:
             yield Violation("state_follows_allowed_transitions", f"{subject} {kind}: {pair[0]} to {pair[1]}")
 
 

@@ -1,9 +1,13 @@
-"""Tables of the devices: `devices` (with public tokens), `service` (with periods), `presence`, `commands`."""
+"""Tables of the devices: `devices` (with public tokens), `service` (with periods), `validities`, `presence`, `commands`,
+`imports`.
+"""
 
 from devices.models.commands import Command, CommandKind, CommandSlot, CommandStatus
 from devices.models.devices import Device, PublicToken
+from devices.models.imports import Import, ImportKind, ImportMode, ImportRow, ImportState, RowStatus
 from devices.models.presence import Bridge, Presence, PresenceSession
-from devices.models.service import DeviceService, Period, PeriodKind
+from devices.models.service import DeviceService, EarlyEnd, Period, PeriodKind
+from devices.models.validities import ServiceKind, Validity
 
 __all__ = [
     "Bridge",
@@ -13,9 +17,18 @@ __all__ = [
     "CommandStatus",
     "Device",
     "DeviceService",
+    "EarlyEnd",
+    "Import",
+    "ImportKind",
+    "ImportMode",
+    "ImportRow",
+    "ImportState",
     "Period",
     "PeriodKind",
     "Presence",
     "PresenceSession",
     "PublicToken",
+    "RowStatus",
+    "ServiceKind",
+    "Validity",
 ]

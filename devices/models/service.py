@@ -57,6 +57,8 @@ class DeviceService(models.Model):
     )
     # A6: a factory return begins a new life; trial and auto-subscription happen once in each.
     life = models.PositiveSmallIntegerField(_("life"), default=1)
+    # When a restart began this life; null in the first one, which began with the registration.
+    life_began_at = models.DateTimeField(null=True, default=None)
     # Microseconds of total online time at which this life began to count (A4); null while nothing counts.
     counts_from = models.BigIntegerField(null=True, default=None)
     # Microseconds this life had counted when paid mode was switched off; it goes on from there (A25).
@@ -151,6 +153,36 @@ class Period(models.Model):
             ),
         ]
         ordering = ("device", "number")
+
+    def __str__(self) -> str:
+        return f"{self.device_id} #{self.number}"
+
+
+class EarlyEnd(models.Model):
+    """A period that was cut short: its device kept `[…, ends_at)`, the rest went elsewhere (A26). Append-only, as periods.
+
+    `source` names what cut it: "transfer:<uuid>", which is also the source of the period that the replacement got.
+    No row of one enterprise refers to a device of another (R6): this is one side, that period the other.
+    """
+
+    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
+    device = models.ForeignKey(Device, models.PROTECT, related_name="early_ends", verbose_name=_("device"))
+    # The device's last period at that moment; with it ended all that was paid ahead.
+    number = models.PositiveIntegerField(_("number"))
+    previous_ends_at = models.DateTimeField(_("would have ended"))
+    ends_at = models.DateTimeField(_("ended"))
+    source = models.CharField(_("source"), max_length=60, unique=True)
+    created_at = models.DateTimeField(_("made"))
+
+    objects = tenant_manager()
+
+    class Meta:
+        verbose_name = _("early end")
+        verbose_name_plural = _("early ends")
+        constraints = [
+            models.UniqueConstraint(fields=["device", "number"], name="period_is_cut_once"),
+            models.CheckConstraint(condition=Q(ends_at__lt=F("previous_ends_at")), name="a_cut_takes_time_away"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.device_id} #{self.number}"
