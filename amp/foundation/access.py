@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from enum import StrEnum
 
+from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 
 from amp.foundation.models import Enterprise, Membership, Role, User
@@ -30,6 +31,8 @@ class Action(StrEnum):
     OPERATE_PLATFORM = "operate_platform"
 
 
+NEEDS_TOTP = frozenset({Role.PLATFORM_ADMINISTRATOR, Role.ENTERPRISE_ADMINISTRATOR, Role.FINANCE})
+"""Roles that sign in with a second factor (X1)."""
 _EVERYTHING = frozenset(Action)
 ALLOWED: dict[Role, frozenset[Action]] = {
     Role.PLATFORM_ADMINISTRATOR: _EVERYTHING,
@@ -66,6 +69,11 @@ def require(user: User, action: Action, enterprise: Enterprise) -> None:
         raise NotAllowed(f"Your role in {enterprise} does not include “{action.value.replace('_', ' ')}”.")
 
 
+def must_use_totp(user: User | AnonymousUser) -> bool:
+    """True where a role of the user needs a second factor, in an installation that asks for it (X1)."""
+    return settings.REQUIRE_TOTP and any(Role(each.role) in NEEDS_TOTP for each in _memberships(user))
+
+
 def visible_enterprises(user: User) -> tuple[list[int], list[int]]:
     """Ids of the enterprises whose rows the user may see, and of their ancestors; read anew at each request (F79)."""
     roots = [membership.enterprise for membership in _memberships(user)]
@@ -83,8 +91,14 @@ def user_scope(user: User) -> AbstractContextManager[None]:
 
 def reading_zone(user: User) -> str:
     """The time zone in which a member reads lists: that of the topmost enterprise where the user has a role."""
+    home = home_enterprise(user)
+    return home.time_zone if home else "UTC"
+
+
+def home_enterprise(user: User) -> Enterprise | None:
+    """The topmost enterprise where the user has a role: what the user's own acts belong to; None without a role."""
     places = sorted((membership.enterprise for membership in _memberships(user)), key=lambda place: place.depth)
-    return places[0].time_zone if places else "UTC"
+    return places[0] if places else None
 
 
 def _memberships(user: User | AnonymousUser) -> Iterable[Membership]:

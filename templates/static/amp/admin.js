@@ -54,7 +54,7 @@ document.addEventListener("submit", (event) => {
     return;
   }
   // A second click must not send the form again.
-  if (form.method === "post") setTimeout(() => form.querySelectorAll("button[type=submit]").forEach((b) => { b.disabled = true; }), 0);
+  if (form.method === "post" && !("stays" in form.dataset)) setTimeout(() => form.querySelectorAll("button[type=submit]").forEach((b) => { b.disabled = true; }), 0);
 });
 
 window.addEventListener("pageshow", () => {
