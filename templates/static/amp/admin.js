@@ -40,6 +40,11 @@ document.addEventListener("click", (event) => {
   });
 });
 
+// A wide table scrolls within its card: the keyboard reaches it too.
+document.addEventListener("DOMContentLoaded", () => {
+  document.querySelectorAll(".amp-scroll, .amp-pre").forEach((region) => { region.tabIndex = 0; });
+});
+
 document.addEventListener("change", (event) => {
   const row = event.target.closest("[data-row]");
   if (row && event.target.tagName === "SELECT") {
