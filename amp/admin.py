@@ -42,10 +42,10 @@ class AmpAdminSite(UnfoldAdminSite):
         ]
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The overview: a few numbers, each a link to the rows behind it."""
-        from amp.dashboard import overview
+        """The overview: figures counted ahead, each a link to the rows behind it."""
+        from amp.dashboard.overview import overview
 
-        return super().index(request, {**overview(), **(extra_context or {})})
+        return super().index(request, {**overview(signed_in(request)), **(extra_context or {})})
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
