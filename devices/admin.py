@@ -20,7 +20,7 @@ from amp.foundation.admin import MemberAdmin, RecordAdmin
 from amp.foundation.pages import found
 from amp.foundation.templatetags.amp_display import TONES, badge_html, day, moment
 from catalog.models import Product
-from devices.admin_views import actions, registration
+from devices.admin_views import actions, registration, restart, transfer
 from devices.models import Device, DeviceService
 from devices.models.service import STATE_CHOICES
 
@@ -151,6 +151,8 @@ class DeviceAdmin(MemberAdmin):
         ("<int:pk>/link/<int:token>/revoke/", "device_revoke_link", actions.revoke_link),
         ("<int:pk>/credential/", "device_new_credential", actions.new_credential),
         ("<int:pk>/terminate/", "device_terminate", actions.terminate),
+        ("<int:pk>/transfer/", "device_transfer", transfer.transfer),
+        ("<int:pk>/restart/", "device_restart", restart.restart),
         ("<int:pk>/commands/<int:command>/resend/", "device_resend", actions.resend),
         ("<int:pk>/commands/<int:command>/cancel/", "device_cancel", actions.cancel),
     )
