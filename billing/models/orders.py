@@ -101,6 +101,8 @@ class Order(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="order_due"),
             models.Index(fields=["enterprise", "-id"], name="order_of_enterprise"),
+            models.Index(fields=["enterprise", "status", "-id"], name="order_by_status"),
+            models.Index(fields=["created_at", "id"], name="order_made"),
             models.Index(fields=["enterprise", "paid_at"], condition=Q(paid_at__isnull=False), name="order_paid"),
         ]
 

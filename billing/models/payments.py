@@ -73,6 +73,8 @@ class PaymentAttempt(models.Model):
         indexes = [
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="attempt_due"),
             models.Index(fields=["enterprise", "-id"], name="attempt_of_enterprise"),
+            models.Index(fields=["enterprise", "status", "-id"], name="attempt_by_status"),
+            models.Index(fields=["created_at", "id"], name="attempt_made"),
         ]
 
     def __str__(self) -> str:

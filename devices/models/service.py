@@ -100,6 +100,7 @@ class DeviceService(models.Model):
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="service_due"),
             models.Index(fields=["enterprise", "state", "-device"], name="service_of_enterprise"),
             models.Index(fields=["enterprise", "ends_at"], name="service_end"),
+            models.Index(fields=["ends_at", "device"], name="service_ends"),
         ]
 
     def __str__(self) -> str:

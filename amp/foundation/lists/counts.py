@@ -1,0 +1,57 @@
+"""How many rows a list has: exact up to 10,000, beyond that as the planner estimates; never a count of everything."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
+from django.db.models import QuerySet
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+EXACT = 10_000
+
+
+class Count(NamedTuple):
+    """A number of rows, exact or estimated."""
+
+    number: int
+    is_exact: bool = True
+
+    @property
+    def text(self) -> str:
+        """ "87 rows", "about 1,204,000 rows"."""
+        if self.is_exact:
+            return ngettext("%(n)s row", "%(n)s rows", self.number) % {"n": f"{self.number:,}"}
+        return _("about %(n)s rows") % {"n": f"{self.number:,}"}
+
+
+def count_rows(rows: QuerySet[Any]) -> Count:
+    """Two queries at most, neither of which reads more than 10,001 rows that match."""
+    rows = rows.select_related(None).order_by()
+    estimate = _estimate(rows)
+    if estimate is not None and estimate > 2 * EXACT:
+        return Count(_rounded(estimate), is_exact=False)
+    found = rows.values("pk")[: EXACT + 1].count()
+    if found <= EXACT:
+        return Count(found)
+    return Count(_rounded(max(estimate or 0, found)), is_exact=False)
+
+
+def _estimate(rows: QuerySet[Any]) -> int | None:
+    """What PostgreSQL expects; None on SQLite, whose planner doesn't say."""
+    if connection.vendor != "postgresql":
+        return None
+    try:
+        plan = rows.values("pk").explain(format="json")
+    except EmptyResultSet:
+        return 0
+    return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
+
+
+def _rounded(number: int) -> int:
+    """Four digits that mean something."""
+    step = 10 ** max(0, len(str(number)) - 4)
+    return round(number / step) * step

@@ -1,0 +1,48 @@
+"""Keeping and dropping views of lists (F76): who may do so is the entry point's question."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext_lazy as _
+
+from amp.foundation.models import Enterprise, SavedView, User
+from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.refusals import Refused
+
+MOST = 30
+"""Own views of one list: more would be a list of their own."""
+
+
+def save_view(
+    *, owner: User, enterprise: Enterprise, list_name: str, name: str, query: str, is_shared: bool, now: datetime
+) -> SavedView:
+    """Keep `query` under `name`; the owner's view of that name is replaced. Raises Refused."""
+    name = " ".join(name.replace("\0", "").split())
+    if not 1 <= len(name) <= 60:
+        raise Refused.because(_("Give the view a name of at most 60 characters."))
+    if len(query) > 2_000:
+        raise Refused.because(_("These filters are too long to be kept."))
+    with transaction.atomic():
+        own = SavedView.objects.filter(owner=owner, list_name=list_name)
+        if own.exclude(name=name).count() >= MOST:
+            raise Refused.because(_("You have kept as many views of this list as fit. Delete one first."))
+        facts = {"query": query, "is_shared": is_shared, "enterprise": enterprise}
+        view, _made = SavedView.objects.update_or_create(
+            owner=owner, list_name=list_name, name=name, defaults=facts, create_defaults={**facts, "created_at": now}
+        )
+        record_event(_draft("saved_view.saved", view, owner, now), now=now)
+    return view
+
+
+def delete_view(*, view: SavedView, actor: User, now: datetime) -> None:
+    """Drop it."""
+    with transaction.atomic():
+        record_event(_draft("saved_view.deleted", view, actor, now), now=now)
+        view.delete()
+
+
+def _draft(kind: str, view: SavedView, actor: User, now: datetime) -> EventDraft:
+    after = {"list": view.list_name, "name": view.name, "filter": view.query, "shared": view.is_shared}
+    return EventDraft(kind, f"saved_view:{view.pk}", view.enterprise_id, now, actor.email, after=after)
