@@ -10,8 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -70,6 +72,11 @@ INSTALLED_APPS = [
     "rest_framework",
     "django_filters",
     "django_celery_beat",
+    "django_otp",
+    "django_otp.plugins.otp_totp",
+    "django_otp.plugins.otp_static",
+    "axes",
+    "csp",
     "catalog",
     "devices",
     "billing",
@@ -78,15 +85,19 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
+    "amp.policy.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django_otp.middleware.OTPMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "amp.accounts.middleware.SecondFactorMiddleware",
     "amp.foundation.middleware.EnterpriseScopeMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 ROOT_URLCONF = "amp.urls"
 WSGI_APPLICATION = "amp.wsgi.application"
@@ -153,10 +164,18 @@ CACHES: dict[str, dict[str, Any]] = {
 }
 # Seconds between sweeps; fast where a person watches.
 SWEEP_SECONDS: int = env.int("AMP_SWEEP_SECONDS", default=20 if IS_PRODUCTION else 1)
+# Figures of the overview are counted at most this often, and less often where counting takes long.
+FIGURES_SECONDS: int = env.int("AMP_FIGURES_SECONDS", default=60 if IS_PRODUCTION else 3)
 DISPATCH_SECONDS: int = env.int("AMP_DISPATCH_SECONDS", default=5 if IS_PRODUCTION else 1)
 
 # --- MQTT ------------------------------------------------------------------------------------------------------------
 MQTT_URL: str = _required("MQTT_URL", f"mqtt://platform:demo@127.0.0.1:{DEMO_MQTT_PORT}")
+# EMQX signs its events and asks its questions with this; without it those endpoints don't exist.
+EMQX_SECRET: str = env.str("AMP_EMQX_SECRET", default="")
+# EMQX's management API (…/api/v5) and a key of it: how a revoked device is thrown out at once.
+EMQX_API_URL: str = env.str("EMQX_API_URL", default="").rstrip("/")
+EMQX_API_KEY: str = env.str("EMQX_API_KEY", default="")
+EMQX_API_SECRET: str = env.str("EMQX_API_SECRET", default="")
 
 # --- people ----------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "foundation.User"
@@ -165,8 +184,38 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 LOGIN_URL = "admin:login"
 LOGIN_REDIRECT_URL = "admin:index"
+PASSWORD_RESET_TIMEOUT = 2 * 3600
+# Administrators and finance need a second factor (X1); a demo on loopback does without unless told otherwise.
+REQUIRE_TOTP: bool = env.bool("AMP_REQUIRE_TOTP", default=not IS_DEMO)
+OTP_TOTP_ISSUER = "AMP"
+# Five wrong passwords for one account from one address close the account to that address for a while (F94): never to
+# others, so nobody can lock a colleague out, and never the address for all accounts, so no office is locked out.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "amp.public.throttle.address_of"
+AXES_USERNAME_CALLABLE = "amp.accounts.lockout.account_name"
+AXES_LOCKOUT_CALLABLE = "amp.accounts.lockout.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
+
+# --- mail: to a folder in demo and test mode -------------------------------------------------------------------------
+MAIL_DIR = DEMO_DIR / "mail"
+_mail: dict[str, Any] = env.email_url("EMAIL_URL", default="smtp://localhost:25" if IS_PRODUCTION else "filemail://")
+EMAIL_BACKEND: str = _mail["EMAIL_BACKEND"]
+EMAIL_HOST, EMAIL_PORT = _mail["EMAIL_HOST"], _mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = _mail["EMAIL_HOST_USER"], _mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS: bool = _mail.get("EMAIL_USE_TLS", False)
+EMAIL_USE_SSL: bool = _mail.get("EMAIL_USE_SSL", False)
+EMAIL_FILE_PATH: str = _mail["EMAIL_FILE_PATH"] or str(MAIL_DIR)
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("AMP_MAIL_FROM", default=f"AMP <no-reply@{urlsplit(BASE_URL).hostname}>")
 
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]
@@ -222,6 +271,8 @@ STORAGES = {
 WHITENOISE_USE_FINDERS = not IS_PRODUCTION
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 X_FRAME_OPTIONS = "DENY"
+# The header's text is in amp.policy; gateways that a payment form may lead to, such as https://openapi.alipay.com.
+PAYMENT_ORIGINS: list[str] = env.list("AMP_PAYMENT_ORIGINS", default=[])
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SESSION_COOKIE_HTTPONLY = True

@@ -5,11 +5,16 @@ from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
+from amp.accounts.urls import password_urls
+
 urlpatterns: list[URLPattern | URLResolver] = [
+    path("admin/", include("amp.accounts.urls")),
+    path("admin/", include(password_urls)),
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("r/", include("amp.public.urls")),
     path("health/", include("amp.health")),
+    path("", include("devices.urls")),
     path("", include("billing.urls")),
 ]
 if settings.IS_DEMO:

@@ -41,6 +41,7 @@ def settings_environment(*, database_url: str, redis_url: str, mqtt_url: str, ba
         "MQTT_URL": mqtt_url,
         "AMP_BASE_URL": base_url,
         "ALLOWED_HOSTS": "testserver,localhost,127.0.0.1",
+        "AMP_REQUIRE_TOTP": "false",  # the tests of signing in ask for it
     }
 
 
@@ -84,17 +85,26 @@ class Celery(Process):
 
 @dataclass(kw_only=True)
 class Bridge(Process):
-    """The listener; ready when the broker has taken its subscription."""
+    """The listener; ready when the broker has taken its subscriptions, the last of which is its own echo's."""
 
     mosquitto: Mosquitto
     subscriptions_before: int = 0
 
+    @property
+    def client_id(self) -> str:
+        """Its name at the broker, which says its slot."""
+        slot = self.arguments[-1].replace("/", "of") if "--slot" in self.arguments else ""
+        return f"amp-bridge-{slot}" if slot else "amp-bridge"
+
     def is_ready(self) -> bool:
-        """Whether the broker logged a subscription since this start."""
-        return self.mosquitto.subscriptions() > self.subscriptions_before
+        """Whether the broker has taken its last subscription since this start."""
+        return self._subscriptions() > self.subscriptions_before
+
+    def _subscriptions(self) -> int:
+        return self.mosquitto.subscriptions(self.client_id, f"amp/bridge/{self.client_id}/echo")
 
     def _spawn(self) -> None:
-        self.subscriptions_before = self.mosquitto.subscriptions()
+        self.subscriptions_before = self._subscriptions()
         super()._spawn()
 
 
@@ -131,7 +141,7 @@ class Product:
         """`DATABASE_URL` of all processes."""
         return self.environment["DATABASE_URL"]
 
-    def manage(self, *arguments: str, check: bool = True, within: float = 60.0) -> subprocess.CompletedProcess[str]:
+    def manage(self, *arguments: str, check: bool = True, within: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` to its end; raises `RuntimeError` with its output when it fails and `check` is true."""
         done = subprocess.run(
             resolved(("python", "manage.py", *arguments)),

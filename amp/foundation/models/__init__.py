@@ -1,5 +1,5 @@
 """Tables of the foundation: `enterprises`, `users`, `events` (audit, timeline, outbox), `operations`, `configuration`,
-`figures`, `api_keys`, `idempotency`.
+`figures`, `api_keys`, `idempotency`, `invitations`.
 """
 
 from amp.foundation.models.api_keys import ApiKey, Scope
@@ -8,7 +8,9 @@ from amp.foundation.models.enterprises import Enterprise, Merchant, MerchantStat
 from amp.foundation.models.events import Event
 from amp.foundation.models.figures import Figure, Tally
 from amp.foundation.models.idempotency import IdempotencyRecord
+from amp.foundation.models.invitations import Invitation
 from amp.foundation.models.operations import SweepRun, TestClock
+from amp.foundation.models.saved_views import SavedView
 from amp.foundation.models.users import Membership, Role, User
 
 __all__ = [
@@ -17,11 +19,13 @@ __all__ = [
     "Event",
     "Figure",
     "IdempotencyRecord",
+    "Invitation",
     "Membership",
     "Merchant",
     "MerchantStatus",
     "PlatformConfiguration",
     "Role",
+    "SavedView",
     "Scope",
     "SweepRun",
     "Tally",

@@ -57,6 +57,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     language = models.CharField(_("language"), max_length=10, default="en")
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("may sign in to the admin"), default=True)
+    # An authenticator is enrolled: each request asks this, so it is kept beside the user (X1).
+    uses_totp = models.BooleanField(_("two-step sign-in"), default=False, db_default=False)
     created_at = models.DateTimeField(_("created"))
 
     objects: ClassVar[UserAccounts] = UserAccounts()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -14,6 +15,10 @@ from amp.foundation.access import ALLOWED, Action, may
 from amp.foundation.models import Enterprise, Membership, Role, User
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Problem, Refused
+from amp.foundation.services.second_factor import forget_second_factor, record_account
+
+KEEPERS = frozenset({Role.PLATFORM_ADMINISTRATOR, Role.ENTERPRISE_ADMINISTRATOR})
+"""Of these, an enterprise that has one keeps one: else nobody there could let anybody in."""
 
 
 class MemberRefused(Refused):
@@ -43,38 +48,152 @@ def add_member(
     existing account are left alone: they are not ours to change.
     """
     email = user_email.strip().lower()
-    user = User.objects.filter(email=email).first() or _new_user(email, full_name.strip(), password, now)
+    user = User.objects.filter(email=email).first() or make_user(email, full_name, password, settings.LANGUAGE_CODE, now)
     held = Membership.objects.select_for_update().filter(user=user, enterprise=enterprise).first()
     if held is None or held.role != role.value:
         Membership.objects.update_or_create(user=user, enterprise=enterprise, defaults={"role": role.value})
-        _record("member.added", user, enterprise, held.role if held else None, role.value, actor, now)
+        record_member("member.added", email, enterprise, held.role if held else None, role.value, actor, now)
     return user
 
 
 @transaction.atomic
 def remove_member(*, membership: Membership, actor: str, now: datetime) -> None:
-    """Take a role away; it ends with the person's next request (F79)."""
+    """Take a role away; it ends with the person's next request (F79). Raises MemberRefused for the last keeper."""
+    hold_enterprise(membership.enterprise)
+    _keep_one(membership)
     deleted, _rows = Membership.objects.filter(pk=membership.pk).delete()
     if deleted:
-        _record("member.removed", membership.user, membership.enterprise, membership.role, None, actor, now)
+        record_member(
+            "member.removed", membership.user.email, membership.enterprise, membership.role, None, actor, now
+        )
 
 
-def _new_user(email: str, full_name: str, password: str | None, now: datetime) -> User:
+@transaction.atomic
+def change_role(*, membership: Membership, role: Role, user: User, now: datetime) -> None:
+    """Give another role, which takes effect with the person's next request (F79). Raises MemberRefused.
+
+    Neither the old role nor the new one may allow what `user` may not do: nobody raises or lowers somebody above.
+    """
+    hold_enterprise(membership.enterprise)
+    held = Membership.objects.select_for_update(of=("self",)).select_related("user").get(pk=membership.pk)
+    granted = roles_granted_by(user, membership.enterprise)
+    if Role(held.role) not in granted or role not in granted:
+        raise MemberRefused.because(_("Choose a role that allows no more than your own."), "role")
+    if held.role == role.value:
+        return
+    _keep_one(held)
+    before, held.role = held.role, role.value
+    held.save(update_fields=["role"])
+    record_member("member.role_changed", held.user.email, membership.enterprise, before, role.value, user.email, now)
+
+
+def may_govern(user: User, person: User) -> bool:
+    """Whether `user` may switch the account off, or reset its second factor: in all enterprises where it has a role."""
+    held = list(Membership.objects.filter(user=person).select_related("enterprise"))
+    return bool(held) and all(Role(each.role) in roles_granted_by(user, each.enterprise) for each in held)
+
+
+@transaction.atomic
+def deactivate_user(*, person: User, user: User, now: datetime) -> None:
+    """Switch an account off: its sessions and keys end with their next request (X1, F84). Raises MemberRefused."""
+    _check_governs(user, person)
+    if person.pk == user.pk:
+        raise MemberRefused.because(_("Ask another administrator: nobody switches off the own account."))
+    for membership in Membership.objects.filter(user=person).select_related("enterprise").order_by("enterprise_id"):
+        hold_enterprise(membership.enterprise)
+        _keep_one(membership)
+    _set_active(person, is_active=False, user=user, now=now)
+
+
+@transaction.atomic
+def activate_user(*, person: User, user: User, now: datetime) -> None:
+    """Switch an account on again, with the password and the second factor it had. Raises MemberRefused."""
+    _check_governs(user, person)
+    _set_active(person, is_active=True, user=user, now=now)
+
+
+@transaction.atomic
+def reset_second_factor(*, person: User, user: User, now: datetime) -> None:
+    """Forget somebody's authenticator and recovery codes; who needs one enrols anew (X1). Raises MemberRefused."""
+    _check_governs(user, person)
+    if person.pk == user.pk:
+        raise MemberRefused.because(_("Ask another administrator: nobody resets the own two-step sign-in."))
+    forget_second_factor(person)
+    record_account("user.totp_reset", person, user.email, now)
+
+
+def make_user(email: str, full_name: str, password: str | None, language: str, now: datetime) -> User:
+    """A new account. Raises MemberRefused."""
+    full_name = full_name.strip()
     user = User(email=email, full_name=full_name, created_at=now)
-    problems = [*_email_problems(email), *_password_problems(password, user)]
-    if len(full_name) > 120:
-        problems.append(Problem("full_name", _("Give a name of at most 120 characters.")))
+    problems = [*_person_problems(email, full_name), *_password_problems(password, user)]
     if problems:
         raise MemberRefused(problems)
-    return User.objects.create_user(email, password, full_name=full_name, created_at=now)
+    return User.objects.create_user(email, password, full_name=full_name, language=language, created_at=now)
 
 
-def _email_problems(email: str) -> list[Problem]:
+def check_person(email: str, full_name: str) -> None:
+    """Raise MemberRefused for an address or a name that no account could have."""
+    if problems := _person_problems(email, full_name.strip()):
+        raise MemberRefused(problems)
+
+
+def hold_enterprise(enterprise: Enterprise) -> None:
+    """Let changes of an enterprise's members queue: two at once can't each remove the other administrator."""
+    Enterprise.objects.select_for_update(no_key=True).get(pk=enterprise.pk)
+
+
+def record_member(
+    kind: str, email: str, enterprise: Enterprise, before: str | None, after: str | None, actor: str, now: datetime
+) -> None:
+    """One event about a role, for the record of the enterprise."""
+    draft = EventDraft(
+        kind=kind,
+        subject=f"enterprise:{enterprise.pk}",
+        enterprise_id=enterprise.pk,
+        happened_at=now,
+        actor=actor,
+        before={"user": email, "role": before} if before else None,
+        after={"user": email, "role": after} if after else None,
+    )
+    record_event(draft, now=now)
+
+
+def _keep_one(membership: Membership) -> None:
+    """Refuse to lose the last one who can sign in with this role in the enterprise."""
+    if Role(membership.role) not in KEEPERS or not membership.user.is_active:
+        return
+    same = Membership.objects.filter(enterprise=membership.enterprise, role=membership.role, user__is_active=True)
+    if not same.exclude(pk=membership.pk).exists():
+        raise MemberRefused.because(
+            _("%(person)s is the last one here with this role. Give it to somebody else first.")
+            % {"person": membership.user}
+        )
+
+
+def _check_governs(user: User, person: User) -> None:
+    if not may_govern(user, person):
+        raise MemberRefused.because(
+            _("This account has roles that you don't administer. You can end its role in your own enterprises.")
+        )
+
+
+def _set_active(person: User, *, is_active: bool, user: User, now: datetime) -> None:
+    if User.objects.filter(pk=person.pk).exclude(is_active=is_active).update(is_active=is_active):
+        kind = "user.activated" if is_active else "user.deactivated"
+        record_account(kind, person, user.email, now)
+    person.is_active = is_active
+
+
+def _person_problems(email: str, full_name: str) -> list[Problem]:
+    problems = []
     try:
         validate_email(email)
     except ValidationError:
-        return [Problem("email", _("Give an e-mail address such as name@example.com."))]
-    return []
+        problems.append(Problem("email", _("Give an e-mail address such as name@example.com.")))
+    if len(full_name) > 120:
+        problems.append(Problem("full_name", _("Give a name of at most 120 characters.")))
+    return problems
 
 
 def _password_problems(password: str | None, user: User) -> list[Problem]:
@@ -84,18 +203,3 @@ def _password_problems(password: str | None, user: User) -> list[Problem]:
     except ValidationError as weak:
         return [Problem("password", message) for message in weak.messages]
     return []
-
-
-def _record(
-    kind: str, user: User, enterprise: Enterprise, before: str | None, after: str | None, actor: str, now: datetime
-) -> None:
-    draft = EventDraft(
-        kind=kind,
-        subject=f"enterprise:{enterprise.pk}",
-        enterprise_id=enterprise.pk,
-        happened_at=now,
-        actor=actor,
-        before={"user": user.email, "role": before} if before else None,
-        after={"user": user.email, "role": after} if after else None,
-    )
-    record_event(draft, now=now)

@@ -1,0 +1,38 @@
+"""What django-axes asks us: whose attempt it is, and what somebody who is locked out is told (F94)."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+from axes.models import AccessAttempt
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from amp.foundation import clock
+
+
+def account_name(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
+    """The account that is tried, spelled as the sign-in takes it: case and spaces open no second set of attempts."""
+    told = (credentials or {}).get("username") or request.POST.get("username") or ""
+    return str(told).strip().lower()[:255]
+
+
+def locked_out(request: HttpRequest, answered: HttpResponse, credentials: dict[str, Any] | None) -> HttpResponse:
+    """The same page whether or not the account exists; it says when to try again."""
+    left = _left(account_name(request, credentials), str(getattr(request, "axes_ip_address", "")))
+    minutes = max(1, math.ceil(left / timedelta(minutes=1)))
+    context = {**admin.site.each_context(request), "minutes": minutes, "title": ""}
+    response = render(request, "accounts/locked.html", context, status=429)
+    response["Retry-After"] = str(max(1, math.ceil(left.total_seconds())))
+    return response
+
+
+def _left(name: str, address: str) -> timedelta:
+    """How long until the attempts are forgotten, in real time."""
+    last = AccessAttempt.objects.filter(username=name, ip_address=address).order_by("-attempt_time").first()
+    cool_off: timedelta = settings.AXES_COOLOFF_TIME
+    return last.attempt_time + cool_off - clock.wall() if last else cool_off
