@@ -14,7 +14,7 @@ from amp.foundation.access import Action, may
 from amp.foundation.models import SweepRun
 from amp.foundation.pages import found, needs, page, signed_in
 from billing.models import OrderLine, PaymentAttempt, PaymentException
-from devices.admin_views import details
+from devices.admin_views import credentials, details
 from devices.models import Bridge, Command, Device, DeviceService
 from devices.models.commands import OPEN_STATUSES
 
@@ -41,6 +41,7 @@ def device_details(request: HttpRequest, pk: int) -> HttpResponse:
         tabs=_tabs(device),
         rows=_rows(device, tab),
         zone=device.enterprise.time_zone,
+        disconnect=credentials.last_disconnect(device) if tab == "access" else None,
         may_operate=may(signed_in(request), Action.OPERATE_DEVICES, device.enterprise),
         may_renew=may(signed_in(request), Action.RENEW, device.enterprise),
     )

@@ -27,6 +27,7 @@ def defaults() -> list[Beat]:
         Beat("Send waiting commands", "devices.tasks.dispatch_commands", dispatch),
         Beat("Close commands", "devices.tasks.close_commands", dispatch),
         Beat("Close silent sessions", "devices.tasks.close_silent_sessions", max(often, 10)),
+        Beat("End connections of revoked devices", "devices.tasks.end_connections", max(often, 10)),
         Beat("Renew devices of paid orders", "billing.tasks.fulfil_paid_orders", often),
         Beat("Ask gateways about open payments", "billing.tasks.poll_attempts", often),
         Beat("Close expired orders", "billing.tasks.expire_orders", max(often, 10)),

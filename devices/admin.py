@@ -20,7 +20,7 @@ from amp.foundation.admin import MemberAdmin, RecordAdmin
 from amp.foundation.pages import found
 from amp.foundation.templatetags.amp_display import TONES, badge_html, day, moment
 from catalog.models import Product
-from devices.admin_views import actions, registration, restart, transfer
+from devices.admin_views import actions, credentials, registration, restart, transfer
 from devices.models import Device, DeviceService
 from devices.models.service import STATE_CHOICES
 
@@ -150,6 +150,8 @@ class DeviceAdmin(MemberAdmin):
         ("<int:pk>/link/", "device_issue_link", actions.issue_link),
         ("<int:pk>/link/<int:token>/revoke/", "device_revoke_link", actions.revoke_link),
         ("<int:pk>/credential/", "device_new_credential", actions.new_credential),
+        ("<int:pk>/credential/revoke/", "device_revoke_credential", credentials.revoke),
+        ("<int:pk>/credential/disconnect/", "device_disconnect", credentials.disconnect),
         ("<int:pk>/terminate/", "device_terminate", actions.terminate),
         ("<int:pk>/transfer/", "device_transfer", transfer.transfer),
         ("<int:pk>/restart/", "device_restart", restart.restart),

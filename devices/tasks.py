@@ -9,7 +9,7 @@ from django.conf import settings
 
 from amp.foundation.services.figures import CHUNK
 from amp.foundation.sweeping import sweep
-from devices.services import dispatch, figures, lifecycle, session_ends
+from devices.services import disconnects, dispatch, figures, lifecycle, session_ends
 
 
 @shared_task(name="devices.tasks.advance_due_services")
@@ -54,3 +54,13 @@ def count_devices() -> int:
     """Figures of the overview: services, ends, presence, commands."""
     every = timedelta(seconds=settings.FIGURES_SECONDS)
     return sweep("count_devices", lambda now: figures.count_devices(now=now, every=every), full=CHUNK)
+
+
+@shared_task(name="devices.tasks.end_connections")
+def end_connections() -> int:
+    """Connections that the broker is to end, of devices whose credential no longer holds (X4)."""
+    return sweep(
+        "end_connections",
+        lambda now: disconnects.end_connections(now=now, broker=disconnects.shared_control(), limit=disconnects.CHUNK),
+        full=disconnects.CHUNK,
+    )

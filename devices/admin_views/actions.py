@@ -17,7 +17,8 @@ from amp.foundation.services.refusals import Refused
 from devices.admin_views.registration import link_of
 from devices.models import Command, Device, PublicToken
 from devices.qr import qr_svg
-from devices.services.registration import DeviceTerminated, rotate_credential, terminate_device
+from devices.services.credentials import DeviceTerminated, rotate_credential
+from devices.services.registration import terminate_device
 from devices.services.staff_commands import cancel_command, resend_command
 from devices.services.tokens import DeviceGone, issue_token, revoke_token
 

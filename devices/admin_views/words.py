@@ -59,6 +59,8 @@ _PARTS = {
 _EVENTS = {
     "device.registered": gettext_lazy("Registered"),
     "device.credential_rotated": gettext_lazy("New credential issued"),
+    "device.credential_revoked": gettext_lazy("Credential revoked"),
+    "device.disconnect_ordered": gettext_lazy("Broker asked to end the connection"),
     "device.link_issued": gettext_lazy("Renewal link issued"),
     "device.link_revoked": gettext_lazy("Renewal link revoked"),
     "device_service.trial_started": gettext_lazy("Trial started"),

@@ -4,6 +4,7 @@
 
 from devices.models.commands import Command, CommandKind, CommandSlot, CommandStatus
 from devices.models.devices import Device, PublicToken
+from devices.models.disconnects import Disconnect, DisconnectStatus
 from devices.models.imports import Import, ImportKind, ImportMode, ImportRow, ImportState, RowStatus
 from devices.models.presence import Bridge, Presence, PresenceSession
 from devices.models.service import DeviceService, EarlyEnd, Period, PeriodKind
@@ -17,6 +18,8 @@ __all__ = [
     "CommandStatus",
     "Device",
     "DeviceService",
+    "Disconnect",
+    "DisconnectStatus",
     "EarlyEnd",
     "Import",
     "ImportKind",

@@ -41,6 +41,8 @@ class Device(models.Model):
     # Mosquitto's own PBKDF2 form; the password itself is shown once, at registration or rotation (X4).
     credential_hash = models.CharField(max_length=200, editable=False, default="")
     credential_rotated_at = models.DateTimeField(_("credential issued"), null=True, editable=False)
+    # Set while the device has no credential: it can't connect until a new one is issued (X4).
+    credential_revoked_at = models.DateTimeField(_("credential revoked"), null=True, editable=False)
     created_at = models.DateTimeField(_("registered"))
     terminated_at = models.DateTimeField(_("terminated"), null=True, editable=False)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -24,6 +23,8 @@ from devices.models import Device, DeviceService, Presence, PublicToken
 from devices.models.devices import KEY_PATTERN
 from devices.registration_csv import DeviceRow
 from devices.services.commands import cancel_commands
+from devices.services.credentials import new_password
+from devices.services.disconnects import order_disconnect
 from devices.services.session_ends import end_presence
 from devices.services.tokens import digest_of, new_token
 from devices.transports.mosquitto import hash_password
@@ -40,10 +41,6 @@ class DeviceRefused(Refused):
 
 class DeviceKeyTaken(DeviceRefused):
     """A live device of the product has this key (F70: a terminated one frees it)."""
-
-
-class DeviceTerminated(Exception):
-    """The device is terminated: it gets no new credential."""
 
 
 class Registered(NamedTuple):
@@ -104,21 +101,6 @@ def register_many(
 
 
 @transaction.atomic
-def rotate_credential(*, device: Device, actor: str, now: datetime) -> str:
-    """Give the device a new password; the old one ends when the broker reads its file. Raises DeviceTerminated."""
-    locked = Device.objects.select_for_update(no_key=True).get(pk=device.pk)
-    if locked.terminated_at:
-        raise DeviceTerminated(_("This device is terminated. Register its key anew to let it connect again."))
-    password = new_password()
-    locked.credential_hash = hash_password(password)
-    locked.credential_rotated_at = now
-    locked.save(update_fields=["credential_hash", "credential_rotated_at"])
-    subject = f"device:{locked.pk}"
-    record_event(EventDraft("device.credential_rotated", subject, locked.enterprise_id, now, actor), now=now)
-    return password
-
-
-@transaction.atomic
 def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceService:
     """End the service for good: voids its links and open commands, and frees its key (F70). Twice does no harm.
 
@@ -136,6 +118,7 @@ def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceServ
     Device.objects.filter(pk=device.pk).update(terminated_at=at)
     PublicToken.objects.filter(device_id=device.pk, revoked_at=None).update(revoked_at=at)
     cancel_commands([device.pk], actor=actor, why="terminated", now=now)
+    order_disconnect(service.device, now=now)
     event = EventDraft(
         kind="device_service.terminated",
         subject=f"device:{device.pk}",
@@ -157,11 +140,6 @@ def _told(service: DeviceService) -> dict[str, Any]:
         "desired_lock": service.desired_lock,
         "generation": service.generation,
     }
-
-
-def new_password() -> str:
-    """192 random bits that a device's maker can type or flash."""
-    return secrets.token_urlsafe(24)
 
 
 def _check(product: Product, enterprise: Enterprise, rows: Sequence[DeviceRow]) -> None:

@@ -46,6 +46,24 @@ class Receipt(NamedTuple):
         return self.outcome in (Outcome.PUBLISHED, Outcome.NO_SUBSCRIBER)
 
 
+class Ended(StrEnum):
+    """What became of a connection. UNSUPPORTED: this broker has no call for it."""
+
+    ENDED = "ended"
+    NOT_CONNECTED = "not_connected"
+    UNSUPPORTED = "unsupported"
+
+
+class ConnectionControl(Protocol):
+    """A way to have the broker throw a client out. Whether it may come back is decided by its credential."""
+
+    def disconnect(self, client_id: str, *, timeout: float = 3.0) -> Ended:
+        """End the connection of `client_id`, waiting `timeout` seconds at most for each step of the call.
+
+        Raises BrokerUnavailable (try again later) or BrokerRefused (a person must change a setting).
+        """
+
+
 class CommandTransport(Protocol):
     """A way to hand commands to devices: at least once, never retained, worthless after five seconds."""
 

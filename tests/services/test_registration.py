@@ -23,12 +23,11 @@ from devices.models import Command, Device, DeviceService, Presence, PublicToken
 from devices.registration_csv import DeviceRow, parse
 from devices.services import registration
 from devices.services.commands import CommandKind, CommandOrder, order_commands
+from devices.services.credentials import DeviceTerminated, rotate_credential
 from devices.services.registration import (
     DeviceKeyTaken,
     DeviceRefused,
-    DeviceTerminated,
     register_many,
-    rotate_credential,
     terminate_device,
 )
 from devices.services.tokens import device_for_token
