@@ -39,6 +39,7 @@ class Say(StrEnum):
     EXPIRED_TRIAL = "expired_trial"
     LOCKED_PERIOD = "locked_period"
     LOCKED_TRIAL = "locked_trial"
+    MOVED_AWAY = "moved_away"
     TERMINATED = "terminated"
 
     COMMAND_CONFIRMED = "command_confirmed"
@@ -86,6 +87,8 @@ class Situation(NamedTuple):
     desired: Lock
     reported: Lock
     command: LastCommand | None
+    # A26: what was left moved to another device, and that is what stopped it.
+    moved_away: bool = False
 
 
 class Sentence(NamedTuple):
@@ -200,6 +203,8 @@ def _headline(facts: Situation, now: datetime) -> tuple[Tone, Sentence]:
 
 def _stopped(facts: Situation) -> Say:
     """Locked only where the device has said so; the wish is not the fact."""
+    if facts.moved_away:
+        return Say.MOVED_AWAY
     if facts.reported is Lock.LOCKED:
         return Say.LOCKED_TRIAL if facts.trial_expiry else Say.LOCKED_PERIOD
     return Say.EXPIRED_TRIAL if facts.trial_expiry else Say.EXPIRED_PERIOD

@@ -14,7 +14,17 @@ from catalog.services.rules import current_rule
 from devices.admin_views.words import command_event_word, event_tone, event_word, part_word, reason_word, say
 from devices.delivery import CommandStatus
 from devices.lifecycle import Lock, State
-from devices.models import Command, Device, DeviceService, Period, PeriodKind, Presence, PresenceSession, PublicToken
+from devices.models import (
+    Command,
+    Device,
+    DeviceService,
+    EarlyEnd,
+    Period,
+    PeriodKind,
+    Presence,
+    PresenceSession,
+    PublicToken,
+)
 from devices.story import LastCommand, Life, Part, Situation, Story, Stretch, life_bar, tell
 
 ROWS = 50
@@ -53,16 +63,17 @@ def overview(device: Device, *, now: datetime) -> Overview:
     """Read the device once: service, rule, presence, periods, last command."""
     service, presence = device.service, device.presence
     rule = current_rule(device.product_id)
-    periods = list(Period.objects.filter(device=device).order_by("number"))
+    periods = list(Period.objects.filter(device=device, life=service.life).order_by("number"))
+    cuts = dict(EarlyEnd.objects.filter(device=device).values_list("number", "ends_at"))
+    began_at = service.life_began_at or device.created_at
     online_time = _online_time(presence, now)
-    story = tell(_situation(service, rule, presence, online_time, periods, device), now)
+    situation = _situation(service, rule, presence, online_time, periods, device)
+    story = tell(situation._replace(moved_away=service.state_since in cuts.values()), now)
     life = life_bar(
-        registered_at=min(
-            device.created_at, service.trial_started_at or device.created_at, *(p.starts_at for p in periods)
-        ),
+        registered_at=min(began_at, service.trial_started_at or began_at, *(p.starts_at for p in periods)),
         trial_started_at=service.trial_started_at,
         trial_ended_at=service.trial_ended_at,
-        stretches=[_stretch(period) for period in periods],
+        stretches=_stretches(periods, cuts),
         terminated_at=device.terminated_at,
         now=now,
     )
@@ -167,9 +178,14 @@ def _online_time(presence: Presence, now: datetime) -> int:
     return presence.counted + int(running * 1_000_000)
 
 
-def _stretch(period: Period) -> Stretch:
-    part = Part.INCLUDED if period.kind == PeriodKind.INCLUDED.value else Part.PAID
-    return Stretch(part, period.starts_at, period.ends_at, period.plan_name)
+def _stretches(periods: list[Period], cuts: dict[int, datetime]) -> list[Stretch]:
+    """Periods as far as they ran: a transfer cuts the last one, and those before it that were still ahead (A26)."""
+    found = []
+    for period in periods:
+        part = Part.INCLUDED if period.kind == PeriodKind.INCLUDED.value else Part.PAID
+        ends_at = min([period.ends_at, *(at for number, at in cuts.items() if number >= period.number)])
+        found.append(Stretch(part, period.starts_at, ends_at, period.plan_name))
+    return [stretch for stretch in found if stretch.starts_at < stretch.ends_at]
 
 
 def _drawn(segment: Any) -> dict[str, Any]:

@@ -29,6 +29,7 @@ _SENTENCES = {
     Say.EXPIRED_TRIAL: gettext_lazy("Expired because the trial ended on %(at)s."),
     Say.LOCKED_PERIOD: gettext_lazy("Locked because the period ended on %(at)s."),
     Say.LOCKED_TRIAL: gettext_lazy("Locked because the trial ended on %(at)s."),
+    Say.MOVED_AWAY: gettext_lazy("Expired because its remaining service moved to another device on %(at)s."),
     Say.TERMINATED: gettext_lazy("Terminated on %(at)s. Its key may be registered anew."),
     Say.COMMAND_CONFIRMED: gettext_lazy("%(command)s sent %(at)s, confirmed by the device %(then)s."),
     Say.COMMAND_ACKED: gettext_lazy(

@@ -100,9 +100,7 @@ def _looked_at(services: object, now: datetime) -> _Looked:
     row, facts = advance(row, facts, terms, changes, until=now, now=now)
     counted, open_since = Presence.objects.values_list("counted", "open_since").get(device_id=row.device_id)
     total = counted + (max(now - open_since, timedelta()) // timedelta(microseconds=1) if open_since else 0)
-    return _Looked(
-        row, terms, changes, counted, open_since, total, _preview(row, facts, terms, total, reported)
-    )
+    return _Looked(row, terms, changes, counted, open_since, total, _preview(row, facts, terms, total, reported))
 
 
 def _preview(row: ServiceRow, facts: Facts, terms: Terms, total: int, reported: str) -> RestartPreview:
