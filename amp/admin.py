@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.templatetags.static import static
 from django.urls import URLPattern, path, reverse_lazy
 from django.utils.translation import gettext_lazy as _
+from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.sites import UnfoldAdminSite
 
 from amp.foundation.access import Action, may_anywhere
@@ -30,14 +31,26 @@ class AmpAdminSite(UnfoldAdminSite):
         user = request.user
         return isinstance(user, User) and user.is_active and user.is_staff and may_anywhere(user, Action.VIEW)
 
+    def register(self, model_or_iterable: Any, admin_class: Any = None, **options: Any) -> None:
+        """Screens that libraries bring (keys of authenticators, schedules) don't know tenants: they are left out."""
+        if admin_class is not None and issubclass(admin_class, UnfoldModelAdmin):
+            super().register(model_or_iterable, admin_class, **options)
+
     def extra_urls(self) -> list[URLPattern]:
         """Pages of the roof; they come before those of the models."""
-        from amp import panels
+        from amp import configuration, panels
+        from amp.audit import pages as audit
         from devices.admin_views.rules import product_rule
 
         return [
             path("devices/device/<int:pk>/change/", self.admin_view(panels.device_details), name="device_details"),
             path("catalog/product/<int:pk>/device-service/", self.admin_view(product_rule), name="product_rule"),
+            path("foundation/event/", self.admin_view(audit.audit), name="audit"),
+            path("foundation/event/export/", self.admin_view(audit.export), name="audit_export"),
+            path("foundation/event/<int:pk>/change/", self.admin_view(audit.entry), name="audit_entry"),
+            path(
+                "configuration/", self.admin_view(configuration.platform_configuration), name="platform_configuration"
+            ),
             path("operations/", self.admin_view(panels.operations), name="operations"),
         ]
 
@@ -53,7 +66,11 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     platform = may_anywhere(signed_in(request), Action.OPERATE_PLATFORM)
     return [
         _group("", _item(_("Overview"), "space_dashboard", "admin:index")),
-        _group(_("Enterprise"), _item(_("Organization"), "account_tree", "admin:foundation_enterprise_changelist")),
+        _group(
+            _("Enterprise"),
+            _item(_("Organization"), "account_tree", "admin:foundation_enterprise_changelist"),
+            _item(_("Members"), "group", "admin:foundation_membership_changelist"),
+        ),
         _group(
             _("Product"),
             _item(_("Products"), "inventory_2", "admin:catalog_product_changelist"),
@@ -74,9 +91,16 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ),
         _group(
             _("System"),
-            _item(_("Audit"), "history", "admin:foundation_event_changelist"),
-            *([_item(_("Operations"), "monitor_heart", "admin:operations")] if platform else []),
+            _item(_("Audit"), "history", "admin:audit"),
+            *(_platform_items() if platform else []),
         ),
+    ]
+
+
+def _platform_items() -> list[Item]:
+    return [
+        _item(_("Platform Configuration"), "settings", "admin:platform_configuration"),
+        _item(_("Operations"), "monitor_heart", "admin:operations"),
     ]
 
 

@@ -71,6 +71,8 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "rest_framework",
     "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_celery_beat",
     "django_otp",
     "django_otp.plugins.otp_totp",
@@ -84,6 +86,8 @@ INSTALLED_APPS = [
     "amp",
 ]
 MIDDLEWARE = [
+    "amp.foundation.api.middleware.RequestIdMiddleware",
+    "amp.foundation.api.middleware.ApiProblemsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "amp.policy.ContentSecurityPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -198,7 +202,7 @@ AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "amp.public.throttle.address_of"
+AXES_CLIENT_IP_CALLABLE = "amp.accounts.lockout.visitor_address"
 AXES_USERNAME_CALLABLE = "amp.accounts.lockout.account_name"
 AXES_LOCKOUT_CALLABLE = "amp.accounts.lockout.locked_out"
 AXES_DISABLE_ACCESS_LOG = True
@@ -284,9 +288,32 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("AMP_B
 TRUSTED_PROXIES: int = env.int("AMP_TRUSTED_PROXIES", default=0)
 
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_RENDERER_CLASSES": ["amp.foundation.api.rendering.Json"],
+    "DEFAULT_PARSER_CLASSES": ["amp.foundation.api.rendering.JsonBody"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["amp.foundation.api.authentication.KeyAuthentication"],
+    "DEFAULT_PERMISSION_CLASSES": ["amp.foundation.api.authentication.HasScope"],
+    "DEFAULT_SCHEMA_CLASS": "amp.foundation.api.schema.Described",
+    "EXCEPTION_HANDLER": "amp.foundation.api.problems.answer_to",
+    "DEFAULT_METADATA_CLASS": None,
     "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+# Requests of one API key in a minute; a key that asks more often is told when to go on (429).
+API_REQUESTS_PER_MINUTE: int = env.int("AMP_API_REQUESTS_PER_MINUTE", default=600)
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "AMP",
+    "DESCRIPTION": "Services of connected devices: what is sold, who has it, until when.",
+    "VERSION": "1",
+    "OAS_VERSION": "3.1.0",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SERVE_URLCONF": None,
+    "COMPONENT_SPLIT_REQUEST": True,
+    "SORT_OPERATIONS": True,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "amp.foundation.api.schema.add_problem",
+    ],
+    "SERVERS": [{"url": "/"}],
 }
 
 # --- what the product may be told ------------------------------------------------------------------------------------
@@ -296,7 +323,13 @@ SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "formatters": {
+        "line": {
+            "()": "amp.foundation.api.request_ids.RequestLine",
+            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
+        }
+    },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("AMP_LOG_LEVEL", default="INFO")},
+    "loggers": {"axes": {"level": "WARNING"}},
 }

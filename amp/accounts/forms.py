@@ -10,7 +10,6 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordInput, UnfoldAdminTextInputWidget
 
 
-
 class CodeForm(forms.Form):
     """Six digits of an authenticator, or a recovery code; spaces and dashes are as people type them."""
 

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from amp.foundation import clock
+from amp.public.throttle import address_of
 
 
 def account_name(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
@@ -21,9 +22,15 @@ def account_name(request: HttpRequest, credentials: dict[str, Any] | None) -> st
     return str(told).strip().lower()[:255]
 
 
+def visitor_address(request: HttpRequest) -> str | None:
+    """The address that attempts are counted for, seen through our own proxies as the public page sees it."""
+    address = address_of(request)
+    return None if address == "unknown" else address
+
+
 def locked_out(request: HttpRequest, answered: HttpResponse, credentials: dict[str, Any] | None) -> HttpResponse:
     """The same page whether or not the account exists; it says when to try again."""
-    left = _left(account_name(request, credentials), str(getattr(request, "axes_ip_address", "")))
+    left = _left(account_name(request, credentials), visitor_address(request))
     minutes = max(1, math.ceil(left / timedelta(minutes=1)))
     context = {**admin.site.each_context(request), "minutes": minutes, "title": ""}
     response = render(request, "accounts/locked.html", context, status=429)
@@ -31,7 +38,7 @@ def locked_out(request: HttpRequest, answered: HttpResponse, credentials: dict[s
     return response
 
 
-def _left(name: str, address: str) -> timedelta:
+def _left(name: str, address: str | None) -> timedelta:
     """How long until the attempts are forgotten, in real time."""
     last = AccessAttempt.objects.filter(username=name, ip_address=address).order_by("-attempt_time").first()
     cool_off: timedelta = settings.AXES_COOLOFF_TIME

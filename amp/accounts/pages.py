@@ -9,7 +9,9 @@ from django.http import HttpRequest
 from django.template.response import TemplateResponse
 
 
-def signing_page(request: HttpRequest, template: str, title: str, *, status: int = 200, **context: Any) -> TemplateResponse:
+def signing_page(
+    request: HttpRequest, template: str, title: str, *, status: int = 200, **context: Any
+) -> TemplateResponse:
     """A page for somebody who is on the way in; it may show a secret, so no cache keeps it."""
     request.current_app = admin.site.name  # type: ignore[attr-defined]
     frame = {**admin.site.each_context(request), "title": title, **context}

@@ -22,6 +22,7 @@ from amp.foundation.pages import signed_in
 from amp.foundation.services import second_factor
 from amp.foundation.services.refusals import Refused
 
+
 @login_required
 @never_cache
 @require_http_methods(["GET", "POST"])
@@ -33,7 +34,9 @@ def code(request: HttpRequest) -> HttpResponse:
     form = CodeForm(request.POST or None)
     if form.is_valid():
         try:
-            device = second_factor.verify_code(user=user, code=form.cleaned_data["code"], now=clock.now(), wall=clock.wall())
+            device = second_factor.verify_code(
+                user=user, code=form.cleaned_data["code"], now=clock.now(), wall=clock.wall()
+            )
         except second_factor.CodeRefused as refused:
             form.add_error("code", _refusal(refused))
         else:
@@ -55,7 +58,9 @@ def enrol(request: HttpRequest) -> HttpResponse:
     form = CodeForm(request.POST or None)
     if form.is_valid():
         try:
-            codes = second_factor.confirm_enrolment(user=user, code=form.cleaned_data["code"], now=clock.now(), wall=clock.wall())
+            codes = second_factor.confirm_enrolment(
+                user=user, code=form.cleaned_data["code"], now=clock.now(), wall=clock.wall()
+            )
         except second_factor.CodeRefused as refused:
             form.add_error("code", _refusal(refused))
         except Refused as refused:

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise, Membership, Role, User
 from amp.foundation.scoping import enterprise_scope, system_scope
@@ -30,6 +31,22 @@ class Action(StrEnum):
     MANAGE_API_KEYS = "manage_api_keys"
     OPERATE_PLATFORM = "operate_platform"
 
+
+ACTION_NAMES = {
+    Action.VIEW: _("See everything of the enterprise"),
+    Action.EDIT_ENTERPRISE: _("Edit the enterprise and set its merchant"),
+    Action.VERIFY_MERCHANT: _("Verify a change of the merchant"),
+    Action.EDIT_CATALOG: _("Edit products, TSL and plans"),
+    Action.EDIT_RULE: _("Edit the rules of device services"),
+    Action.REGISTER_DEVICES: _("Register devices and issue their credentials"),
+    Action.OPERATE_DEVICES: _("Send commands to devices, transfer and end services"),
+    Action.RENEW: _("Renew device services"),
+    Action.CONFIRM_FREE_RENEWAL: _("Confirm renewals that cost nothing"),
+    Action.RESOLVE_PAYMENTS: _("Resolve payment exceptions"),
+    Action.MANAGE_MEMBERS: _("Invite, change and remove members"),
+    Action.OPERATE_PLATFORM: _("See and steer the platform's operations"),
+}
+"""What each action means to people; it stands on the page of roles and in docs/roles.md."""
 
 NEEDS_TOTP = frozenset({Role.PLATFORM_ADMINISTRATOR, Role.ENTERPRISE_ADMINISTRATOR, Role.FINANCE})
 """Roles that sign in with a second factor (X1)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.contrib import admin
@@ -14,11 +15,11 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 
-from amp.foundation import views
-from amp.foundation.access import Action, may, may_anywhere
-from amp.foundation.models import Enterprise, Event
+from amp.foundation import clock, staff_views, views
+from amp.foundation.access import NEEDS_TOTP, Action, may, may_anywhere
+from amp.foundation.models import Enterprise, Event, Invitation, Membership, Role
 from amp.foundation.scoping import may_change
-from amp.foundation.templatetags.amp_display import code_html, second
+from amp.foundation.templatetags.amp_display import badge_html, code_html, second
 
 Page = Callable[..., HttpResponse]
 
@@ -152,6 +153,109 @@ class EnterpriseAdmin(MemberAdmin):
     def merchant(self, enterprise: Enterprise) -> str:
         """The verified merchant and, beside it, a change that waits for its second administrator (E2)."""
         return views.merchant_cell(enterprise)
+
+
+@admin.register(Membership)
+class MembershipAdmin(MemberAdmin):
+    """Enterprise > Members: who has which role in the enterprises of the reader (E1, X2)."""
+
+    add_action = Action.MANAGE_MEMBERS
+    change_action = Action.MANAGE_MEMBERS
+    creation = staticmethod(staff_views.invite)
+    details = staticmethod(staff_views.member_page)
+    further = (
+        ("roles/", "foundation_roles", staff_views.roles_page),
+        ("<int:pk>/remove/", "member_remove", staff_views.remove),
+        ("<int:pk>/switch/", "member_switch", staff_views.switch),
+        ("<int:pk>/totp/", "member_reset_totp", staff_views.reset_totp),
+    )
+    tools = (
+        (_("Invitations"), "mail", "admin:foundation_invitation_changelist", Action.VIEW),
+        (_("Roles"), "checklist", "admin:foundation_roles", Action.VIEW),
+    )
+    section = _("Enterprise")
+    list_title = _("Members")
+    add_title = _("Invite a member")
+    list_display = ("person", "email", "role", "enterprise", "account", "two_step", "last_sign_in")
+    list_select_related = ("user", "enterprise")
+    list_filter = ("role", "user__is_active")
+    search_fields = ("user__email__startswith", "user__full_name__icontains")
+    search_help_text = _("Name, or how the e-mail address begins")
+    sortable_by = ()
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Members of the enterprises in scope: the table itself is read before there is a scope."""
+        return super().get_queryset(request).filter(enterprise__in=Enterprise.objects.all())
+
+    @admin.display(description=_("name"))
+    def person(self, member: Membership) -> str:
+        """The person."""
+        return str(member.user)
+
+    @admin.display(description=_("e-mail"))
+    def email(self, member: Membership) -> str:
+        """The address, by which the person signs in."""
+        return member.user.email
+
+    @admin.display(description=_("account"))
+    def account(self, member: Membership) -> str:
+        """Whether the person can sign in."""
+        return badge_html(_("Active"), "green") if member.user.is_active else badge_html(_("Off"), "grey")
+
+    @admin.display(description=_("two-step sign-in"))
+    def two_step(self, member: Membership) -> str:
+        """Whether an authenticator is enrolled; a role that needs one waits for it."""
+        if member.user.uses_totp:
+            return badge_html(_("On"), "green")
+        return badge_html(_("Not set up"), "amber") if Role(member.role) in NEEDS_TOTP else "—"
+
+    @admin.display(description=_("last sign-in"))
+    def last_sign_in(self, member: Membership) -> str:
+        """In the reader's zone."""
+        return second(member.user.last_login)
+
+
+@admin.register(Invitation)
+class InvitationAdmin(RecordAdmin):
+    """Enterprise > Members > Invitations: what became of each mail (X1)."""
+
+    add_action = Action.MANAGE_MEMBERS
+    creation = staticmethod(staff_views.invite)
+    details = staticmethod(staff_views.invitation_page)
+    further = (
+        ("<int:pk>/again/", "invitation_again", staff_views.send_again),
+        ("<int:pk>/withdraw/", "invitation_withdraw", staff_views.withdraw),
+    )
+    section = _("Enterprise")
+    list_title = _("Invitations")
+    add_title = _("Invite a member")
+    list_display = ("email", "role", "enterprise", "state", "invited", "invited_by")
+    list_select_related = ("enterprise", "invited_by")
+    list_filter = ("role",)
+    search_fields = ("email__startswith",)
+    sortable_by = ()
+    empty_hint = _("Nobody was invited yet.")
+
+    @admin.display(description=_("state"))
+    def state(self, invitation: Invitation) -> str:
+        """Accepted, withdrawn, ended, failed, or on its way."""
+        return badge_html(*invitation_state(invitation, clock.wall()))
+
+    @admin.display(description=_("invited"))
+    def invited(self, invitation: Invitation) -> str:
+        """In the reader's zone."""
+        return second(invitation.created_at)
+
+
+def invitation_state(invitation: Invitation, wall: datetime) -> tuple[Any, str]:
+    """Word and colour of an invitation at `wall`."""
+    if invitation.accepted_at:
+        return _("Accepted"), "green"
+    if invitation.voided_at:
+        return _("Withdrawn"), "grey"
+    if not invitation.is_open(wall):
+        return _("Ended"), "grey"
+    return (_("Mail failed"), "red") if invitation.send_failure else (_("Waits for an answer"), "blue")
 
 
 @admin.register(Event)

@@ -16,7 +16,9 @@ def send_mail(*, to: str, template: str, language: str, context: dict[str, Any])
     """Send `mail/<template>.{subject.txt,txt,html}` in `language`. "" when it left, else why not, in short."""
     with translation.override(language):
         subject = " ".join(render_to_string(f"mail/{template}.subject.txt", context).split())
-        message = EmailMultiAlternatives(subject, render_to_string(f"mail/{template}.txt", context).strip() + "\n", to=[to])
+        message = EmailMultiAlternatives(
+            subject, render_to_string(f"mail/{template}.txt", context).strip() + "\n", to=[to]
+        )
         message.attach_alternative(render_to_string(f"mail/{template}.html", context), "text/html")
     try:
         message.send()

@@ -48,7 +48,9 @@ def add_member(
     existing account are left alone: they are not ours to change.
     """
     email = user_email.strip().lower()
-    user = User.objects.filter(email=email).first() or make_user(email, full_name, password, settings.LANGUAGE_CODE, now)
+    user = User.objects.filter(email=email).first() or make_user(
+        email, full_name, password, settings.LANGUAGE_CODE, now
+    )
     held = Membership.objects.select_for_update().filter(user=user, enterprise=enterprise).first()
     if held is None or held.role != role.value:
         Membership.objects.update_or_create(user=user, enterprise=enterprise, defaults={"role": role.value})
@@ -63,9 +65,7 @@ def remove_member(*, membership: Membership, actor: str, now: datetime) -> None:
     _keep_one(membership)
     deleted, _rows = Membership.objects.filter(pk=membership.pk).delete()
     if deleted:
-        record_member(
-            "member.removed", membership.user.email, membership.enterprise, membership.role, None, actor, now
-        )
+        record_member("member.removed", membership.user.email, membership.enterprise, membership.role, None, actor, now)
 
 
 @transaction.atomic

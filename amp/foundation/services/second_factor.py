@@ -121,7 +121,9 @@ def forget_second_factor(user: User) -> None:
 def _new_codes(user: User) -> list[str]:
     StaticDevice.objects.filter(user=user).delete()
     device = StaticDevice.objects.create(user=user, name="recovery codes", confirmed=True)
-    codes = ["".join(secrets.choice(RECOVERY_LETTERS) for _n in range(RECOVERY_LENGTH)) for _code in range(RECOVERY_CODES)]
+    codes = [
+        "".join(secrets.choice(RECOVERY_LETTERS) for _n in range(RECOVERY_LENGTH)) for _code in range(RECOVERY_CODES)
+    ]
     StaticToken.objects.bulk_create(StaticToken(device=device, token=_hashed(code)) for code in codes)
     return [f"{code[:5]}-{code[5:]}" for code in codes]
 
@@ -149,5 +151,7 @@ def _waiting(device: Device | None, wall: datetime) -> int:
 def record_account(kind: str, person: User, actor: str, now: datetime) -> None:
     """One event for each enterprise where the person has a role, so that each can see it."""
     places = Membership.objects.filter(user=person).values_list("enterprise_id", flat=True)
-    drafts = [EventDraft(kind, f"user:{person.pk}", place, now, actor, after={"user": person.email}) for place in places]
+    drafts = [
+        EventDraft(kind, f"user:{person.pk}", place, now, actor, after={"user": person.email}) for place in places
+    ]
     record_events(drafts, now=now)
