@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("r/", include("amp.public.urls")),
     path("health/", include("amp.health")),
     path("", include("devices.urls")),
+    path("api/", include("amp.api")),
     path("", include("billing.urls")),
 ]
 if settings.IS_DEMO:
