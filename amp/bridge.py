@@ -21,9 +21,11 @@ from django.db.models import F
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from devices.models import Bridge
+from devices.online_time import BrokerLife, broker_life, has_restarted
 from devices.services.session_ends import close_sessions_of_dead_broker
 from devices.services.uplinks import Applied, Inbound, apply_batch
 from devices.transports.base import BrokerRefused, BrokerUnavailable, Downlink
+from devices.transports.mosquitto import UPTIME_TOPIC
 from devices.transports.mqtt import MqttAddress
 from devices.transports.mqtt_inbox import Batch, Message
 from devices.transports.mqtt_listener import MqttListener
@@ -57,11 +59,19 @@ class BridgeLoop:
     size while all are stopped and their queues are empty.
     """
 
-    def __init__(self, url: str, slot: str | None = None, stop: threading.Event | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        slot: str | None = None,
+        stop: threading.Event | None = None,
+        *,
+        uptime_topic: str | None = UPTIME_TOPIC,
+    ) -> None:
         self.name, filters = _subscription(slot)
         self._address = MqttAddress.parse(url)
         self._echo_topic = f"amp/bridge/{self.name}/echo"
         self._filters = (*filters, self._echo_topic)
+        self._uptime_topic = uptime_topic
         self._stop = stop or threading.Event()
         self._publisher = MqttPublisher(self._address, window=1, connect_timeout=2.0)
         self._shift = timedelta()
@@ -91,9 +101,12 @@ class BridgeLoop:
 
     def _listen(self) -> None:
         row, _ = Bridge.objects.get_or_create(name=self.name)
-        self._contact = _Contact(row.broker_alive_at)
+        self._contact = _Contact(row.broker_alive_at, _stored_life(row))
         self._refresh_shift()
-        listener = MqttListener(self._address, client_id=self.name, filters=self._filters, stamp=clock.wall)
+        extras = [self._uptime_topic] if self._uptime_topic else []
+        listener = MqttListener(
+            self._address, client_id=self.name, filters=self._filters, extras=extras, stamp=clock.wall
+        )
         try:
             with closing(listener.open(timeout=CONNECT_SECONDS)):
                 log.info("Bridge %s listens at %s.", self.name, self._address)
@@ -104,11 +117,12 @@ class BridgeLoop:
             self._beat(connected=False)
 
     def _turn(self, listener: MqttListener) -> None:
-        self._refresh_shift()
         batch = listener.next_batch(limit=BATCH, timeout=IDLE_SECONDS)
+        self._refresh_shift()
         if self._contact.is_renewed_by(listener):
             self._insist(lambda: self._meet_again(listener))
         if batch is not None:
+            self._insist(lambda: self._notice_restart(batch.messages))
             self._insist(lambda: self._store(batch.messages))
             self._acknowledge(batch)
         elif listener.connected and time.monotonic() - self._heard > DEAF_SECONDS:
@@ -120,7 +134,8 @@ class BridgeLoop:
 
     def _store(self, messages: Sequence[Message]) -> None:
         """One transaction: devices take the batch, then whoever else reads uplinks; nothing is acknowledged before."""
-        inbound = [self._inbound(message) for message in messages if message.topic != self._echo_topic]
+        ours = (self._echo_topic, self._uptime_topic)
+        inbound = [self._inbound(message) for message in messages if message.topic not in ours]
         if not inbound:
             return
         with transaction.atomic():
@@ -152,7 +167,8 @@ class BridgeLoop:
 
         Where the broker still knows our session, everything that devices said meanwhile follows, and only devices that
         show that it died (`last_contact` of `apply_batch`) lose their session. Where it doesn't, it has forgotten what
-        they said: sessions end at the last sign of it, and devices that reconnect or speak open new ones.
+        they said: sessions end at the last sign of it, and devices that reconnect or speak open new ones. So they do
+        where it knows us and yet has been restarted, which shows a moment later (`_notice_restart`).
         """
         alive_at = self._contact.alive_at
         if alive_at is not None and listener.sessions_lost > self._contact.sessions_lost:
@@ -161,6 +177,21 @@ class BridgeLoop:
                 "Bridge %s: the broker has lost its state; %s sessions closed at %s.", self.name, closed, alive_at
             )
         self._contact.renew(listener, self._product_now())
+
+    def _notice_restart(self, messages: Sequence[Message]) -> None:
+        """Close what a broker left open that died and kept its state: devices that stay away tell no end (P4).
+
+        The first word about its uptime after each connection decides. A broker that gives none is taken for the same.
+        """
+        words = [each for each in messages if each.topic == self._uptime_topic]
+        lives = [life for each in words if (life := broker_life(each.payload, each.received_at))]
+        if not lives:
+            return
+        if self._contact.lost_at and self._contact.meets_another(lives[0]):
+            alive_at = min(self._contact.lost_at, lives[0].began_at + self._shift)
+            closed = close_sessions_of_dead_broker(alive_at=alive_at, now=self._product_now())
+            log.warning("Bridge %s: the broker was restarted; %s sessions closed at %s.", self.name, closed, alive_at)
+        self._contact.know(lives[-1])
 
     def _insist(self, work: Callable[[], None]) -> None:
         """Do `work`, again and again while the database is away; what came meanwhile waits unacknowledged (F18)."""
@@ -188,10 +219,12 @@ class BridgeLoop:
 
     def _beat(self, *, connected: bool) -> None:
         """Say in the database that the bridge lives, and when the broker was last known alive."""
+        contact = self._contact
+        seen: dict[str, object] = {"broker_alive_at": contact.alive_at}
+        if contact.life:
+            seen |= {"broker_uptime": contact.life.uptime, "broker_uptime_at": contact.life.heard_at}
         try:
-            Bridge.objects.filter(name=self.name).update(
-                beat_at=clock.wall(), connected=connected, broker_alive_at=self._contact.alive_at
-            )
+            Bridge.objects.filter(name=self.name).update(beat_at=clock.wall(), connected=connected, **seen)
         except Error as trouble:
             log.warning("Bridge %s could not store its heartbeat: %s", self.name, trouble)
             connections.close_all()
@@ -210,11 +243,13 @@ class BridgeLoop:
 class _Contact:
     """When the broker was last known alive, and what a loss of contact means for what comes after it."""
 
-    def __init__(self, alive_at: datetime | None = None) -> None:
+    def __init__(self, alive_at: datetime | None = None, life: BrokerLife | None = None) -> None:
         self.alive_at = alive_at
+        self.life = life
         self.lost_at: datetime | None = None
         self.sessions_lost = 0
         self._connections = 0
+        self._knows_life = False
         self._kept_until: datetime | None = None
 
     def is_renewed_by(self, listener: MqttListener) -> bool:
@@ -227,7 +262,16 @@ class _Contact:
         self.lost_at = self.alive_at
         self._kept_until = now + KEPT_FOR if self._connections else None
         self._connections, self.sessions_lost = listener.connections, listener.sessions_lost
+        self._knows_life = False
         return self
+
+    def meets_another(self, life: BrokerLife) -> bool:
+        """Whether this connection's first word of the broker tells that it isn't the one that we knew."""
+        return not self._knows_life and has_restarted(self.life, life)
+
+    def know(self, life: BrokerLife) -> None:
+        """Remember the broker's life for the connections to come."""
+        self.life, self._knows_life = life, True
 
     def kept_since(self, received_at: datetime) -> datetime | None:
         """Since when a message may have waited at the broker; None where it can't have."""
@@ -244,6 +288,12 @@ def _subscription(slot: str | None) -> tuple[str, Sequence[str]]:
     if match is None or int(match[1]) > int(match[2]):
         raise InvalidSlot("Write the slot as 2/4: the second of four bridges.")
     return f"amp-bridge-{match[1]}of{match[2]}", [f"$share/amp/{pattern}" for pattern in FILTERS]
+
+
+def _stored_life(row: Bridge) -> BrokerLife | None:
+    if row.broker_uptime is None or row.broker_uptime_at is None:
+        return None
+    return BrokerLife(row.broker_uptime, row.broker_uptime_at)
 
 
 def _told(applied: Applied) -> str:

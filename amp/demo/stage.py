@@ -67,7 +67,7 @@ class Stage:
         global _current
         self.broker.start()
         current_app.control.purge()  # wake-ups of the seeding; the sweeps find everything anyway
-        self._run("bridge", BridgeLoop(self.broker.url, stop=self._leave).run)
+        self._run("bridge", BridgeLoop(self.broker.url, stop=self._leave, uptime_topic=None).run)
         self._await_bridge()
         self._run("worker", self._worker.start)
         self._run("beat", self._beat.start)

@@ -68,6 +68,9 @@ class Bridge(models.Model):
     name = models.CharField(_("bridge"), max_length=40, primary_key=True)
     # Product time: the last moment at which the broker was known alive (P4).
     broker_alive_at = models.DateTimeField(_("broker alive"), null=True)
+    # For how many seconds the broker said it was running, and when that was heard, real time: less means a restart.
+    broker_uptime = models.PositiveBigIntegerField(null=True)
+    broker_uptime_at = models.DateTimeField(null=True)
     # Real time: heartbeat of the process.
     beat_at = models.DateTimeField(_("heartbeat"), null=True)
     connected = models.BooleanField(_("connected"), default=False)

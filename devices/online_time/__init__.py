@@ -1,10 +1,12 @@
 """Presence and cumulative online time of one device, as pure rules (P1–P7, A2, A3; F60–F62).
 
-`events` is what comes in and what is refused, `sessions` the union of closed sessions and what a late event does to
-them, `presence` the state machine. Instants are aware UTC datetimes, lengths integer microseconds, settings whole
-seconds. It knows no device, no table and no clock; its callers use the names below.
+`broker_life` tells a broker from its successor, `events` is what comes in and what is refused, `sessions` the union of
+closed sessions and what a late event does to them, `presence` the state machine. Instants are aware UTC datetimes,
+lengths integer microseconds, settings whole seconds. It knows no device, no table and no clock; its callers use the
+names below.
 """
 
+from devices.online_time.broker_life import BrokerLife, broker_life, has_restarted
 from devices.online_time.events import Kind, PresenceEvent, Refusal, admit, refusal
 from devices.online_time.presence import (
     Correction,
@@ -24,6 +26,7 @@ from devices.online_time.presence import (
 from devices.online_time.sessions import Interval, crossed_at, union, union_length
 
 __all__ = [
+    "BrokerLife",
     "Correction",
     "Interval",
     "Kind",
@@ -34,10 +37,12 @@ __all__ = [
     "admit",
     "apply",
     "apply_late",
+    "broker_life",
     "close_at_broker_death",
     "close_for_silence",
     "crossed_at",
     "crossing",
+    "has_restarted",
     "is_from_the_future",
     "online_seconds",
     "online_time",

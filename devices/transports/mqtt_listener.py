@@ -21,7 +21,7 @@ import mqtt5
 from devices.transports.base import BrokerRefused, BrokerUnavailable
 from devices.transports.mqtt import DEFAULT_WINDOW, Connection, MqttAddress
 from devices.transports.mqtt_inbox import Batch, Inbox
-from devices.transports.mqtt_session import SESSION_EXPIRY_SECONDS, LastingSession
+from devices.transports.mqtt_session import EXTRAS_PACKET_ID, SESSION_EXPIRY_SECONDS, Extras, LastingSession
 
 log = logging.getLogger(__name__)
 
@@ -44,15 +44,17 @@ class MqttListener:
         keepalive: int = _KEEPALIVE_SECONDS,
         back_off: tuple[float, float] = _BACK_OFF_SECONDS,
         tls: ssl.SSLContext | None = None,
+        extras: Sequence[str] = (),
     ) -> None:
         """`client_id` names the session and must be this listener's alone; `stamp` gives the wall clock.
 
         `window` is the receive maximum that the broker must grant; `back_off` the shortest and longest wait between
-        two attempts to connect, in seconds.
+        two attempts to connect, in seconds. `extras` are filters that the broker may refuse.
         """
         self._address = address
         self._client_id = client_id
         self._session = LastingSession(address, client_id, tuple(filters), window, session_expiry, keepalive, tls)
+        self._extras = Extras(extras)
         self._stamp = stamp
         self._keepalive = keepalive
         self._back_off = back_off
@@ -257,6 +259,8 @@ class MqttListener:
 
     def _take_other(self, packet: mqtt5.Packet) -> None:
         match packet:
+            case mqtt5.SubAckPacket(packet_id=number, reason_codes=codes) if number == EXTRAS_PACKET_ID:
+                self._extras.answered(codes)
             case mqtt5.SubAckPacket(reason_codes=codes):
                 self._subscribed(codes)
             case mqtt5.PingRespPacket():
@@ -273,9 +277,11 @@ class MqttListener:
         with self._changed:
             self._connected = True
             self._trouble = None
+            self._outbox.append(self._extras.question())
             self._changed.notify_all()
 
     def _disconnected(self, trouble: BrokerUnavailable | BrokerRefused) -> None:
+        self._extras.connection_lost()
         with self._changed:
             self._connected = False
             self._trouble = trouble
@@ -284,5 +290,5 @@ class MqttListener:
     def _send_outbox(self, connection: Connection) -> None:
         with self._changed:
             frames, self._outbox = self._outbox, []
-        if frames:
+        if any(frames):
             connection.send(b"".join(frames))
