@@ -11,6 +11,8 @@ CHECK := env AMP_MODE=demo DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE
 UNTRANSLATED := $(VENV) tests bench
 # pytest arguments, for example: make test ARGS="tests/rules -k trial"
 ARGS ?=
+# How many tests run side by side; the journeys, which start the whole product, run one after the other.
+WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -23,7 +25,10 @@ demo: $(VENV)/runtime ## Run the whole product on this machine, with simulated d
 	@AMP_MODE=demo exec $(BIN)/python manage.py demo
 
 test: test-packages $(VENV)/dev lint types contracts migrations ## Install what is missing, then run every check and every test
-	$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -m "not journey" -n $(WORKERS) --dist loadfile $(ARGS); quick=$$?; \
+	$(BIN)/python -m pytest -m journey $(ARGS); journeys=$$?; \
+	if [ $$quick -eq 5 ] && [ $$journeys -eq 5 ]; then echo "No test matches." >&2; exit 5; fi; \
+	for code in $$quick $$journeys; do case $$code in 0|5) ;; *) exit $$code;; esac; done
 
 lint: $(VENV)/dev ## Check style and banned calls
 	$(BIN)/ruff check $(CODE)

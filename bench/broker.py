@@ -78,11 +78,12 @@ def mosquitto_sub(url: str, client_id: str, filters: Sequence[str], *options: st
 @contextlib.contextmanager
 def listening_devices(mosquitto: Mosquitto) -> Iterator[None]:
     """Somebody who takes every command, as the devices would."""
-    before = mosquitto.subscriptions()
-    command = mosquitto_sub(mosquitto.url, "bench-devices", ["amp/+/+/down/#"], "-q", "0")
+    mine = ("bench-devices", "amp/+/+/down/#")
+    before = mosquitto.subscriptions(*mine)
+    command = mosquitto_sub(mosquitto.url, mine[0], [mine[1]], "-q", "0")
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     try:
-        eventually(lambda: mosquitto.subscriptions() > before, what="the devices' subscription")
+        eventually(lambda: mosquitto.subscriptions(*mine) > before, what="the devices' subscription")
         yield
     finally:
         process.terminate()

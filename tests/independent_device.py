@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import json
 import queue
+from itertools import groupby
 from typing import Any
 
 import paho.mqtt.client as paho
+
+PATIENCE = 30
+"""Seconds for one answer of the broker."""
 
 
 class IndependentDevice:
     """Says that it is online, obeys property writes, acknowledges and reports what it then is.
 
-    `values` are its properties, `received` the messages it was told, oldest first.
+    A `mute` one says nothing when it is told something. `values` are its properties, `messages` what it received and
+    `received` their documents, oldest first; `session` counts its connections, as firmware does.
     """
 
-    def __init__(self, port: int, name: str, password: str) -> None:
+    def __init__(self, port: int, name: str, password: str, *, mute: bool = False) -> None:
+        """`name` is `{productKey}/{deviceKey}`, by which it also logs in."""
         self.name = name
+        self.mute = mute
+        self.session = 0
         self.values: dict[str, str] = {"service_lock": "false"}
+        self.messages: list[paho.MQTTMessage] = []
         self.received: list[dict[str, Any]] = []
-        self._session = 0
         self._port, self._password = port, password
         self._mqtt: paho.Client | None = None
 
@@ -29,50 +37,80 @@ class IndependentDevice:
 
     @property
     def generations(self) -> list[int]:
-        return [message["generation"] for message in self.received]
+        """Generations of the commands in the order of their arrival; one that was sent again counts once (A21)."""
+        return [generation for generation, _ in groupby(message["generation"] for message in self.received)]
 
     def come_online(self) -> IndependentDevice:
         """Connect with a last will, subscribe, and say so; returns once the broker has it all."""
-        self._session += 1
+        self.session += 1
         subscribed: queue.Queue[None] = queue.Queue()
         mqtt = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=self.name, protocol=paho.MQTTv311)
         mqtt.username_pw_set(self.name, self._password)
-        mqtt.will_set(self._topic("status"), self._status(0), qos=1, retain=True)
-        mqtt.on_connect = lambda *_: mqtt.subscribe(self._topic("down/#"), 1)
+        mqtt.will_set(self.topic("status"), self.status(0), qos=1, retain=True)
+        mqtt.on_connect = lambda *_: mqtt.subscribe(self.topic("down/#"), 1)
         mqtt.on_subscribe = lambda *_: subscribed.put(None)
-        mqtt.on_message = lambda _client, _data, message: self._obey(json.loads(message.payload))
+        mqtt.on_message = lambda _client, _data, message: self._take(message)
         self._mqtt = mqtt
         mqtt.connect("127.0.0.1", self._port)
         mqtt.loop_start()
-        subscribed.get(timeout=10)
-        mqtt.publish(self._topic("status"), self._status(1), 1, retain=True).wait_for_publish(10)
+        subscribed.get(timeout=PATIENCE)
+        self.say("status", self.status(1), retain=True)
         return self
 
-    def say(self, tail: str, body: Any) -> None:
-        """Publish anything under the device's own topics."""
-        assert self._mqtt is not None
-        payload = body if isinstance(body, bytes) else json.dumps(body)
-        self._mqtt.publish(self._topic(tail), payload, 1).wait_for_publish(10)
+    def say(self, tail: str, body: Any, *, retain: bool = False, name: str | None = None) -> None:
+        """Publish anything under the device's own topics, or under those of another; text and bytes go as they are."""
+        payload = body if isinstance(body, str | bytes) else json.dumps(body)
+        self._client.publish(self.topic(tail, name), payload, 1, retain).wait_for_publish(PATIENCE)
+
+    def report(self, **values: str) -> None:
+        """Report properties, by default all of them."""
+        self.say("up/attr", _report(values or self.values))
 
     def go_offline(self) -> None:
         """Say goodbye and disconnect; harmless when it is offline."""
-        if self._mqtt is None:
-            return
-        self._mqtt.publish(self._topic("status"), self._status(0), 1, retain=True).wait_for_publish(10)
-        self._mqtt.disconnect()
-        self._mqtt.loop_stop()
+        if self._mqtt is not None:
+            self.say("status", self.status(0), retain=True)
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Disconnect in order, without a goodbye and without a last will; harmless when it is offline."""
+        if self._mqtt is not None:
+            self._mqtt.disconnect()
+            self._mqtt.loop_stop()
+            self._mqtt = None
+
+    def vanish(self) -> None:
+        """Break the connection without a word: the broker publishes the last will."""
+        self._client.socket().close()
+        self._client.loop_stop()
         self._mqtt = None
 
-    def _obey(self, message: dict[str, Any]) -> None:
-        self.received.append(message)
-        self.values |= message["data"]["kv"]
-        assert self._mqtt is not None
-        self._mqtt.publish(self._topic("up/ack"), json.dumps({"ticket": message["ticket"], "status": "succ"}), 1)
-        report = {"ticket": "r", "type": "MATTR", "subtype": "REPORT", "data": {"kv": self.values}}
-        self._mqtt.publish(self._topic("up/attr"), json.dumps(report), 1)
+    def freeze(self) -> None:
+        """Stop reading and writing; the broker hears nothing of it."""
+        self._client.loop_stop()
 
-    def _topic(self, tail: str) -> str:
-        return f"amp/{self.name}/{tail}"
+    def topic(self, tail: str, name: str | None = None) -> str:
+        return f"amp/{name or self.name}/{tail}"
 
-    def _status(self, value: int) -> str:
-        return json.dumps({"value": value, "session": self._session})
+    def status(self, value: int) -> str:
+        """The document that says online (1) or offline (0), with the current session."""
+        return json.dumps({"value": value, "session": self.session})
+
+    @property
+    def _client(self) -> paho.Client:
+        assert self._mqtt is not None, f"{self.name} is offline"
+        return self._mqtt
+
+    def _take(self, message: paho.MQTTMessage) -> None:
+        """On paho's own thread, which must not wait for the broker."""
+        told = json.loads(message.payload)
+        self.messages.append(message)
+        self.values |= told["data"]["kv"]
+        self.received.append(told)
+        if not self.mute:
+            self._client.publish(self.topic("up/ack"), json.dumps({"ticket": told["ticket"], "status": "succ"}), 1)
+            self._client.publish(self.topic("up/attr"), json.dumps(_report(self.values)), 1)
+
+
+def _report(values: dict[str, str]) -> dict[str, Any]:
+    return {"ticket": "r", "type": "MATTR", "subtype": "REPORT", "data": {"kv": values}}

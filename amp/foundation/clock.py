@@ -37,16 +37,18 @@ def shift() -> timedelta:
         return timedelta()
     global _shift, _read_at
     with _lock:
-        if time.monotonic() - _read_at > REFRESH_SECONDS:
+        began = time.monotonic()
+        if began - _read_at > REFRESH_SECONDS:
             _shift = _stored_shift()
-            _read_at = time.monotonic()
+            _read_at = began  # a slow answer is as old as its question
         return _shift
 
 
 def forget() -> None:
     """Read the shift anew at the next call: for the process that has just moved the clock."""
     global _read_at
-    _read_at = float("-inf")
+    with _lock:  # a read of another thread that began before the move ends first
+        _read_at = float("-inf")
 
 
 def _stored_shift() -> timedelta:

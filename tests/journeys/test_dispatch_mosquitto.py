@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import queue
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
-import paho.mqtt.client as paho
 import pytest
 
 from amp.foundation.scoping import system_scope
@@ -18,59 +15,13 @@ from devices.services.uplinks import Inbound, apply_batch
 from devices.transports.mqtt import MqttAddress
 from devices.transports.mqtt_listener import MqttListener
 from devices.transports.mqtt_publisher import MqttPublisher
+from tests.independent_device import IndependentDevice
 from tests.services.fleet import LOCK, NOW, SECOND, UNLOCK, WEEK, Fleet, command, make_fleet, newest, pay
 from tests.stack.mosquitto import Mosquitto
 from tests.stack.waiting import eventually
 
 pytestmark = [pytest.mark.django_db, pytest.mark.journey]
 PASSWORD = "device-secret"
-
-
-class PahoDevice:
-    """A device: says that it is online, takes commands, acknowledges and reports unless it is told to be `mute`."""
-
-    def __init__(self, port: int, name: str, *, mute: bool = False) -> None:
-        self.name = name
-        self.mute = mute
-        self.received: list[dict[str, Any]] = []
-        self.messages: list[paho.MQTTMessage] = []
-        self._ready: queue.Queue[None] = queue.Queue()
-        self._port = port
-        self._mqtt = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=name)
-        self._mqtt.username_pw_set(name, PASSWORD)
-        self._mqtt.will_set(self.topic("status"), self._status(0), qos=1, retain=True)
-        self._mqtt.on_connect = lambda *_: self._mqtt.subscribe(self.topic("down/#"), 1)
-        self._mqtt.on_subscribe = lambda *_: self._ready.put(None)
-        self._mqtt.on_message = lambda _client, _data, message: self._take(message)
-
-    def topic(self, tail: str) -> str:
-        return f"amp/{self.name}/{tail}"
-
-    def come_online(self) -> PahoDevice:
-        self._mqtt.connect("127.0.0.1", self._port)
-        self._mqtt.loop_start()
-        self._ready.get(timeout=10)
-        self._mqtt.publish(self.topic("status"), self._status(1), 1, retain=True).wait_for_publish(10)
-        return self
-
-    def report(self, values: dict[str, str]) -> None:
-        body = {"ticket": "r", "type": "MATTR", "subtype": "REPORT", "data": {"kv": values}}
-        self._mqtt.publish(self.topic("up/attr"), json.dumps(body), 1)
-
-    def close(self) -> None:
-        self._mqtt.disconnect()
-        self._mqtt.loop_stop()
-
-    def _take(self, message: paho.MQTTMessage) -> None:
-        body = json.loads(message.payload)
-        self.messages.append(message)
-        self.received.append(body)
-        if not self.mute:
-            self._mqtt.publish(self.topic("up/ack"), json.dumps({"ticket": body["ticket"], "status": "succ"}), 1)
-            self.report(body["data"]["kv"])
-
-    def _status(self, value: int) -> str:
-        return json.dumps({"value": value, "session": 1})
 
 
 class World:
@@ -81,10 +32,10 @@ class World:
         self.now: datetime = NOW
         self.mosquitto = mosquitto
         self.publisher = MqttPublisher(address)
-        self.devices: list[PahoDevice] = []
+        self.devices: list[IndependentDevice] = []
         self.listener = MqttListener(
             address, client_id=client_id, filters=("amp/+/+/up/#", "amp/+/+/status"), stamp=lambda: self.now
-        ).open(timeout=20)
+        ).open(timeout=60)
 
     def until(self, true: Callable[[], Any], what: str) -> None:
         """Bridge what devices say until `true`."""
@@ -97,15 +48,15 @@ class World:
                 batch.ack()
             return true()
 
-        eventually(bridged, within=20, what=what)
+        eventually(bridged, what=what)
 
-    def connect(self, fleet: Fleet, device_id: int | None = None, **options: bool) -> PahoDevice:
+    def connect(self, fleet: Fleet, device_id: int | None = None, **options: bool) -> IndependentDevice:
         """The device comes online, and the product knows."""
         pk = device_id or fleet.ids[0]
         name = fleet.topic(pk).removeprefix("amp/").removesuffix("/down/attr")
         self.mosquitto.add_user(name, PASSWORD)
         self.mosquitto.reload()
-        device = PahoDevice(self.mosquitto.port, name, **options).come_online()
+        device = IndependentDevice(self.mosquitto.port, name, PASSWORD, **options).come_online()
         self.devices.append(device)
         self.until(lambda: Presence.objects.get(pk=pk).is_online, f"{name} online")
         return device
@@ -119,7 +70,7 @@ class World:
 
     def close(self) -> None:
         for device in self.devices:
-            device.close()
+            device.hang_up()
         self.listener.close()
         self.publisher.close()
 
@@ -143,6 +94,7 @@ def test_an_online_device_gets_its_lock_in_one_sweep_and_confirms_it(world: Worl
     [lock] = fleet.tell(LOCK, now=world.now)
     assert world.dispatch() == 1
     world.until(lambda: status_of(lock) == "CONFIRMED", "the confirmation")
+    world.until(lambda: DeviceService.objects.get(pk=fleet.ids[0]).reported_lock == "LOCKED", "the report")
     [message] = device.messages
     assert (message.qos, message.retain) == (1, False)
     assert device.received == [
@@ -154,7 +106,6 @@ def test_an_online_device_gets_its_lock_in_one_sweep_and_confirms_it(world: Worl
             "data": {"kv": {"service_lock": "true"}},
         }
     ]
-    assert DeviceService.objects.get(pk=fleet.ids[0]).reported_lock == "LOCKED"
 
 
 def test_a_device_that_was_offline_at_expiry_and_returns_in_time_gets_exactly_one_lock(world: World) -> None:
@@ -213,7 +164,7 @@ def test_a_mute_device_is_told_again_at_its_next_uplink_but_not_within_a_minute(
     eventually(lambda: len(device.received) == 1, what="the first attempt")
     world.dispatch(after=6 * SECOND)
     Command.objects.update(due_at=world.now + timedelta(hours=1))  # as after many attempts
-    device.report({"service_lock": "false"})
+    device.report(service_lock="false")
     world.until(lambda: command(lock.ticket).due_at == NOW + 60 * SECOND, "the uplink")
     assert world.dispatch(after=53 * SECOND) == 0
     assert world.dispatch(after=SECOND) == 1

@@ -18,7 +18,7 @@ from devices.models import Command, Period
 from tests.journeys.world import World
 from tests.stack.mosquitto import Mosquitto
 
-pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 
 def pay_on_the_phone(page: Page, world: World) -> None:
@@ -49,20 +49,20 @@ def test_a_service_is_tried_expires_locks_is_paid_on_a_phone_and_comes_back(
     expect(phone_page.locator(".badge")).to_have_text("Service stopped")
     expect(phone_page.get_by_text("Online now")).to_be_visible()  # A24
     pay_on_the_phone(phone_page, amp)
-    expect(phone_page.get_by_text("Your service is renewed")).to_be_visible(timeout=30_000)
+    expect(phone_page.get_by_text("Your service is renewed")).to_be_visible()
     amp.until(lambda: not amp.device.is_locked, "the unlock reaches the device")
     amp.until(lambda: amp.service.reported_lock == "UNLOCKED", "the device confirms")
+    amp.until(lambda: {each.status for each in Command.objects.all()} == {"CONFIRMED"}, "lock and unlock confirmed")
+    amp.until(lambda: Order.objects.get().status == OrderStatus.FULFILLED.value, "the order fulfilled")
     assert amp.device.generations == [1, 2]
     [period], [order] = Period.objects.all(), Order.objects.all()
-    assert (amp.service.state, amp.service.ends_at) == ("ACTIVE", period.ends_at)
-    assert (order.status, order.total) == (OrderStatus.FULFILLED.value, 19_900)
-    assert {command.status for command in Command.objects.all()} == {"CONFIRMED"}
+    assert (amp.service.state, amp.service.ends_at, order.total) == ("ACTIVE", period.ends_at, 19_900)
     phone_page.goto(amp.link)
     expect(phone_page.locator(".badge")).to_have_text("Running")
     amp.advance(days=360)
     phone_page.reload()
     expect(phone_page.locator(".badge")).to_contain_text("days left")
-    amp.amp.manage("clock", "advance", "10d")
+    amp.advance_by_command("10d")
     amp.until(lambda: amp.device.is_locked, "a year later it locks again")
     amp.audit()
 
@@ -82,7 +82,7 @@ def test_r2_r5_killed_processes_and_an_emptied_redis_lose_and_double_nothing(
     amp.advance(minutes=11)
     _flush(amp)
     worker.start()
-    amp.until(lambda: amp.service.reported_lock == "LOCKED", "the lock goes out though Redis lost every wake-up", 60)
+    amp.until(lambda: amp.service.reported_lock == "LOCKED", "the lock goes out without a wake-up", within=120)
     worker.kill()
     phone_page.goto(amp.link)
     phone_page.get_by_role("button", name="Pay").click()
@@ -94,7 +94,7 @@ def test_r2_r5_killed_processes_and_an_emptied_redis_lose_and_double_nothing(
     bridge.kill()
     bridge.start()
     worker.start()
-    amp.until(lambda: amp.service.reported_lock == "UNLOCKED", "paid, unlocked, confirmed", 60)
+    amp.until(lambda: amp.service.reported_lock == "UNLOCKED", "paid, unlocked, confirmed", within=120)
     assert amp.device.generations == [1, 2]
     assert Period.objects.count() == 1
     amp.audit()
@@ -113,6 +113,7 @@ def test_a20_a_device_that_was_away_when_it_expired_is_locked_when_it_is_back_wi
     amp.device.come_online()
     amp.until(lambda: amp.service.due_at, "online again")
     amp.device.go_offline()
+    amp.until(lambda: not amp.is_online(), "offline before time goes on")
     amp.advance(days=1)
     amp.device.come_online()
     amp.until(lambda: amp.service.due_at, "its last minute runs")

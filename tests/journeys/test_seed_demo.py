@@ -18,7 +18,7 @@ from amp.foundation.scoping import system_scope
 from devices.models import Device
 from devices.services.tokens import device_for_token
 
-pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 
 def seeded() -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 from amp.foundation import clock
 from amp.foundation.services import testclock
-from devices.models import DeviceService
+from devices.models import DeviceService, Presence
 from tests import factories
 from tests.independent_device import IndependentDevice
 from tests.stack.mosquitto import Mosquitto
@@ -48,12 +50,18 @@ class World:
     def service(self) -> DeviceService:
         return DeviceService.objects.get(device_id=self.registered.device.pk)
 
-    def until(self, true: Callable[[], Any], what: str, within: float = 30) -> None:
+    def until(self, true: Callable[[], Any], what: str, within: float = 60) -> None:
         eventually(true, within=within, what=what)
 
     def advance(self, **by: float) -> None:
-        """Move the product's time, as `timedelta(**by)`."""
+        """Move the product's time, as `timedelta(**by)`; returns when all processes live in the new time."""
         testclock.advance(timedelta(**by), wall=clock.wall())
+        every_process_follows()
+
+    def advance_by_command(self, step: str) -> None:
+        """The same by `manage.py clock advance`, for example by "10d"."""
+        self.amp.manage("clock", "advance", step)
+        every_process_follows()
 
     def expire(self) -> None:
         """Online through the whole trial, then stopped and locked."""
@@ -62,6 +70,27 @@ class World:
         self.advance(minutes=11)
         self.until(lambda: self.service.state == "EXPIRED", "the trial is over")
 
+    def is_online(self) -> bool:
+        """Whether the product takes the device for online."""
+        return Presence.objects.filter(pk=self.registered.device.pk, is_online=True).exists()
+
     def audit(self) -> None:
-        done = self.amp.manage("audit", check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        """The books balance; a look at tables that change meanwhile may need another one."""
+        last: list[subprocess.CompletedProcess[str]] = []
+
+        def balances() -> bool:
+            last[:] = [self.amp.manage("audit", check=False)]
+            return last[0].returncode == 0
+
+        try:
+            eventually(balances)
+        except AssertionError:
+            raise AssertionError(last[0].stdout + last[0].stderr) from None
+
+
+def every_process_follows() -> None:
+    """Wait until no process can use a shift of the clock that it read before this call.
+
+    Nobody tells when a process has read the clock anew; but none keeps what it read for longer than this.
+    """
+    time.sleep(clock.REFRESH_SECONDS * 1.1)

@@ -217,7 +217,9 @@ def test_f15_an_enterprise_or_a_product_that_cannot_be_read_stops_nobody_else(sp
     broken, sound = young_fleet(2), make_fleet(1, name="Cooler")
     if spoiled == "zone":
         broken.save_rule(auto_subscribe=True, auto_plan=free_year(broken))
-        lost = Enterprise.objects.create(name="Lost", path="/1/3/", time_zone="Mars/Base", created_at=NOW)
+        lost = Enterprise.objects.create(
+            name="Lost", path=f"{broken.enterprise.path}9999/", time_zone="Mars/Base", created_at=NOW
+        )
         DeviceService.objects.filter(pk__in=broken.ids).update(enterprise=lost)
     else:
         ServiceRule.objects.filter(product=broken.product).update(is_current=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 ARGUMENTS = [
     "--no-sandbox",
@@ -19,6 +19,8 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PATIENCE_MS = 60_000
+"""How long a page may take for a step on a machine that is busy with something else; 5 s would be Playwright's own."""
 
 
 @pytest.fixture(scope="session")
@@ -29,6 +31,7 @@ def browser() -> Iterator[Browser]:
         raise RuntimeError("chromium is missing: install the package chromium.")
     # Playwright runs an event loop in this thread, and Django would take our queries for calls from async code.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
         yield browser
@@ -52,6 +55,7 @@ def phone_page(browser: Browser) -> Iterator[Page]:
 def _page(browser: Browser, **options: Any) -> Iterator[Page]:
     context = browser.new_context(locale="en-GB", timezone_id="UTC", **options)
     errors: list[str] = []
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.on("pageerror", lambda error: errors.append(str(error)))
     yield page

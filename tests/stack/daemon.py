@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,7 +20,7 @@ from tests.stack.waiting import eventually
 
 
 @dataclass(kw_only=True)
-class Daemon:
+class Daemon(ABC):
     """One process in a group of its own, with its log in `directory`.
 
     Subclasses say `command()` and `is_ready()`. `start`, `stop`, `restart` and `kill` may be called in any order and
@@ -31,19 +32,19 @@ class Daemon:
     environment: Mapping[str, str] | None = None
     working_directory: Path | None = None
     user: str | None = None
-    ready_within: float = 30.0
+    ready_within: float = 90.0
     stop_signal: signal.Signals = signal.SIGTERM
-    stop_within: float = 15.0
+    stop_within: float = 30.0
     process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
     log_offset: int = field(default=0, init=False, repr=False)
 
+    @abstractmethod
     def command(self) -> tuple[str, ...]:
         """The command line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def is_ready(self) -> bool:
         """Whether the process serves; exceptions of the network count as "not yet"."""
-        raise NotImplementedError
 
     @property
     def log(self) -> Path:
@@ -163,16 +164,29 @@ def watchdog() -> Watchdog:
     return Watchdog(process.stdin)
 
 
+PORTS = range(12_000, 32_000)
+"""Below the range that the kernel gives to outgoing connections."""
+WORKERS = 16
+_given: set[int] = set()
+
+
 def free_port() -> int:
-    """A loopback port nobody listens on, below the range that the kernel gives to outgoing connections."""
+    """A loopback port nobody listens on, and that no other caller of this test run gets.
+
+    A port is chosen long before it is bound: so workers that test side by side choose from different ones.
+    """
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
     while True:
-        port = random.randint(12_000, 32_000)
+        port = random.choice(PORTS[worker % WORKERS :: WORKERS])
+        if port in _given:
+            continue
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))
             except OSError:
                 continue
-            return port
+        _given.add(port)
+        return port
 
 
 def accepts(port: int) -> bool:

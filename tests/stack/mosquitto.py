@@ -15,7 +15,7 @@ from tests.stack.waiting import eventually
 
 PRODUCTION = Path(__file__).parents[2] / "docs" / "operations" / "mosquitto"
 PLATFORM_USER = "platform"
-SUBSCRIPTION = re.compile(r"^\d+: \S+ [012] (?:\$share/\w+/)?amp/", re.MULTILINE)
+SUBSCRIPTION = re.compile(r"^\d+: (\S+) [012] (\S+)$", re.MULTILINE)
 
 
 @dataclass(kw_only=True)
@@ -64,9 +64,9 @@ class Mosquitto(Daemon):
         os.kill(self.pid, signal.SIGHUP)
         eventually(lambda: self.output().count("Reloading config") > before, what="the broker's reload")
 
-    def subscriptions(self) -> int:
-        """How many subscriptions to the product's topics the broker has taken since it was first started."""
-        return len(SUBSCRIPTION.findall(self.output()))
+    def subscriptions(self, client_id: str, topic: str) -> int:
+        """How often the broker has taken this subscription of a client since it was first started."""
+        return SUBSCRIPTION.findall(self.output()).count((client_id, topic))
 
     def command(self) -> tuple[str, ...]:
         """`mosquitto` with our rendering of production's configuration."""
@@ -81,6 +81,13 @@ class Mosquitto(Daemon):
         if not self.credentials.exists():
             self._prepare()
         super().start()
+
+    def save_state(self) -> None:
+        """SIGUSR1: write sessions, queues and retained messages to the disk, as every 60 s; returns when they are there."""
+        stored = self.credentials / "data" / "mosquitto.db"
+        before = stored.stat().st_ino if stored.exists() else None
+        os.kill(self.pid, signal.SIGUSR1)
+        eventually(lambda: stored.exists() and stored.stat().st_ino != before, what="the broker's state on disk")
 
     def lose_state(self) -> None:
         """While it is down: sessions, queues and retained messages are gone, as with a new disk."""

@@ -71,7 +71,7 @@ class PostgreSQL(Daemon):
             return
         if not self.data.exists():
             self._initdb()
-        eventually(self._has_no_backends, within=10, what="the end of the killed server's backends")
+        eventually(self._has_no_backends, what="the end of the killed server's backends")
         super().start()
         if "amp" not in self.databases():
             self.create_database("amp")

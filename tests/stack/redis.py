@@ -28,7 +28,7 @@ class Redis(Daemon):
 
     def client(self, database: int = 0) -> redis.Redis:
         """A connection, for tests that empty or count."""
-        return redis.Redis.from_url(self.url(database), socket_timeout=2, socket_connect_timeout=2)
+        return redis.Redis.from_url(self.url(database), socket_timeout=10, socket_connect_timeout=10)
 
     def command(self) -> tuple[str, ...]:
         """`redis-server` on our port, with production's arguments."""

@@ -200,9 +200,9 @@ def test_broker_queues_more_than_its_default_limits_for_an_absent_session(broker
     first.loop_stop()
     with connected(broker.port, ONE) as (device, _, _):
         sent = [device.publish(f"amp/{ONE}/up/attr", str(number), qos=1) for number in range(2000)]
-        eventually(lambda: all(message.is_published() for message in sent), within=30)
+        eventually(lambda: all(message.is_published() for message in sent))
     second = listener()
-    eventually(lambda: len(received) == 2000, within=30, what="2,000 queued messages")
+    eventually(lambda: len(received) == 2000, what="2,000 queued messages")
     second.disconnect()
     second.loop_stop()
 

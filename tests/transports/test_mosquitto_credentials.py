@@ -84,7 +84,7 @@ def say(exported):
         subprocess.run(
             ["mosquitto_pub", "-p", str(exported.port), "-u", name, "-P", DEVICE_PASSWORD, "-V", version,
              "-i", client_id or name, "-t", topic, "-q", "1", "-m", "mine"],
-            capture_output=True, timeout=10, check=False,
+            capture_output=True, timeout=60, check=False,
         )  # fmt: skip
 
     return publish
