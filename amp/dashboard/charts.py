@@ -73,11 +73,12 @@ def renewals(figures: Figures, *, now: datetime, zone: str) -> Chart:
     """Paid orders and the devices that they renew, by month of payment."""
     chart = Chart("renewals", _("Renewals by month"), [_("Month"), _("Paid orders"), _("Devices renewed")])
     chart.note = _zones(figures)
+    renewed = []
     for first in _months(now, zone):
         orders, devices = (figures.of(name, f"{first:%Y-%m}") for name in ("paid_orders", "paid_devices"))
+        renewed.append(devices)
         chart.rows.append(Row(_month(first), [f"{orders:,}", f"{devices:,}"], _paid(first)))
-    devices = [figures.of("paid_devices", f"{first:%Y-%m}") for first in _months(now, zone)]
-    chart.series = [{"label": _("Devices renewed"), "data": devices, "tone": "green"}]
+    chart.series = [{"label": _("Devices renewed"), "data": renewed, "tone": "green"}]
     return chart
 
 

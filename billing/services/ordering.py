@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
@@ -15,6 +14,7 @@ from amp.foundation.access import Action, require
 from amp.foundation.bulk import insert_rows
 from amp.foundation.models import Enterprise, User
 from amp.foundation.scoping import system_scope
+from amp.foundation.services.configuration import order_minutes
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
@@ -163,7 +163,7 @@ def _open_public_order(ids: list[int], plan: Plan, now: datetime) -> Order | Non
 def _stored(offered: Quote, channel: OrderChannel, created_by: str, key: str | None, now: datetime) -> Order:
     """The order with its snapshot of merchant, plan, price and period (E3, F37), and its lines."""
     plan, lines = offered.plan, offered.accepted
-    expires_at = now + timedelta(minutes=settings.ORDER_MINUTES)
+    expires_at = now + timedelta(minutes=order_minutes())
     order: Order = Order.objects.create(
         enterprise_id=_common_enterprise({line.enterprise_id for line in lines if line.enterprise_id}),
         number=new_order_number(),

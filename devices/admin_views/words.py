@@ -79,6 +79,7 @@ _EVENTS = {
     "device_service.restarted": gettext_lazy("Restarted: a new life, counter 0"),
     "device_service.stuck": gettext_lazy("Could not be moved on; tried again later"),
     "command.created": gettext_lazy("Command created"),
+    "command.resent": gettext_lazy("Command sent again by staff"),
     "command.superseded": gettext_lazy("Command replaced by a newer one"),
     "command.cancelled": gettext_lazy("Command cancelled"),
     "command.stale": gettext_lazy("Command given up: cache time over"),

@@ -56,7 +56,8 @@ def _services(ids: Sequence[int]) -> Iterator[Count]:
 
 def _running(ids: Sequence[int]) -> QuerySet[DeviceService]:
     """Services of paid mode that will end."""
-    return DeviceService.objects.paid().filter(among("enterprise_id", ids), state=State.ACTIVE.value)
+    rows: QuerySet[DeviceService] = DeviceService.objects.paid()
+    return rows.filter(among("enterprise_id", ids), state=State.ACTIVE.value)
 
 
 def _ends(ids: Sequence[int], zone: str, now: datetime) -> Iterator[Count]:

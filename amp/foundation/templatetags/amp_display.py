@@ -16,6 +16,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from amp.foundation.money import format_money
 
@@ -158,3 +159,22 @@ def code_html(text: Any) -> SafeString:
 def months(count: int) -> str:
     """ "12 months"."""
     return ngettext("%(n)d month", "%(n)d months", count) % {"n": count}
+
+
+ACTORS = {
+    "system": gettext_lazy("AMP itself"),
+    "sweep": gettext_lazy("AMP, on time"),
+    "device": gettext_lazy("the device"),
+    "gateway": gettext_lazy("the gateway"),
+    "renewal page": gettext_lazy("renewal page"),
+    "public page": gettext_lazy("renewal page"),
+    "command line": gettext_lazy("command line"),
+    "demo": gettext_lazy("the demo"),
+}
+"""Who acts without being a person; a person is named by the address."""
+
+
+@register.filter
+def actor_name(actor: str) -> str:
+    """Who did it, in the reader's words."""
+    return str(ACTORS.get(actor, actor))

@@ -1,0 +1,132 @@
+"""What happened, in words: one sentence for each kind of event that any app records, and the groups of the filter."""
+
+from __future__ import annotations
+
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from devices.admin_views.words import command_event_word, event_word, reason_word, state_word
+
+WORDS = {
+    "order.created": _("Order made"),
+    "order.paid": _("Order paid"),
+    "order.fulfilled": _("Order fulfilled"),
+    "order.partially_fulfilled": _("Order fulfilled in part"),
+    "order.expired": _("Order expired: not paid in time"),
+    "order.cancelled": _("Order cancelled"),
+    "order.retried": _("Order tried again by staff"),
+    "order.stuck": _("Order could not be fulfilled"),
+    "payment.exception": _("Payment needs a person"),
+    "payment.refused_notice": _("Notice of a gateway refused"),
+    "product.created": _("Product added"),
+    "product.edited": _("Product edited"),
+    "tsl.imported": _("TSL imported"),
+    "rule.saved": _("Device service rule saved"),
+    "plan.drafted": _("Plan drafted"),
+    "plan.published": _("Plan published"),
+    "plan.withdrawn": _("Plan withdrawn"),
+    "enterprise.created": _("Enterprise added"),
+    "enterprise.edited": _("Enterprise edited"),
+    "merchant.set": _("Merchant set"),
+    "merchant.proposed": _("Change of merchant proposed"),
+    "merchant.verified": _("Change of merchant verified"),
+    "merchant.dropped": _("Change of merchant dropped"),
+    "merchant.account_opened": _("Account at a gateway opened"),
+    "member.added": _("Member added"),
+    "member.removed": _("Member removed"),
+    "member.role_changed": _("Role changed"),
+    "member.invited": _("Member invited"),
+    "member.invitation_voided": _("Invitation withdrawn"),
+    "user.activated": _("Person may sign in again"),
+    "user.deactivated": _("Person may no longer sign in"),
+    "user.totp_enrolled": _("Two-step sign-in set up"),
+    "user.totp_reset": _("Two-step sign-in reset"),
+    "user.recovery_code_used": _("Signed in by a recovery code"),
+    "user.recovery_codes_renewed": _("Recovery codes renewed"),
+    "api_key.created": _("API key made"),
+    "api_key.revoked": _("API key revoked"),
+    "list.export_started": _("Export begun"),
+    "list.exported": _("Export ended"),
+    "saved_view.saved": _("View of a list saved"),
+    "saved_view.deleted": _("View of a list deleted"),
+    "clock.moved": _("Test clock moved"),
+    "platform.configured": _("Platform configuration changed"),
+}
+"""Kinds that devices' timeline has no words for."""
+
+GROUPS = {
+    "service": (_("Device services"), ("device_service.",)),
+    "command": (_("Commands"), ("command.",)),
+    "device": (_("Devices"), ("device.", "import.", "validity.")),
+    "order": (_("Orders and payments"), ("order.", "payment.")),
+    "catalog": (_("Products, rules and plans"), ("product.", "tsl.", "rule.", "plan.")),
+    "enterprise": (_("Enterprises and merchants"), ("enterprise.", "merchant.")),
+    "people": (_("People and keys"), ("member.", "user.", "api_key.")),
+    "platform": (_("Platform and exports"), ("platform.", "clock.", "list.", "saved_view.")),
+}
+"""Value of the filter → its name, and how the kinds of the group begin."""
+
+FIELDS = {
+    "state": _("Service"),
+    "ends_at": _("Ends"),
+    "starts_at": _("Starts"),
+    "amount": _("Amount, minor units"),
+    "total": _("Total, minor units"),
+    "currency": _("Currency"),
+    "status": _("Status"),
+    "name": _("Name"),
+    "version": _("Version"),
+    "command": _("Command"),
+    "generation": _("Generation"),
+    "desired_lock": _("Lock wanted"),
+    "reported_lock": _("Lock reported"),
+    "level": _("Service level"),
+    "months": _("Months"),
+    "merchant_id": _("Merchant ID"),
+    "time_zone": _("Time zone"),
+    "role": _("Role"),
+    "paid_mode": _("Paid service"),
+    "devices": _("Devices"),
+    "key": _("Key"),
+    "serial": _("Serial number"),
+    "plan": _("Plan"),
+    "life": _("Life"),
+    "gateway": _("Gateway"),
+    "format": _("Format"),
+    "filter": _("Filter"),
+    "rows": _("Rows"),
+    "order_minutes": _("Minutes to pay an order"),
+}
+"""Names of recorded facts; others are shown as they are stored."""
+
+
+def kind_word(kind: str, command: str = "") -> str:
+    """What happened; `command` is LOCK or UNLOCK for events of commands. An unknown kind speaks for itself."""
+    known = WORDS.get(kind)
+    return str(known) if known else command_event_word(kind, command) or event_word(kind)
+
+
+def why_word(why: str) -> str:
+    """Why it happened; empty where nobody said."""
+    return reason_word(why) if why else ""
+
+
+def field_word(name: str) -> str:
+    """A fact's name."""
+    return str(FIELDS.get(name) or name.replace("_", " "))
+
+
+def value_word(name: str, value: str) -> str:
+    """A code of ours as people call it."""
+    return state_word(value) if name == "state" else value
+
+
+def in_group(group: str) -> Q:
+    """Events of that group. What isn't born in bulk names it so, for an index covers just these rows."""
+    kinds = Q()
+    for prefix in GROUPS[group][1]:
+        kinds |= Q(kind__startswith=prefix)
+    return kinds & NOT_IN_BULK if group not in {"service", "command", "device"} else kinds
+
+
+NOT_IN_BULK = ~Q(kind__startswith="device") & ~Q(kind__startswith="command.")

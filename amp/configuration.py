@@ -1,0 +1,117 @@
+"""System > Platform Configuration (G5): the few decisions that hold for every enterprise, and the facts around them.
+
+A switch is offered only where something obeys it: expiry alerts show theirs once the app that sends them says so.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from django import forms
+from django.apps import apps
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
+
+from amp.foundation import clock
+from amp.foundation.access import Action
+from amp.foundation.pages import actor, done, needs, page, show
+from amp.foundation.services import configuration
+from amp.foundation.services.configuration import LEAST_MINUTES, MOST_MINUTES, AlertedService, ConfigurationRefused
+
+SERVICES = {
+    AlertedService.SIM: gettext_lazy("Expiry alerts of SIM services"),
+    AlertedService.RTK: gettext_lazy("Expiry alerts of RTK services"),
+    AlertedService.DEVICE: gettext_lazy("Expiry alerts of device services"),
+}
+
+
+class Fact(NamedTuple):
+    """What was decided at installation: its name, its value, where it is set."""
+
+    name: str
+    value: str
+    setting: str
+
+
+class ConfigurationForm(forms.Form):
+    """What can be changed here."""
+
+    order_minutes = forms.IntegerField(
+        label=gettext_lazy("Minutes to pay an order"),
+        min_value=LEAST_MINUTES,
+        max_value=MOST_MINUTES,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+        help_text=gettext_lazy("An order that isn't paid by then expires. Orders that wait already keep their time."),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for service, label in SERVICES.items() if alerts_are_sent() else ():
+            self.fields[service.value] = forms.BooleanField(
+                label=label, required=False, widget=UnfoldBooleanSwitchWidget
+            )
+
+
+def alerts_are_sent() -> bool:
+    """Whether this version has anything that reads the switches."""
+    return bool(getattr(apps.get_app_config("alerts"), "sends_expiry_notices", False))
+
+
+@needs(Action.OPERATE_PLATFORM)
+def platform_configuration(request: HttpRequest) -> HttpResponse:
+    """Show and save the decisions; every change is an event of the audit."""
+    form = ConfigurationForm(request.POST or None, initial=_initial())
+    if request.method == "POST" and form.is_valid():
+        try:
+            _save(form, actor(request))
+        except ConfigurationRefused as refused:
+            show(form, refused)
+        else:
+            done(request, _("The configuration was saved."))
+            return redirect(reverse("admin:platform_configuration"))
+    return page(
+        request,
+        "admin/amp_configuration.html",
+        _("Platform Configuration"),
+        amp_section=_("System"),
+        form=form,
+        facts=_facts(),
+        alerts_are_sent=alerts_are_sent(),
+        changed_at=configuration.configuration().changed_at,
+    )
+
+
+def _initial() -> dict[str, Any]:
+    switches = {service.value: configuration.expiry_alerts_since(service) is not None for service in SERVICES}
+    return {"order_minutes": configuration.order_minutes(), **switches}
+
+
+def _save(form: ConfigurationForm, who: str) -> None:
+    now = clock.now()
+    configuration.set_order_minutes(minutes=form.cleaned_data["order_minutes"], actor=who, now=now)
+    for service in SERVICES:
+        if service.value in form.fields:
+            on = form.cleaned_data[service.value]
+            configuration.switch_expiry_alerts(service=service, on=on, actor=who, now=now)
+
+
+def _facts() -> list[Fact]:
+    mode = _("production") if settings.IS_PRODUCTION else _("demo") if settings.IS_DEMO else _("test")
+    sandbox = _("on: payments can be tried without money") if settings.SANDBOX_ENABLED else _("off")
+    return [
+        Fact(_("Mode"), mode, "AMP_MODE"),
+        Fact(_("Address in links and QR codes"), settings.BASE_URL, "AMP_BASE_URL"),
+        Fact(_("Sandbox gateway"), sandbox, "AMP_SANDBOX"),
+        Fact(_("Services are looked at every"), _seconds(settings.SWEEP_SECONDS), "AMP_SWEEP_SECONDS"),
+        Fact(_("Commands are sent every"), _seconds(settings.DISPATCH_SECONDS), "AMP_DISPATCH_SECONDS"),
+        Fact(_("Figures of the overview are counted every"), _seconds(settings.FIGURES_SECONDS), "AMP_FIGURES_SECONDS"),
+    ]
+
+
+def _seconds(number: int) -> str:
+    return _("%(n)d s, at the soonest") % {"n": number}

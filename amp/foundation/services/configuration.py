@@ -1,0 +1,90 @@
+"""What the platform's administrators decide for everybody, while it runs (G5)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from django.conf import settings
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from amp.foundation.models import PlatformConfiguration
+from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.refusals import Refused
+
+ONLY = 1
+SUBJECT = "platform"
+LEAST_MINUTES, MOST_MINUTES = 5, 1_440
+
+
+class AlertedService(StrEnum):
+    """Services whose end can be announced; each has its own switch (N1, N3)."""
+
+    SIM = "sim"
+    RTK = "rtk"
+    DEVICE = "device"
+
+
+class ConfigurationRefused(Refused):
+    """The value isn't one that the platform can run with."""
+
+
+def configuration() -> PlatformConfiguration:
+    """The decisions that hold; an unsaved row of defaults where nobody has decided anything."""
+    return PlatformConfiguration.objects.filter(pk=ONLY).first() or PlatformConfiguration(pk=ONLY)
+
+
+def order_minutes() -> int:
+    """How long an unpaid order waits for its money (Q2): as configured, else as installed."""
+    return configuration().order_minutes or int(settings.ORDER_MINUTES)
+
+
+def expiry_alerts_since(service: AlertedService) -> datetime | None:
+    """Since when alerts of that service are on; None while they are off, as they are by default (N1, N5)."""
+    since: datetime | None = getattr(configuration(), f"{service.value}_alerts_since")
+    return since
+
+
+def set_order_minutes(*, minutes: int, actor: str, now: datetime) -> None:
+    """For orders that are made from now on. Raises ConfigurationRefused."""
+    if not LEAST_MINUTES <= minutes <= MOST_MINUTES:
+        sentence = _("Choose between %(least)d and %(most)d minutes.") % {"least": LEAST_MINUTES, "most": MOST_MINUTES}
+        raise ConfigurationRefused.because(sentence, "order_minutes")
+    with transaction.atomic():
+        row = _locked()
+        _change(row, "order_minutes", minutes, before=order_minutes(), told=minutes, actor=actor, now=now)
+
+
+def switch_expiry_alerts(*, service: AlertedService, on: bool, actor: str, now: datetime) -> None:
+    """On keeps the moment: nothing that lies before it is announced (N5). Switching on what is on changes nothing."""
+    name = f"{service.value}_alerts_since"
+    with transaction.atomic():
+        row = _locked()
+        since = getattr(row, name)
+        if on != (since is not None):
+            _change(row, name, now if on else None, before=_told(since), told=_told(now) if on else None, actor=actor, now=now)
+
+
+def _locked() -> PlatformConfiguration:
+    PlatformConfiguration.objects.bulk_create([PlatformConfiguration(pk=ONLY)], ignore_conflicts=True)
+    return PlatformConfiguration.objects.select_for_update().get(pk=ONLY)
+
+
+def _change(
+    row: PlatformConfiguration, name: str, value: Any, *, before: Any, told: Any, actor: str, now: datetime
+) -> None:
+    if value == getattr(row, name):
+        return
+    setattr(row, name, value)
+    row.changed_at = now
+    row.save()
+    draft = EventDraft(
+        "platform.configured", SUBJECT, None, now, actor, before={name: before}, after={name: told}
+    )
+    record_event(draft, now=now)
+
+
+def _told(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
