@@ -1,4 +1,4 @@
-"""What production must be told before it starts (R10): each missing or weak setting is named, all at once.
+"""What production must be told before it starts (R10, X9): each missing or weak setting is named, all at once.
 
 Pure: it reads the environment it is given and nothing else, since `amp.settings` asks it before Django is there.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 REQUIRED = ("SECRET_KEY", "AMP_FIELD_KEY", "DATABASE_URL", "REDIS_URL", "MQTT_URL", "AMP_BASE_URL", "ALLOWED_HOSTS")
@@ -30,7 +31,24 @@ def weak_settings(environment: Mapping[str, str]) -> list[str]:
     """A sentence for each setting with which production must not start; empty where all is well."""
     told = {name: value.strip() for name, value in environment.items() if name in REQUIRED}
     missing = [f"Set {name}: production does not start without it." for name in REQUIRED if not told.get(name)]
-    return [*missing, *_weak({name: value for name, value in told.items() if value}), *_proxies(environment)]
+    given = {name: value for name, value in told.items() if value}
+    return [*missing, *_weak(given), *_proxies(environment), *_switches(environment)]
+
+
+def weak_values(values: Mapping[str, Any]) -> list[str]:
+    """The same for what the settings became: whoever edits them can't weaken production unnoticed (X9)."""
+    renderers = values.get("REST_FRAMEWORK", {}).get("DEFAULT_RENDERER_CLASSES", ["BrowsableAPIRenderer"])
+    told = {
+        "DEBUG is on: pages of errors would show the code and its settings.": values.get("DEBUG", False),
+        "SESSION_COOKIE_SECURE is off: sessions would travel in the clear.": not values.get("SESSION_COOKIE_SECURE"),
+        "CSRF_COOKIE_SECURE is off: forms would be open to forgery.": not values.get("CSRF_COOKIE_SECURE"),
+        "SESSION_COOKIE_HTTPONLY is off: scripts could read sessions.": not values.get("SESSION_COOKIE_HTTPONLY"),
+        "SECURE_HSTS_SECONDS is 0: browsers would go on trying without TLS.": not values.get("SECURE_HSTS_SECONDS"),
+        "REST_FRAMEWORK shows the browsable API: its forms list what others own.": any(
+            "Browsable" in str(renderer) for renderer in renderers
+        ),
+    }
+    return [sentence for sentence, is_weak in told.items() if is_weak]
 
 
 def _weak(told: Mapping[str, str]) -> Iterator[str]:
@@ -71,8 +89,31 @@ def _weak_address(name: str, value: str) -> Iterator[str]:
         yield f"{name} must start with {schemes} and name a host."
     elif name == "AMP_BASE_URL" and address.scheme == "http" and host not in LOOPBACK:
         yield "AMP_BASE_URL must be https: payment links and sessions don't travel in the clear."
-    elif name == "MQTT_URL" and not address.password:
-        yield "MQTT_URL must hold the platform's user name and password."
+    elif name == "MQTT_URL" and not (address.username and address.password):
+        yield "MQTT_URL must hold the platform's user name and password: the broker takes no anonymous clients."
+    elif name == "REDIS_URL" and not address.password and host not in LOOPBACK:
+        yield "REDIS_URL must hold a password: this Redis is reached over the network."
+
+
+def _switches(environment: Mapping[str, str]) -> Iterator[str]:
+    """Switches that demo and test mode know, and production refuses instead of ignoring them."""
+
+    def is_on(name: str, default: str = "") -> bool:
+        return environment.get(name, default).strip().lower() in TRUE
+
+    for name in ("DEBUG", "DJANGO_DEBUG"):
+        if is_on(name):
+            yield f"{name} is on: production has no debug mode. Unset it."
+    if not is_on("AMP_SECURE_COOKIES", "true"):
+        yield "AMP_SECURE_COOKIES is off: sessions would travel in the clear. Unset it."
+    if environment.get("AMP_HSTS_SECONDS", "1").strip() in {"", "0"}:
+        yield "AMP_HSTS_SECONDS is 0: browsers would go on trying without TLS. Unset it."
+    if not is_on("AMP_REQUIRE_TOTP", "true"):
+        yield "AMP_REQUIRE_TOTP is off: administrators and finance sign in with a second factor. Unset it."
+    if is_on("AMP_BROWSABLE_API"):
+        yield "AMP_BROWSABLE_API is on: its forms list what others own. Unset it."
+    if is_on("AMP_TEST_CLOCK"):
+        yield "AMP_TEST_CLOCK is on: production lives on real time. Unset it."
 
 
 def _proxies(environment: Mapping[str, str]) -> Iterator[str]:

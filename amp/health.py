@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -26,6 +28,12 @@ SWEEP_LATE = timedelta(seconds=180)
 """Three intervals of the slowest sweep that others wait for (F13)."""
 WORKER_LATE = timedelta(seconds=90)
 BRIDGE_LATE = timedelta(seconds=30)
+FRESH_SECONDS = 3.0
+"""How long an answer of readiness is given again; below any probe's interval."""
+
+_looking = threading.Lock()
+_looked_at = 0.0
+_seen: tuple[dict[str, Any], int] | None = None
 
 
 @require_safe
@@ -36,7 +44,25 @@ def live(_: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(_: HttpRequest) -> JsonResponse:
-    """Database, broker, bridge, worker and sweeps are at work; 503 names those that are not."""
+    """Database, broker, bridge, worker and sweeps are at work; 503 names those that are not.
+
+    Anybody may ask, and the answer costs connections: each process looks at most every few seconds.
+    """
+    global _looked_at, _seen
+    with _looking:
+        if _seen is None or time.monotonic() - _looked_at >= FRESH_SECONDS:
+            _seen, _looked_at = _look(), time.monotonic()
+        answer, status = _seen
+    return _answer(answer, status=status)
+
+
+def forget() -> None:
+    """Look anew at the next question."""
+    global _seen
+    _seen = None
+
+
+def _look() -> tuple[dict[str, Any], int]:
     wall, now = clock.wall(), clock.now()
     checks = {
         "database": _checked(_database),
@@ -48,7 +74,7 @@ def ready(_: HttpRequest) -> JsonResponse:
     healthy = all(check["ok"] for check in checks.values())
     figures = _checked(lambda: _figures(now)) if checks["database"]["ok"] else {"ok": False}
     answer = {"status": "ok" if healthy else "unavailable", "checks": checks, "figures": figures}
-    return _answer(answer, status=200 if healthy else 503)
+    return answer, 200 if healthy else 503
 
 
 def _answer(content: dict[str, Any], status: int = 200) -> JsonResponse:

@@ -19,7 +19,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 
-from amp.checks import weak_settings
+from amp.checks import weak_settings, weak_values
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -280,8 +280,10 @@ PAYMENT_ORIGINS: list[str] = env.list("AMP_PAYMENT_ORIGINS", default=[])
 SECURE_REFERRER_POLICY = "same-origin"
 SECURE_CONTENT_TYPE_NOSNIFF = True
 SESSION_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = IS_PRODUCTION and BASE_URL.startswith("https:")
-SECURE_HSTS_SECONDS = 31_536_000 if IS_PRODUCTION and BASE_URL.startswith("https:") else 0
+# Browsers keep such cookies for loopback addresses too, where a proxy with TLS is not needed.
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("AMP_SECURE_COOKIES", default=IS_PRODUCTION)
+SECURE_HSTS_SECONDS: int = env.int("AMP_HSTS_SECONDS", default=31_536_000 if IS_PRODUCTION else 0)
+SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("AMP_BEHIND_PROXY", default=False) else None
 
 # How many of our own proxies append to X-Forwarded-For; 0 = the peer's address counts (F94).
@@ -333,3 +335,6 @@ LOGGING: dict[str, Any] = {
     "root": {"handlers": ["console"], "level": env.str("AMP_LOG_LEVEL", default="INFO")},
     "loggers": {"axes": {"level": "WARNING"}},
 }
+
+if IS_PRODUCTION and (weak := weak_values(globals())):
+    raise ImproperlyConfigured(" ".join(weak))

@@ -2,7 +2,13 @@
 
 import os
 
+import gunicorn.http.wsgi
 from django.core.wsgi import get_wsgi_application
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amp.settings")
 application = get_wsgi_application()
+
+from amp.starting import refuse_weak_database  # noqa: E402 (models exist only now)
+
+refuse_weak_database()
+gunicorn.http.wsgi.SERVER = "AMP"  # which server answers is nobody's business (F97)

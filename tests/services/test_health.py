@@ -39,6 +39,7 @@ def wall() -> datetime:
 
 
 def ready() -> tuple[int, dict[str, Any]]:
+    health.forget()
     answer = Client().get("/health/ready")
     return answer.status_code, answer.json()
 

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from amp.bridge import BridgeLoop, InvalidSlot
+from amp.starting import refuse_weak_database
 
 
 class Command(BaseCommand):
@@ -22,6 +23,7 @@ class Command(BaseCommand):
         parser.add_argument("--slot", help="share the work: 2/4 is the second of four bridges")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        refuse_weak_database()
         stop = threading.Event()
         try:
             loop = BridgeLoop(settings.MQTT_URL, options["slot"], stop)
