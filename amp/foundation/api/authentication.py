@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from amp.foundation import clock
 from amp.foundation.api.problems import ApiProblem
 from amp.foundation.models import ApiKey, Enterprise, Scope
 from amp.foundation.scoping import enterprise_scope, system_scope
 from amp.foundation.services.api_keys import find_api_key, has_maker_with_rights, note_use
+
+if TYPE_CHECKING:  # rest_framework.views imports this module
+    from rest_framework.views import APIView
 
 
 @dataclass(frozen=True, slots=True)
