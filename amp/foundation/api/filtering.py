@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext as _
 from django_filters.rest_framework import DjangoFilterBackend
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from amp.foundation.api.problems import ApiProblem, FieldError
+
+if TYPE_CHECKING:
+    from rest_framework.views import APIView
 
 MAX_VALUE = 300
 """Longest value of a parameter, in characters; a cursor fits."""
