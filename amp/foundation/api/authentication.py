@@ -19,7 +19,8 @@ from amp.foundation.scoping import enterprise_scope, system_scope
 from amp.foundation.services.api_keys import find_api_key, has_maker_with_rights, note_use
 
 if TYPE_CHECKING:  # rest_framework.views imports this module
-    
+    from rest_framework.views import APIView
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -45,9 +46,9 @@ class Caller:
         """The tenant scope of the key: the enterprise and its subtree, the named tables of its ancestors (E1, R6)."""
         return enterprise_scope(self.enterprise_ids, self.enterprise.ancestor_ids)
 
+
 if TYPE_CHECKING:
     from rest_framework.views import APIView
-
 
 
 class KeyAuthentication(BaseAuthentication):
