@@ -9,7 +9,14 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
-from catalog.forms.widgets import DAYS_AND_HOURS, HOURS_AND_MINUTES, ActionWidget, DurationField
+from catalog.forms.widgets import (
+    DAYS_AND_HOURS,
+    HOURS_AND_MINUTES,
+    MINUTES_AND_SECONDS,
+    ActionWidget,
+    DurationField,
+    OptionalDurationField,
+)
 from catalog.models import Plan, ServiceRule
 from catalog.services.rules import RuleDraft
 from catalog.tsl import Property
@@ -61,6 +68,14 @@ class RuleForm(forms.Form):
         units=DAYS_AND_HOURS,
         help_text=_("0 to 90 days. A device that is offline gets its command when it is next online within this time."),
     )
+    heartbeat_seconds = OptionalDurationField(
+        label=_("Heartbeat"),
+        units=MINUTES_AND_SECONDS,
+        help_text=_(
+            "Only where devices promise to report at least this often: silence then ends their online session. "
+            "Empty: only a disconnect does."
+        ),
+    )
 
     def __init__(
         self, *args: Any, rule: ServiceRule, properties: Sequence[Property], plans: Iterable[Plan], **kwargs: Any
@@ -77,7 +92,12 @@ class RuleForm(forms.Form):
             assert isinstance(widget, ActionWidget)  # noqa: S101 (for the type checker)
             widget.properties = properties
 
+    def rebase(self) -> None:
+        """Compare what was typed with the rule that is in force now, whatever version it was typed over (F99)."""
+        self.data = self.data.copy()
+        self.data["based_on"] = str(self.rule.version)
+
     def draft(self) -> RuleDraft:
-        """What was typed, with the heartbeat kept as it is."""
+        """What was typed."""
         values = {name: value for name, value in self.cleaned_data.items() if name != "based_on"}
         return RuleDraft.of(self.rule, **values)

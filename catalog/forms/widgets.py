@@ -24,9 +24,10 @@ ACTION_ROWS = 6
 class DurationWidget(forms.Widget):
     """A number of seconds as two numbers, such as hours and minutes; what is left over gets a field of its own."""
 
-    def __init__(self, units: Sequence[tuple[str, Any, int]]) -> None:
+    def __init__(self, units: Sequence[tuple[str, Any, int]], *, with_seconds: bool = False) -> None:
         super().__init__()
         self.units = units
+        self.with_seconds = with_seconds
 
     def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
         """Inputs named `name_hours`, `name_minutes`…"""
@@ -35,7 +36,8 @@ class DurationWidget(forms.Widget):
             '<input type="number" min="0" step="1" class="{}" name="{}_{}" id="id_{}_{}" value="{}" aria-label="{}">'
             " <span>{}</span>"
         )
-        shown = [unit for unit in self.units if unit[2] > 1 or parts.get(unit[0]) not in {"", "0", None}]
+        is_shown = self.with_seconds
+        shown = [unit for unit in self.units if is_shown or unit[2] > 1 or parts.get(unit[0]) not in {"", "0", None}]
         cells = [(INPUT, name, unit, name, unit, parts.get(unit, ""), label, label) for unit, label, _size in shown]
         return format_html('<div class="amp-inline">{}</div>', format_html_join("", row, cells))
 
@@ -48,8 +50,8 @@ class DurationWidget(forms.Widget):
         return f"{id_}_{self.units[0][0]}"
 
     def _parts(self, value: Any) -> dict[str, str]:
-        if isinstance(value, dict):
-            return value
+        if value is None or isinstance(value, dict):
+            return value or {}
         parts, left = {}, int(value or 0)
         for unit, _label, size in self.units:
             parts[unit], left = str(left // size), left % size
@@ -76,7 +78,20 @@ class DurationField(forms.Field):
         return total
 
 
+class OptionalDurationField(DurationField):
+    """The same, or nothing: all fields empty, or 0, is None. Seconds are typed too."""
+
+    def __init__(self, *, units: Sequence[tuple[str, Any, int]], **kwargs: Any) -> None:
+        super().__init__(units=units, **kwargs)
+        self.widget = DurationWidget(units, with_seconds=True)
+
+    def clean(self, value: Any) -> int | None:  # type: ignore[override]
+        """Seconds, or None."""
+        return super().clean(value) or None
+
+
 HOURS_AND_MINUTES = (("hours", _("hours"), 3600), ("minutes", _("minutes"), 60), ("seconds", _("seconds"), 1))
+MINUTES_AND_SECONDS = (("minutes", _("minutes"), 60), ("seconds", _("seconds"), 1))
 DAYS_AND_HOURS = (("days", _("days"), 86_400), ("hours", _("hours"), 3600), ("seconds", _("seconds"), 1))
 
 

@@ -100,7 +100,7 @@ def save_rule(
     product = lock_product(product.pk)
     before = current_rule(product.pk)
     if based_on is not None and before.version != based_on:
-        raise RuleRefused.because(_("Somebody else changed this rule meanwhile. Reload the page and change it again."))
+        raise RuleRefused.because(changed_by_another(before))
     if all(getattr(draft, name) == getattr(before, name) for name in FIELDS):
         return before
     if problems := check_rule(product, draft, now):
@@ -117,6 +117,14 @@ def save_rule(
     )
     record_event(event, now=now)
     return after
+
+
+def changed_by_another(rule: ServiceRule) -> str:
+    """Who was faster (F99). What the person typed is kept, and previewed against the rule that is in force now."""
+    message = _(
+        "%(who)s changed this rule meanwhile: version %(version)d is in force. Your entries are kept; look again."
+    )
+    return message % {"who": rule.created_by, "version": rule.version}
 
 
 def current_rule(product_id: int) -> ServiceRule:

@@ -1,4 +1,4 @@
-"""What a changed rule does to the devices of its product: told beforehand, then done (A4, A5, A25).
+"""What a changed rule does to the devices of its product (A4, A5, A25); `rule_previews` tells it beforehand.
 
 The page that saves a rule calls this: the catalogue knows no devices. A rule holds for all devices of its product,
 whoever owns them, so the work here is done without the caller's scope.
@@ -6,13 +6,12 @@ whoever owns them, so the work here is done without the caller's scope.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 
 from amp.foundation.bulk import chunks, update_rows
 from amp.foundation.scoping import system_scope
@@ -21,11 +20,10 @@ from catalog.models import Product, ServiceRule
 from catalog.services.products import lock_product
 from catalog.services.rules import RuleDraft, current_rule, save_rule
 from devices.delivery import OPEN, CommandKind
-from devices.lifecycle import Lock, State, Terms, after, due_transition
+from devices.lifecycle import Lock, State
 from devices.models import Command, DeviceService, Presence
 from devices.services.commands import cancel_commands
-from devices.services.ledger import READ, Changes, ServiceRow, facts_of, store
-from devices.services.terms import terms_of
+from devices.services.ledger import READ, Changes, ServiceRow, store
 
 CHUNK = 5_000
 SWEEP = "devices.tasks.advance_due_services"
@@ -45,24 +43,6 @@ class Changed(NamedTuple):
     locks_cancelled: int
     locks_ordered: int
     unlocks_ordered: int
-
-
-class RulePreview(NamedTuple):
-    """What saving a rule would do at once, in numbers of devices.
-
-    `by_state` counts all live devices; `moves` those whose service changes, by (state now, state then).
-    """
-
-    by_state: dict[str, int]
-    moves: dict[tuple[str, str], int]
-    locks_cancelled: int
-    locks_ordered: int
-    unlocks_ordered: int
-
-    @property
-    def moved(self) -> int:
-        """Devices whose service would change at once."""
-        return sum(self.moves.values())
 
 
 @transaction.atomic
@@ -108,25 +88,11 @@ def replan_product(
         return Changed(rule_after, replanned, 0, 0, 0)
 
 
-def rule_preview(*, product: Product, draft: RuleDraft, unlock: bool = True, now: datetime) -> RulePreview:
-    """What `change_rule` with the same draft would do now; changes nothing."""
-    with system_scope():
-        was_on = current_rule(product.pk).paid_mode
-        services = _live(product.pk)
-        by_state = dict(services.order_by().values_list("state").annotate(number=Count("pk")))
-        if draft.paid_mode:
-            moves, locks = _foreseen(services, _proposed(product, draft, now), was_on, now)
-            return RulePreview(by_state, moves, 0, locks + (0 if was_on else _unlocked(services).count()), 0)
-        cancelled = _waiting_locks(product.pk).count() if was_on else 0
-        unlocks = services.filter(desired_lock=Lock.LOCKED.value).count() if was_on and unlock else 0
-        return RulePreview(by_state, {}, cancelled, 0, unlocks)
-
-
 def _switch_on(rule: ServiceRule, now: datetime) -> Changed:
     """A4, A25: counting starts now, or goes on where it stopped; who had expired is locked again."""
-    paused = dict(_live(rule.product_id).values_list("device_id", "counted_at_pause"))
-    relock = set(_unlocked(_live(rule.product_id)).values_list("device_id", flat=True))
-    rows = _locked(_live(rule.product_id))
+    paused = dict(live_services(rule.product_id).values_list("device_id", "counted_at_pause"))
+    relock = set(unlocked_services(live_services(rule.product_id)).values_list("device_id", flat=True))
+    rows = _locked(live_services(rule.product_id))
     for part in chunks(rows, CHUNK):
         totals = _totals(part, now)
         counting = [
@@ -140,7 +106,7 @@ def _switch_on(rule: ServiceRule, now: datetime) -> Changed:
 
 def _switch_off(rule: ServiceRule, unlock: bool, actor: str, now: datetime) -> Changed:
     """A25: states stay as they are, nothing is due, waiting locks are taken back, locked devices opened if wanted."""
-    rows = _locked(_live(rule.product_id))
+    rows = _locked(live_services(rule.product_id))
     cancelled = 0
     DeviceService.objects.filter(product_id=rule.product_id, counts_from=None).update(due_at=None)
     opened = {row.device_id for row in rows if unlock and row.desired_lock == Lock.LOCKED.value}
@@ -160,7 +126,7 @@ def _switch_off(rule: ServiceRule, unlock: bool, actor: str, now: datetime) -> C
 
 def _look_again(product_id: int, now: datetime) -> int:
     """New thresholds or another included plan: the sweep looks at every device before the end of its trial."""
-    rows = _locked(_live(product_id).filter(state__in=YOUNG))
+    rows = _locked(live_services(product_id).filter(state__in=YOUNG))
     update_rows(DeviceService, ("due_at",), [(row.device_id, now) for row in rows])
     wake(SWEEP)
     return len(rows)
@@ -177,52 +143,13 @@ def _tell(rows: Sequence[ServiceRow], lock: Lock, now: datetime) -> None:
     store(changes, now=now)
 
 
-def _foreseen(
-    services: QuerySet[DeviceService], terms: Terms, was_on: bool, now: datetime
-) -> tuple[dict[tuple[str, str], int], int]:
-    """Moves by (from, to) and the number of locks: the rule itself is asked, device by device."""
-    moves: Counter[tuple[str, str]] = Counter()
-    locks = 0
-    due = services.filter(Q(state__in=YOUNG) | Q(state=State.ACTIVE.value, ends_at__lte=now))
-    values = due.order_by("device_id").values_list(*READ, "counted_at_pause")
-    for part in chunks(values.iterator(chunk_size=CHUNK), CHUNK):
-        # Presence is read by id, not joined: right after an import the database knows nothing about the tables' sizes.
-        presence = _presence(columns[0] for columns in part)
-        for *columns, paused in part:
-            row = ServiceRow(*columns)
-            counted, open_since = presence.get(row.device_id, (0, None))
-            if not was_on:
-                row = row._replace(counts_from=_total(counted, open_since, now) - (paused or 0))
-            state, locked = _final(row, counted, open_since, terms, now)
-            locks += locked
-            if state != row.state:
-                moves[row.state, state] += 1
-    return dict(moves), locks
-
-
-def _final(row: ServiceRow, counted: int, open_since: datetime | None, terms: Terms, now: datetime) -> tuple[str, bool]:
-    """The state in which everything that is due has happened, and whether the device is locked on the way."""
-    facts = facts_of(row, counted, open_since)
-    locked = False
-    while transition := due_transition(facts, terms, now):
-        facts = after(facts, transition, terms)
-        locked = transition.lock is Lock.LOCKED
-        if transition.held:
-            break
-    return facts.state.value, locked
-
-
-def _proposed(product: Product, draft: RuleDraft, now: datetime) -> Terms:
-    zone = product.enterprise.time_zone
-    return terms_of(draft, maker_id=product.enterprise_id, thresholds_since=now, time_zone=zone, now=now)
-
-
-def _live(product_id: int) -> QuerySet[DeviceService]:
+def live_services(product_id: int) -> QuerySet[DeviceService]:
+    """Services of a product that are not terminated."""
     services: QuerySet[DeviceService] = DeviceService.objects.filter(product_id=product_id)
     return services.exclude(state=State.TERMINATED.value)
 
 
-def _unlocked(services: QuerySet[DeviceService]) -> QuerySet[DeviceService]:
+def unlocked_services(services: QuerySet[DeviceService]) -> QuerySet[DeviceService]:
     """Expired devices that nothing keeps locked: opened, or never told, while paid mode was off."""
     return services.filter(state=State.EXPIRED.value).exclude(
         desired_lock=Lock.LOCKED.value, reported_lock=Lock.LOCKED.value
@@ -234,7 +161,8 @@ def _locked(services: QuerySet[DeviceService]) -> list[ServiceRow]:
     return [ServiceRow(*values) for values in services.order_by("device_id").select_for_update().values_list(*READ)]
 
 
-def _waiting_locks(product_id: int) -> QuerySet[Command]:
+def waiting_locks(product_id: int) -> QuerySet[Command]:
+    """LOCKs of a product that are still open (A25)."""
     waiting: QuerySet[Command] = Command.objects.filter(
         device__product_id=product_id,
         kind=CommandKind.LOCK.value,
@@ -245,11 +173,12 @@ def _waiting_locks(product_id: int) -> QuerySet[Command]:
 
 def _totals(rows: Sequence[ServiceRow], now: datetime) -> dict[int, int]:
     """Online time of each device up to `now`, microseconds."""
-    presence = _presence(row.device_id for row in rows)
-    return {row.device_id: _total(*presence.get(row.device_id, (0, None)), now) for row in rows}
+    presence = presence_of(row.device_id for row in rows)
+    return {row.device_id: total_of(*presence.get(row.device_id, (0, None)), now) for row in rows}
 
 
-def _presence(device_ids: Iterable[int]) -> dict[int, tuple[int, datetime | None]]:
+def presence_of(device_ids: Iterable[int]) -> dict[int, tuple[int, datetime | None]]:
+    """Closed online time in microseconds, and since when the device is online, by device."""
     found = Presence.objects.filter(device_id__in=list(device_ids))
     return {
         device_id: (counted, open_since)
@@ -257,6 +186,7 @@ def _presence(device_ids: Iterable[int]) -> dict[int, tuple[int, datetime | None
     }
 
 
-def _total(counted: int, open_since: datetime | None, now: datetime) -> int:
+def total_of(counted: int, open_since: datetime | None, now: datetime) -> int:
+    """Online time up to `now`, microseconds."""
     still_open = max(now - open_since, timedelta()) if open_since else timedelta()
     return counted + still_open // timedelta(microseconds=1)

@@ -84,7 +84,7 @@ def test_a_rule_that_somebody_else_changed_meanwhile_is_not_overwritten(makers: 
     first = rule_form(ours)
     client.post(address, {**first, "confirm": "1", "previewed": client.post(address, first).context["fingerprint"]})
     answer = client.post(address, {**stale, "confirm": "1"})
-    assert "Somebody else changed this rule meanwhile" in text_of(answer)
+    assert "changed this rule meanwhile: version" in text_of(answer)
 
 
 def test_a_device_is_registered_and_its_secrets_are_shown_once_X4(makers: tuple[Maker, Maker]) -> None:

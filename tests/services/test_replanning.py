@@ -18,7 +18,8 @@ from devices.models import Command, DeviceService, Presence
 from devices.services.commands import CommandOrder, order_commands
 from devices.services.lifecycle import advance_due_services
 from devices.services.registration import terminate_device
-from devices.services.replanning import change_rule, rule_preview
+from devices.services.replanning import change_rule
+from devices.services.rule_previews import rule_preview
 from tests.factories import HOUR, NOW, make_device, make_enterprise, make_plan, make_product, make_rule_change
 
 pytestmark = pytest.mark.django_db

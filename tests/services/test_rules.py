@@ -120,7 +120,7 @@ def test_a_rule_that_somebody_else_changed_meanwhile_is_refused() -> None:
     product = make_product()
     shown = current_rule(product.pk)
     save_rule(product=product, draft=RuleDraft.of(shown, cache_seconds=1), actor="ann", now=LATER)
-    with pytest.raises(RuleRefused, match="Somebody else"):
+    with pytest.raises(RuleRefused, match="changed this rule meanwhile"):
         save_rule(
             product=product, draft=RuleDraft.of(shown, cache_seconds=2), actor="ben", now=LATER, based_on=shown.version
         )
