@@ -37,8 +37,8 @@ def real(seen: CaptureQueriesContext) -> list[str]:
 
 
 def test_idle_sweeps_probe_one_partial_index_each(transport: RecordedTransport) -> None:
-    """Among 8,000 commands, of which 2,000 wait for offline devices, nothing is scanned."""
-    fleet = make_fleet(2_000, online=False)
+    """Among 3,200 commands, of which 800 wait for offline devices, nothing is scanned."""
+    fleet = make_fleet(800, online=False)
     fleet.tell(LOCK)
     Command.objects.update(due_at=None)
     for generation in (100, 101, 102):

@@ -39,7 +39,12 @@ def connected(
     port: int, user: str | None, password: str = "secret", client_id: str = ""
 ) -> Iterator[tuple[paho.Client, list[str], list[str]]]:
     """A client that was let in, the topics it received, and the reasons for which it was disconnected."""
-    client = paho.Client(CallbackAPIVersion.VERSION2, client_id=client_id or user or "", protocol=paho.MQTTv5)
+    client = paho.Client(
+        CallbackAPIVersion.VERSION2,
+        client_id=client_id or user or "",
+        protocol=paho.MQTTv5,
+        reconnect_on_failure=False,  # who is refused stays away, and is gone at once
+    )
     received: list[str] = []
     outcomes: list[str] = []
     ended: list[str] = []

@@ -34,7 +34,9 @@ class Client:
         if not self.is_5:
             options["clean_session"] = clean
         will = options.pop("will", None)
-        self.mqtt = paho.Client(paho.CallbackAPIVersion.VERSION2, client_id=client_id or username, **options)
+        self.mqtt = paho.Client(
+            paho.CallbackAPIVersion.VERSION2, client_id=client_id or username, reconnect_on_failure=False, **options
+        )
         self.mqtt.username_pw_set(username, password)
         if will:
             self.mqtt.will_set(*will, qos=1, retain=True)

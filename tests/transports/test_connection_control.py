@@ -106,10 +106,10 @@ def test_every_implementation_says_what_became_of_the_connection(control, manage
     assert "pk/d2" in management.connected
 
 
-@pytest.mark.parametrize("client_id", ["pk/d1", "pk/#", "pk/d 1", "../../nodes", "pk/d1?x=1", "é/ü", "", "%2F"])
+@pytest.mark.parametrize("client_id", ["pk/d1", "pk/#", "pk/d 1", "../../nodes", "pk/d1?x=1", "é/ü", "%2F"])
 def test_every_implementation_takes_any_client_id_and_touches_no_other(control, management, client_id):
     management.connected = {"pk/other"}
-    assert control.disconnect(client_id, timeout=10) in (Ended.NOT_CONNECTED, Ended.UNSUPPORTED) if client_id else True
+    assert control.disconnect(client_id, timeout=10) in (Ended.NOT_CONNECTED, Ended.UNSUPPORTED)
     assert management.connected == {"pk/other"}
 
 
