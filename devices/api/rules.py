@@ -18,7 +18,8 @@ from amp.foundation.scoping import may_change
 from catalog.models import Plan, Product, ServiceRule
 from catalog.models.rules import MAX_CACHE_SECONDS
 from catalog.services.rules import MAX_HEARTBEAT_SECONDS, MAX_THRESHOLD_SECONDS, RuleDraft, RuleRefused, check_rule
-from devices.services.replanning import RulePreview, change_rule, rule_preview
+from devices.services.replanning import change_rule
+from devices.services.rule_previews import RulePreview, rule_preview
 
 
 class Setting(Input):

@@ -152,14 +152,15 @@ def _check(product: Product, enterprise: Enterprise, rows: Sequence[DeviceRow]) 
         problems.append(Problem("enterprise", _("Choose the product's own enterprise or one below it.")))
     if problems:
         raise DeviceRefused(problems)
-    problems = [problem for row in rows for problem in _row_problems(row)]
+    problems = [problem for row in rows for problem in row_problems(row)]
     if len({row.key for row in rows}) < len(rows):
         problems.append(Problem("key", _("A device key is given twice. Keep one of the two.")))
     if problems:
         raise DeviceRefused(problems[:100])
 
 
-def _row_problems(row: DeviceRow) -> Iterable[Problem]:
+def row_problems(row: DeviceRow) -> Iterable[Problem]:
+    """What is wrong with one row by itself."""
     if not KEY.fullmatch(row.key):
         yield Problem("key", _("Use 1 to 64 letters, digits, - or _ for the device key."))
     for field, longest in (("serial", 64), ("name", 120), ("iccid", 22)):
