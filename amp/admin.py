@@ -38,7 +38,7 @@ class AmpAdminSite(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages of the roof; they come before those of the models."""
-        from amp import configuration, panels
+        from amp import configuration, organization, panels
         from amp.audit import pages as audit
         from devices.admin_views.rules import product_rule
 
@@ -50,6 +50,17 @@ class AmpAdminSite(UnfoldAdminSite):
             path("foundation/event/<int:pk>/change/", self.admin_view(audit.entry), name="audit_entry"),
             path(
                 "configuration/", self.admin_view(configuration.platform_configuration), name="platform_configuration"
+            ),
+            path("foundation/enterprise/", self.admin_view(organization.organization), name="organization"),
+            path(
+                "foundation/enterprise/<int:pk>/merchant/",
+                self.admin_view(organization.set_merchant),
+                name="enterprise_set_merchant",
+            ),
+            path(
+                "foundation/enterprise/<int:pk>/merchant/verify/",
+                self.admin_view(organization.verify_merchant),
+                name="enterprise_verify_merchant",
             ),
             path("operations/", self.admin_view(panels.operations), name="operations"),
         ]
@@ -77,7 +88,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _item("TSL", "data_object", "admin:catalog_thingmodel_changelist"),
             _item(_("Device Service"), "tune", "admin:catalog_servicerule_changelist"),
         ),
-        _group(_("Device"), _item(_("Device List"), "router", "admin:devices_device_changelist")),
+        _group(
+            _("Device"),
+            _item(_("Device List"), "router", "admin:devices_device_changelist"),
+            _item(_("SIM and RTK services"), "sim_card", "admin:devices_validity_changelist"),
+            _item(_("Imports"), "upload_file", "admin:devices_import_changelist"),
+        ),
         _group(
             _("Plan"),
             _item(_("Plans"), "sell", "admin:catalog_plan_changelist"),

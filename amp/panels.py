@@ -14,11 +14,11 @@ from amp.foundation.access import Action, may
 from amp.foundation.models import SweepRun
 from amp.foundation.pages import found, needs, page, signed_in
 from billing.models import OrderLine, PaymentAttempt, PaymentException
-from devices.admin_views import credentials, details
+from devices.admin_views import credentials, details, validities
 from devices.models import Bridge, Command, Device, DeviceService
 from devices.models.commands import OPEN_STATUSES
 
-TABS = ("timeline", "periods", "orders", "commands", "presence", "access")
+TABS = ("timeline", "periods", "orders", "commands", "services", "presence", "access")
 
 
 @needs(Action.VIEW)
@@ -75,6 +75,7 @@ def _tabs(device: Device) -> list[tuple[str, str, int | None]]:
         ("periods", _("Periods"), counts["periods"]),
         ("orders", _("Orders"), OrderLine.objects.filter(device=device).count()),
         ("commands", _("Commands"), counts["commands"]),
+        ("services", "SIM · RTK", counts["validities"]),
         ("presence", _("Presence"), counts["sessions"]),
         ("access", _("Access"), None),
     ]
@@ -89,6 +90,8 @@ def _rows(device: Device, tab: str) -> Any:
         case "commands":
             rows = list(details.commands(device))
             return [(row, details.may_be_sent_again(row, device.service)) for row in rows]
+        case "services":
+            return validities.services_of(device, clock.now())
         case "presence":
             return details.sessions(device)
         case "access":

@@ -34,6 +34,7 @@ def defaults() -> list[Beat]:
         Beat("Repeat notices of the sandbox", "billing.tasks.send_sandbox_notices", max(often, 10)),
         Beat("Count devices for the overview", "devices.tasks.count_devices", max(often, 3)),
         Beat("Count sales for the overview", "billing.tasks.count_sales", max(often, 3)),
+        Beat("Work off imports", "devices.tasks.run_imports", max(often, 10)),
         Beat("Worker heartbeat", "amp.foundation.tasks.beat_heart", 15),
     ]
 

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
 from amp.checks import weak_settings, weak_values
@@ -257,6 +258,12 @@ UNFOLD: dict[str, Any] = {
         },
     },
     "SIDEBAR": {"navigation": "amp.admin.navigation"},
+    "ACCOUNT": {
+        "navigation": [
+            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
+            {"title": _("Two-step sign-in"), "link": reverse_lazy("accounts:recovery_codes")},
+        ]
+    },
 }
 
 # --- web -------------------------------------------------------------------------------------------------------------
@@ -273,6 +280,11 @@ STORAGES = {
     },
 }
 WHITENOISE_USE_FINDERS = not IS_PRODUCTION
+FILE_UPLOAD_HANDLERS = [
+    "devices.forms.uploads.CutLongFiles",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 DATA_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 X_FRAME_OPTIONS = "DENY"
 # The header's text is in amp.policy; gateways that a payment form may lead to, such as https://openapi.alipay.com.

@@ -7,9 +7,11 @@ from datetime import timedelta
 from celery import shared_task
 from django.conf import settings
 
+from amp.foundation import clock
 from amp.foundation.services.figures import CHUNK
 from amp.foundation.sweeping import sweep
-from devices.services import disconnects, dispatch, figures, lifecycle, session_ends
+from amp.foundation.wakeups import wake
+from devices.services import disconnects, dispatch, figures, import_secrets, import_work, lifecycle, session_ends
 
 
 @shared_task(name="devices.tasks.advance_due_services")
@@ -64,3 +66,13 @@ def end_connections() -> int:
         lambda now: disconnects.end_connections(now=now, broker=disconnects.shared_control(), limit=disconnects.CHUNK),
         full=disconnects.CHUNK,
     )
+
+
+@shared_task(name="devices.tasks.run_imports")
+def run_imports() -> int:
+    """Confirmed imports, slice by slice; what has been kept long enough is deleted (F92, X4)."""
+    sweep("clear_imports", lambda now: import_secrets.clear_imports(now=now, wall=clock.wall()), full=10**9)
+    found = sweep("run_imports", lambda now: import_work.run_due_imports(now=now, wall=clock.wall()), full=1)
+    if found:
+        wake(import_work.RUN)  # a slice may wait: another task takes it up at once
+    return found

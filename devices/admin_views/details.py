@@ -24,6 +24,7 @@ from devices.models import (
     Presence,
     PresenceSession,
     PublicToken,
+    Validity,
 )
 from devices.story import LastCommand, Life, Part, Situation, Story, Stretch, life_bar, tell
 
@@ -128,6 +129,7 @@ def counts(device: Device) -> dict[str, int]:
         "periods": device.service.periods_made,
         "commands": Command.objects.filter(device=device).count(),
         "sessions": PresenceSession.objects.filter(device=device).count(),
+        "validities": Validity.objects.filter(device=device).count(),
     }
 
 

@@ -1,1 +1,1 @@
-"""Input shapes of devices: `registration` by form and by CSV file."""
+"""Input shapes of devices: `registration` of one, `imports` of files, `uploads` cut to size, `validities`."""

@@ -1,4 +1,4 @@
-"""Registering devices: one by form, many by CSV."""
+"""Registering one device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from amp.foundation.access import Action, may
 from amp.foundation.models import Enterprise, User
@@ -59,21 +59,3 @@ class DeviceForm(PlaceForm):
         widget=UnfoldAdminTextInputWidget,
         validators=[RegexValidator(r"^[0-9A-Fa-f]{0,22}$", _("Up to 22 digits."))],
     )
-
-
-class DeviceListForm(PlaceForm):
-    """Many devices: the file is read, checked and shown before anything is registered."""
-
-    halves = ("product", "enterprise")
-
-    file = forms.FileField(
-        label=_("CSV file"),
-        widget=UnfoldAdminFileFieldWidget,
-        help_text=_("First line: key, and if wanted serial, name, iccid. At most 50,000 devices."),
-    )
-
-
-class DeviceListConfirmForm(PlaceForm):
-    """The list that was shown, to be registered now."""
-
-    text = forms.CharField(strip=False, widget=forms.HiddenInput)

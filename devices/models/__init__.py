@@ -1,5 +1,5 @@
-"""Tables of the devices: `devices` (with public tokens), `service` (with periods), `validities`, `presence`, `commands`,
-`imports`.
+"""Tables of the devices: `devices` (with public tokens), `service` (with periods), `validities`, `presence`,
+`commands`, `imports`.
 """
 
 from devices.models.commands import Command, CommandKind, CommandSlot, CommandStatus

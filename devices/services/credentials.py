@@ -23,8 +23,9 @@ class DeviceTerminated(Exception):
 
 
 def new_password() -> str:
-    """192 random bits that a device's maker can type or flash."""
-    return secrets.token_urlsafe(24)
+    """190 random bits that a device's maker can type or flash."""
+    password = secrets.token_urlsafe(24)
+    return f"_{password[1:]}" if password.startswith("-") else password  # a spreadsheet makes a formula of it (F90)
 
 
 @transaction.atomic
