@@ -8,11 +8,10 @@ import django_filters as filters
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from amp.foundation.filters import IdFilter
 from amp.foundation.lists.filters import ListFilterSet
 from amp.foundation.money import MINOR_DIGITS
 from catalog.models import Plan, Product
-
-MAX_ID = 2**63 - 1
 
 
 class ProductFilters(ListFilterSet):
@@ -22,9 +21,7 @@ class ProductFilters(ListFilterSet):
 
     name = filters.CharFilter(lookup_expr="istartswith", label=_("name begins with"), max_length=120)
     key = filters.CharFilter(label=_("product key"), max_length=32)
-    enterprise = filters.NumberFilter(
-        field_name="enterprise_id", label=_("id of the enterprise"), min_value=1, max_value=MAX_ID
-    )
+    enterprise = IdFilter(field_name="enterprise_id", label=_("id of the enterprise"))
 
     class Meta:
         model = Product
@@ -38,10 +35,8 @@ class PlanFilters(ListFilterSet):
     plan_type = filters.ChoiceFilter(choices=Plan._meta.get_field("plan_type").choices, label=_("type"))
     currency = filters.ChoiceFilter(choices=[(code, code) for code in sorted(MINOR_DIGITS)], label=_("currency"))
     family = filters.UUIDFilter(label=_("all versions of one plan"))
-    enterprise = filters.NumberFilter(
-        field_name="enterprise_id", label=_("id of the enterprise"), min_value=1, max_value=MAX_ID
-    )
-    product = filters.NumberFilter(method="offered_for", label=_("id of the product"), min_value=1, max_value=MAX_ID)
+    enterprise = IdFilter(field_name="enterprise_id", label=_("id of the enterprise"))
+    product = IdFilter(method="offered_for", label=_("id of the product"))
 
     class Meta:
         model = Plan
@@ -49,5 +44,5 @@ class PlanFilters(ListFilterSet):
 
     def offered_for(self, rows: QuerySet[Any], _name: str, value: Any) -> QuerySet[Any]:
         """Plans whose level is offered for a product in scope; of another tenant's there are none."""
-        levels = Product.objects.filter(pk=int(value)).values("levels")
+        levels = Product.objects.filter(pk=value).values("levels")
         return rows.filter(level__in=levels)
