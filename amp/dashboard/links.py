@@ -32,13 +32,13 @@ def services_ending(first: date, last: date) -> str:
 
 
 def commands(kind: str) -> str:
-    """Commands that wait for their devices ("waiting"), or that failed within a week ("failed")."""
-    return _list(SERVICES, command=kind)
+    """Devices with a command that waits for them ("waiting"), or that failed within a week ("failed")."""
+    return _list(DEVICES, command=kind)
 
 
 def orders_paid(first: date, last: date) -> str:
-    """Orders that were paid on these days or between, and kept their money."""
-    return _list(ORDERS, status="sold", paid_from=first.isoformat(), paid_to=last.isoformat())
+    """Orders that were paid on these days or between."""
+    return _list(ORDERS, paid_from=first.isoformat(), paid_to=last.isoformat())
 
 
 def open_exceptions() -> str:

@@ -82,14 +82,14 @@ def _online(ids: Sequence[int]) -> Iterator[Count]:
 
 
 def _commands(ids: Sequence[int], now: datetime) -> Iterator[Count]:
-    """Open ones, and those that failed within a week."""
-    rows = Command.objects.filter(among("enterprise_id", ids))
-    for enterprise_id, number in _grouped(rows.filter(status__in=OPEN_STATUSES), "enterprise_id"):
-        yield Count(enterprise_id, "commands", "waiting", number)
+    """Devices with an open one, and with one that failed within a week."""
+    rows = Command.objects.filter(among("enterprise_id", ids)).order_by()
     failed = rows.filter(status=CommandStatus.FAILED.value, closed_at__gt=now - RECENTLY)
-    for enterprise_id, number in _grouped(failed, "enterprise_id"):
-        yield Count(enterprise_id, "commands", "failed", number)
+    for bucket, found in (("waiting", rows.filter(status__in=OPEN_STATUSES)), ("failed", failed)):
+        devices = found.values_list("enterprise_id").annotate(number=Number("device_id", distinct=True))
+        for enterprise_id, number in devices:
+            yield Count(enterprise_id, "commands", bucket, number)
 
 
-def _grouped(rows: QuerySet[DeviceService] | QuerySet[Presence] | QuerySet[Command], *columns: str) -> Iterator[tuple]:  # type: ignore[type-arg]
+def _grouped(rows: QuerySet[DeviceService] | QuerySet[Presence], *columns: str) -> Iterator[tuple]:  # type: ignore[type-arg]
     return rows.order_by().values_list(*columns).annotate(number=Number("pk")).iterator()
