@@ -10,6 +10,7 @@ version_1: list[URLPattern | URLResolver] = [
     path("", include("amp.foundation.api.urls")),
     path("", include("catalog.api.urls")),
     path("", include("devices.api.urls")),
+    path("", include("billing.api.urls")),
     path("schema/", pages.schema, name="schema"),
     path("docs/", pages.documentation, name="docs"),
     path("problems/<slug:code>", pages.meaning, name="problem"),

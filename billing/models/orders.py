@@ -26,6 +26,7 @@ class OrderChannel(StrEnum):
 
     PUBLIC = "PUBLIC"
     STAFF = "STAFF"
+    API = "API"
 
 
 class LineStatus(StrEnum):
@@ -46,7 +47,11 @@ class Order(models.Model):
     channel = models.CharField(
         _("channel"),
         max_length=8,
-        choices=[(OrderChannel.PUBLIC.value, _("Renewal page")), (OrderChannel.STAFF.value, _("Staff"))],
+        choices=[
+            (OrderChannel.PUBLIC.value, _("Renewal page")),
+            (OrderChannel.STAFF.value, _("Staff")),
+            (OrderChannel.API.value, "API"),
+        ],
     )
     status = models.CharField(
         _("status"),

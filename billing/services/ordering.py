@@ -134,11 +134,10 @@ def _opened(
 ) -> Order:
     if not 1 <= len(ids) <= MAX_LINES:
         raise OrderRefused.because(_("Choose 1 to %(most)s devices.") % {"most": f"{MAX_LINES:,}"}, "devices")
-    if channel is OrderChannel.PUBLIC:
-        if plan.amount == 0:
-            raise OrderRefused.because(_("This plan is not sold here. Choose another plan."), "plan")
-        if open_one := _open_public_order(ids, plan, now):
-            return open_one
+    if channel is not OrderChannel.STAFF and plan.amount == 0:  # Q5: a person confirms what costs nothing
+        raise OrderRefused.because(_("This plan is not sold here. Choose another plan."), "plan")
+    if channel is OrderChannel.PUBLIC and (open_one := _open_public_order(ids, plan, now)):
+        return open_one
     offered = quote(device_ids=ids, plan=plan, now=now)
     if offered.refused and not (continue_without_refused and offered.accepted):
         raise DevicesNotEligible(offered)

@@ -117,10 +117,14 @@ def quote(*, device_ids: Sequence[int], plan: Plan, now: datetime) -> Quote:
     return Quote(plan, lines, order_total(plan.amount, plan.currency, accepted) if accepted else 0, plan.currency)
 
 
+def other_level(plan: Plan, renewal: RenewalQuote, level_id: int | None) -> str | None:
+    """E4: a running service is renewed on its own level only; the refusal code, or None."""
+    is_other = renewal.state is State.ACTIVE and level_id not in {None, plan.level_id}
+    return OrderRefusal.OTHER_LEVEL.value if is_other else None
+
+
 def _line(row: _Row, renewal: RenewalQuote, level_id: int | None, place: str | None, plan: Plan) -> QuoteLine:
-    refusal = renewal.refusal.value if renewal.refusal else place
-    if refusal is None and renewal.state is State.ACTIVE and level_id not in {None, plan.level_id}:
-        refusal = OrderRefusal.OTHER_LEVEL.value
+    refusal = (renewal.refusal.value if renewal.refusal else place) or other_level(plan, renewal, level_id)
     return QuoteLine(
         device_id=row.pk,
         device_key=row.key,

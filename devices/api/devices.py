@@ -17,8 +17,9 @@ from rest_framework.response import Response
 from amp.foundation import clock
 from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Input, Moment, Nothing, RowId, Text
-from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST, by_moment
+from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
 from amp.foundation.api.problems import ApiProblem
+from amp.foundation.lists.keyset import Ordering
 from amp.foundation.models import Enterprise, Scope
 from amp.foundation.scoping import may_change
 from catalog.models import Product
@@ -111,6 +112,10 @@ class PresenceAnswer(serializers.Serializer):
 REGISTRATION = OpenApiExample(
     "one device", {"product": 1, "key": "AS-4821", "serial": "GF-2291-4821"}, request_only=True
 )
+# Named as `DeviceFilters.decides_order` has them: a range of days is read along their index.
+BY_REGISTRATION = tuple(
+    Ordering(name, name, column="created_at", descending=name[0] == "-") for name in ("registered", "-registered")
+)
 READ, WRITE = Scope.DEVICES_READ, Scope.DEVICES_WRITE
 SECONDS = 1_000_000
 
@@ -144,7 +149,7 @@ class Devices(Reading):
     matching: ClassVar[frozenset[str]] = frozenset({"terminate"})
     serializer_class = DeviceRow
     filterset_class = DeviceFilters
-    orderings = (NEWEST_FIRST, OLDEST_FIRST, *by_moment("created_at"))
+    orderings = (NEWEST_FIRST, OLDEST_FIRST, *BY_REGISTRATION)
 
     def get_queryset(self) -> QuerySet[Device]:
         """With service and presence, in the same query."""
@@ -189,9 +194,7 @@ class Devices(Reading):
         terminate_device(device=self.changing(self.get_queryset(), pk), actor=self.actor, now=clock.now())
         return self.answered(self.shown(self.found(self.get_queryset(), pk)))
 
-    @extend_schema(
-        summary="Issue a new password", tags=["devices"], request=Nothing, responses={201: CredentialAnswer}
-    )
+    @extend_schema(summary="Issue a new password", tags=["devices"], request=Nothing, responses={201: CredentialAnswer})
     @action(detail=True, methods=["post"], url_path="credential/rotate")
     def rotate_credential(self, request: Request, pk: str) -> Response:
         """The old one ends; a revocation ends too."""

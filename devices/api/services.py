@@ -13,7 +13,8 @@ from rest_framework.response import Response
 
 from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Moment
-from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST, by_moment
+from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
+from amp.foundation.lists.keyset import Ordering
 from amp.foundation.models import Event, Scope
 from devices.filters import DeviceServiceFilters
 from devices.models import DeviceService, Period
@@ -79,6 +80,10 @@ class HistoryAnswer(serializers.Serializer):
     events = HappeningRow(many=True)
 
 
+# Named as `DeviceServiceFilters.decides_order` has them: a range of ends is read along their index.
+BY_END = tuple(
+    Ordering(name, name, column="ends_at", descending=name[0] == "-", nullable=True) for name in ("ends", "-ends")
+)
 READ = Scope.SERVICES_READ
 
 
@@ -92,7 +97,7 @@ class DeviceServices(Reading):
     scopes: ClassVar[dict[str, Scope | None]] = {"list": READ, "retrieve": READ, "history": READ}
     serializer_class = ServiceRow
     filterset_class = DeviceServiceFilters
-    orderings = (NEWEST_FIRST, OLDEST_FIRST, *by_moment("ends_at", nullable=True))
+    orderings = (NEWEST_FIRST, OLDEST_FIRST, *BY_END)
 
     def get_queryset(self) -> QuerySet[DeviceService]:
         """With the device, in the same query."""

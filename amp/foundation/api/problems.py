@@ -80,6 +80,11 @@ TABLE: dict[str, Kind] = {
     "plan_refused": Kind(422, _("The plan can't do that"), _("Mend what `errors` names.")),
     "device_refused": Kind(422, _("The device can't be saved"), _("Mend what `errors` names.")),
     "command_refused": Kind(422, _("The command can't do that"), _("Read `detail`; read the command again.")),
+    "device_key_taken": Kind(422, _("The device key is taken"), _("Choose another key, or terminate that device.")),
+    "devices_not_eligible": Kind(
+        422, _("Some devices can't be renewed"), _("Leave out what `errors` names, or choose another plan.")
+    ),
+    "account_refused": Kind(422, _("No payment account"), _("Connect the merchant to a gateway in the admin.")),
     "order_refused": Kind(422, _("The order can't do that"), _("Read `detail`; read the order again.")),
     "once_key_reused": Kind(422, _("The order was opened differently before"), _("Use a new Idempotency-Key.")),
 }

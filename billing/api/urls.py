@@ -1,0 +1,20 @@
+"""Addresses of the endpoints about renewals, below /api/v1/."""
+
+from __future__ import annotations
+
+from django.urls import re_path
+from rest_framework.routers import SimpleRouter
+
+from amp.foundation.api.endpoints import ID
+from billing.api.orders import OrderLines, Orders
+from billing.api.renewals import Renewals
+
+router = SimpleRouter(trailing_slash=False)
+router.register("orders", Orders, basename="order")
+
+urlpatterns = [
+    *router.urls,
+    re_path(rf"^orders/{ID}/lines$", OrderLines.as_view({"get": "list"}), name="order-lines"),
+    re_path(rf"^device-services/{ID}/preview$", Renewals.as_view({"get": "preview"}), name="device-service-preview"),
+    re_path(rf"^device-services/{ID}/renew$", Renewals.as_view({"post": "renew"}), name="device-service-renew"),
+]
