@@ -10,7 +10,6 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateTimeFilter
@@ -18,7 +17,6 @@ from unfold.contrib.filters.admin import RangeDateTimeFilter
 from amp.foundation import clock, staff_views, views
 from amp.foundation.access import NEEDS_TOTP, Action, may, may_anywhere
 from amp.foundation.models import Enterprise, Event, Invitation, Membership, Role
-from amp.foundation.scoping import may_change
 from amp.foundation.templatetags.amp_display import badge_html, code_html, second
 
 Page = Callable[..., HttpResponse]
@@ -120,39 +118,14 @@ class RecordAdmin(MemberAdmin):
 
 @admin.register(Enterprise)
 class EnterpriseAdmin(MemberAdmin):
-    """Enterprise > Organization: the tree (G4)."""
+    """Forms of enterprises; Enterprise > Organization itself, the tree, is put together at the roof (G4)."""
 
     add_action = Action.EDIT_ENTERPRISE
     change_action = Action.EDIT_ENTERPRISE
     creation = staticmethod(views.add_enterprise)
     details = staticmethod(views.enterprise_page)
-    further = (
-        ("<int:pk>/merchant/", "enterprise_set_merchant", views.set_merchant),
-        ("<int:pk>/merchant/verify/", "enterprise_verify_merchant", views.verify_merchant),
-    )
-    section = _("Enterprise")
-    list_title = _("Organization")
-    add_title = _("Add enterprise")
-    list_display = ("tree_name", "merchant", "time_zone", "currency")
     search_fields = ("name",)
     ordering = ("path",)
-    sortable_by = ()
-
-    def get_queryset(self, request: HttpRequest) -> Any:
-        """The subtree, each with its merchants."""
-        return super().get_queryset(request).prefetch_related("merchants")
-
-    @admin.display(description=_("enterprise"))
-    def tree_name(self, enterprise: Enterprise) -> str:
-        """The name, indented by its place in the tree."""
-        depth = sum(may_change(pk) for pk in enterprise.ancestor_ids)  # ancestors that the reader sees
-        branch = format_html('<span class="amp-branch" aria-hidden="true"></span>') if depth else ""
-        return format_html('<span class="amp-tree" style="--depth:{}">{}{}</span>', depth, branch, enterprise.name)
-
-    @admin.display(description=_("BSS merchant ID"))
-    def merchant(self, enterprise: Enterprise) -> str:
-        """The verified merchant and, beside it, a change that waits for its second administrator (E2)."""
-        return views.merchant_cell(enterprise)
 
 
 @admin.register(Membership)

@@ -221,18 +221,25 @@ def test_a_changed_merchant_waits_for_a_second_administrator_E2(makers: tuple[Ma
     ours, _ = makers
     base = f"/admin/foundation/enterprise/{ours.enterprise.pk}/"
     first = ours.client()
-    first.post(f"{base}merchant/", {"name": "New Ltd", "merchant_id": "NEW0001"})
+    proposed = {"name": "New Ltd", "merchant_id": "NEW0001"}
+    assert "Money of 1 product goes to New Ltd" in text_of(first.post(f"{base}merchant/", proposed))
+    with system_scope():
+        assert not Merchant.objects.filter(merchant_id="NEW0001").exists(), "the consequences come before the button"
+    first.post(f"{base}merchant/", {**proposed, "confirm": "1"})
     with system_scope():
         draft = Merchant.objects.get(enterprise=ours.enterprise, status=MerchantStatus.DRAFT.value)
         second = make_member(ours.enterprise)
     shown = {"merchant": draft.pk, "name": "New Ltd", "merchant_id": "NEW0001"}
-    assert "Verify the change" not in text_of(first.get(f"{base}change/"))
-    first.post(f"{base}merchant/verify/", shown)
+    assert "Look at it and verify" not in text_of(first.get(f"{base}change/"))
+    assert "You proposed it, so you can't verify it too." in text_of(first.get(f"{base}change/"))
+    first.post(f"{base}merchant/verify/", {**shown, "confirm": "1"})
     assert merchant_status(draft) == MerchantStatus.DRAFT.value
     client = ours.client()
     client.force_login(second)
-    assert "Verify the change" in text_of(client.get(f"{base}change/"))
-    client.post(f"{base}merchant/verify/", shown)
+    assert "Look at it and verify" in text_of(client.get(f"{base}change/"))
+    assert "1 plan on sale names the merchant before" in text_of(client.post(f"{base}merchant/verify/", shown))
+    assert merchant_status(draft) == MerchantStatus.DRAFT.value
+    client.post(f"{base}merchant/verify/", {**shown, "confirm": "1"})
     assert merchant_status(draft) == MerchantStatus.VERIFIED.value
 
 

@@ -17,7 +17,8 @@ from devices.lifecycle import SECOND, Lock, State
 from devices.models import Command, Device, DeviceService, Period, Presence
 from devices.periods import RestartRefusal
 from devices.services.lifecycle import advance_due_services
-from devices.services.registration import rotate_credential, terminate_device
+from devices.services.credentials import rotate_credential
+from devices.services.registration import terminate_device
 from devices.services.restart import RestartRefused, restart_preview, restart_service
 from devices.services.transfer import transfer_service
 from tests.factories import HOUR, NOW, make_device, make_plan, make_product, make_rule_change
