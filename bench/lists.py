@@ -19,14 +19,13 @@ from bench.rounds import Figure, Target, in_turn, seconds
 from bench.stage import Stage
 
 CALLS = 7
-PER_PAGE = 50
 EMAIL = "bench@example.com"
 LISTS = {"Device List": "/admin/devices/device/", "Device Service": "/admin/devices/deviceservice/"}
-FILTERS = {"Device List": "state=EXPIRED", "Device Service": "ends=30"}
+FILTERS = ("state=EXPIRED", "state=FREE", "lock=locked", "presence=online", "command=waiting", "ends=30", "sort=ends")
 
 
 class Page(NamedTuple):
-    """One page of a list. `query` may name {key}, a device in the middle, and {deep}, the number of its last page."""
+    """One page of a list. `query` may name {key}, a device in the middle, and {middle}, its id."""
 
     title: str
     path: str
@@ -40,8 +39,10 @@ def pages() -> Iterator[Page]:
         yield Page(f"{title}: search by key", path, "q={key}")
         yield Page(f"{title}: search by part of a key", path, "q=d1")
         yield Page(f"{title}: search that finds nothing", path, "q=nothing-like-it")
-        yield Page(f"{title}: filter {FILTERS[title]}", path, FILTERS[title])
-        yield Page(f"{title}: last page", path, "p={deep}")
+        for query in FILTERS:
+            yield Page(f"{title}: {query}", path, query)
+        yield Page(f"{title}: page in the middle", path, "after={middle}")
+        yield Page(f"{title}: last page", path, "page=last")
 
 
 def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
@@ -91,7 +92,7 @@ def _client(stage: Stage, name: str) -> Client:
 
 
 def _url(page: Page, devices: int) -> str:
-    query = page.query.format(key=f"d{devices // 2}", deep=devices // PER_PAGE)
+    query = page.query.format(key=f"d{devices // 2}", middle=devices // 2)
     return f"{page.path}?{query}" if query else page.path
 
 

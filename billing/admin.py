@@ -8,15 +8,26 @@ from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
-from unfold.contrib.filters.admin import ChoicesDropdownFilter, DropdownFilter
 
 from amp.foundation.admin import RecordAdmin
+from amp.foundation.lists.columns import Column
+from amp.foundation.lists.keyset import Ordering
+from amp.foundation.lists.listed import Listed
 from amp.foundation.money import format_money
 from amp.foundation.templatetags.amp_display import TONES, badge_html, code_html, moment
 from billing.admin_views import orders, renewing
-from billing.models import Order, PaymentAttempt, PaymentException
+from billing.filters import ExceptionFilters, OrderFilters, PaymentFilters
+from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException
 
 WAITING = {"PENDING": "amber", "UNKNOWN": "amber"}
+BY_DAY = (
+    Ordering("created", _("Created, newest first"), "created_at"),
+    Ordering("oldest", _("Created, oldest first"), "created_at", descending=False),
+)
+
+
+def _choices(model: Any, field: str) -> Any:
+    return model._meta.get_field(field).choices
 
 
 def money_cell(minor: int | None, currency: str) -> str:
@@ -31,7 +42,7 @@ def status_badge(row: Any) -> str:
 
 
 @admin.register(Order)
-class OrderAdmin(RecordAdmin):
+class OrderAdmin(Listed, RecordAdmin):
     """Payments > Orders, and the pages that make and pay them."""
 
     details = staticmethod(orders.order_page)
@@ -45,10 +56,25 @@ class OrderAdmin(RecordAdmin):
     section = _("Payments")
     list_title = _("Orders")
     list_display = ("number", "state", "total_money", "line_count", "plan_name", "merchant_name", "source", "created")
-    list_filter = (("status", ChoicesDropdownFilter), ("channel", ChoicesDropdownFilter))
-    list_filter_submit = True
-    search_fields = ("number__startswith", "created_by__startswith")
-    search_help_text = _("Order number or who made it")
+    extra_columns = ("enterprise", "months", "paid")
+    list_select_related = ("enterprise",)
+    filterset_class = OrderFilters
+    orderings = BY_DAY
+    export_columns = (
+        Column(_("order"), "number"),
+        Column(_("status"), "status", _choices(Order, "status")),
+        Column(_("total"), "total", currency="currency"),
+        Column(_("currency"), "currency"),
+        Column(_("devices"), "line_count"),
+        Column(_("plan"), "plan_name"),
+        Column(_("months"), "months"),
+        Column(_("merchant"), "merchant_name"),
+        Column(_("enterprise"), "enterprise__name"),
+        Column(_("channel"), "channel", _choices(Order, "channel")),
+        Column(_("by"), "created_by"),
+        Column(_("created"), "created_at"),
+        Column(_("paid"), "paid_at"),
+    )
     sortable_by = ()
     empty_hint = _("Orders are made by Renew, or by customers on the renewal page of a device.")
 
@@ -72,20 +98,36 @@ class OrderAdmin(RecordAdmin):
         """The minute."""
         return moment(order.created_at)
 
+    @admin.display(description=_("paid"))
+    def paid(self, order: Order) -> str:
+        """The minute."""
+        return moment(order.paid_at)
+
 
 @admin.register(PaymentAttempt)
-class PaymentAttemptAdmin(RecordAdmin):
+class PaymentAttemptAdmin(Listed, RecordAdmin):
     """Payments > Payments: every attempt to be paid."""
 
     details = staticmethod(orders.payment_page)
     section = _("Payments")
     list_title = _("Payments")
     list_display = ("number_code", "state", "amount_money", "order_number", "gateway", "created", "paid")
-    list_select_related = ("order",)
-    list_filter = (("status", ChoicesDropdownFilter),)
-    list_filter_submit = True
-    search_fields = ("number__startswith", "transaction_id__exact", "order__number__startswith")
-    search_help_text = _("Payment, gateway transaction or order number")
+    list_select_related = ("order", "enterprise")
+    extra_columns = ("transaction_id", "enterprise")
+    filterset_class = PaymentFilters
+    orderings = BY_DAY
+    export_columns = (
+        Column(_("payment"), "number"),
+        Column(_("status"), "status", _choices(PaymentAttempt, "status")),
+        Column(_("amount"), "amount", currency="currency"),
+        Column(_("currency"), "currency"),
+        Column(_("order"), "order__number"),
+        Column(_("gateway"), "provider", _choices(MerchantAccount, "provider")),
+        Column(_("gateway transaction"), "transaction_id"),
+        Column(_("enterprise"), "enterprise__name"),
+        Column(_("created"), "created_at"),
+        Column(_("paid"), "paid_at"),
+    )
     sortable_by = ()
     empty_hint = _("A payment appears when an order asks for a code to scan.")
 
@@ -125,32 +167,29 @@ class PaymentAttemptAdmin(RecordAdmin):
         return moment(attempt.paid_at)
 
 
-class OpenFilter(DropdownFilter):
-    """Exceptions that wait for a person, or all."""
-
-    title = _("state")
-    parameter_name = "open"
-
-    def lookups(self, request: Any, model_admin: Any) -> list[tuple[str, Any]]:
-        """Two kinds."""
-        return [("yes", _("Open")), ("no", _("Resolved"))]
-
-    def queryset(self, request: Any, queryset: Any) -> Any:
-        """By whether somebody has resolved it."""
-        return queryset.filter(resolved_at__isnull=self.value() == "yes") if self.value() in {"yes", "no"} else queryset
-
-
 @admin.register(PaymentException)
-class PaymentExceptionAdmin(RecordAdmin):
+class PaymentExceptionAdmin(Listed, RecordAdmin):
     """Payments > Exceptions: money that came in and could not simply be applied."""
 
     details = staticmethod(orders.exception_page)
     section = _("Payments")
     list_title = _("Exceptions")
     list_display = ("kind", "state", "amount_money", "order_number", "detail", "noticed")
-    list_select_related = ("attempt__order",)
-    list_filter = (("kind", ChoicesDropdownFilter), OpenFilter)
-    list_filter_submit = True
+    list_select_related = ("attempt__order", "enterprise")
+    extra_columns = ("enterprise",)
+    filterset_class = ExceptionFilters
+    export_columns = (
+        Column(_("reason"), "kind", _choices(PaymentException, "kind")),
+        Column(_("amount"), "amount", currency="currency"),
+        Column(_("currency"), "currency"),
+        Column(_("payment"), "attempt__number"),
+        Column(_("order"), "attempt__order__number"),
+        Column(_("detail"), "detail"),
+        Column(_("enterprise"), "enterprise__name"),
+        Column(_("noticed"), "created_at"),
+        Column(_("resolved"), "resolved_at"),
+        Column(_("by"), "resolved_by"),
+    )
     sortable_by = ()
     empty_hint = _("Every payment could be applied. What can't be, is listed here.")
 

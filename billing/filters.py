@@ -1,0 +1,78 @@
+"""Filters over orders and payments, shared by the admin's lists and the API: one closed list of parameters.
+
+`enterprise` (with its descendants), `status`, `channel` or `provider`, `created_from`, `created_to` (days, both
+included).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ToDay
+from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException
+
+RANGE = {"created_from": "created", "created_to": "created"}
+
+
+def _choices(model: Any, field: str) -> list[tuple[str, Any]]:
+    return list(model._meta.get_field(field).choices)
+
+
+class OrderFilters(EnterpriseFilterSet):
+    """Payments > Orders."""
+
+    searched = ("number",)
+    search_hint = _("Order number begins with …")
+    decides_order = RANGE
+
+    status = django_filters.ChoiceFilter(label=_("status"), choices=_choices(Order, "status"))
+    channel = django_filters.ChoiceFilter(label=_("channel"), choices=_choices(Order, "channel"))
+    created_from = FromDay(label=_("created from"), field_name="created_at")
+    created_to = ToDay(label=_("created to"), field_name="created_at")
+    paid_from = FromDay(label=_("paid from"), field_name="paid_at")
+    paid_to = ToDay(label=_("paid to"), field_name="paid_at")
+
+    class Meta:
+        model = Order
+        fields: list[str] = []
+
+
+class PaymentFilters(EnterpriseFilterSet):
+    """Payments > Payments."""
+
+    searched = ("number", "transaction_id", "order__number")
+    search_hint = _("Payment, gateway transaction or order number begins with …")
+    decides_order = RANGE
+
+    status = django_filters.ChoiceFilter(label=_("status"), choices=_choices(PaymentAttempt, "status"))
+    provider = django_filters.ChoiceFilter(label=_("gateway"), choices=_choices(MerchantAccount, "provider"))
+    created_from = FromDay(label=_("created from"), field_name="created_at")
+    created_to = ToDay(label=_("created to"), field_name="created_at")
+
+    class Meta:
+        model = PaymentAttempt
+        fields: list[str] = []
+
+
+class ExceptionFilters(EnterpriseFilterSet):
+    """Payments > Exceptions."""
+
+    searched = ("attempt__number", "attempt__order__number")
+    search_hint = _("Payment or order number begins with …")
+
+    kind = django_filters.ChoiceFilter(label=_("reason"), choices=_choices(PaymentException, "kind"))
+    open = django_filters.ChoiceFilter(
+        label=_("state"), method="by_open", choices=[("yes", _("Open")), ("no", _("Resolved"))]
+    )
+
+    class Meta:
+        model = PaymentException
+        fields: list[str] = []
+
+    def by_open(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """By whether somebody has resolved it."""
+        return rows.filter(resolved_at__isnull=value == "yes")
