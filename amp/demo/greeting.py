@@ -23,6 +23,7 @@ def greeting(notes: dict[str, Any], style: Style) -> str:
     places = [
         ("Tour", f"{base}/demo/"),
         ("Admin", f"{base}/admin/"),
+        ("Mail", f"{base}/demo/mail/"),
         ("Renewal page", f"{base}/r/{star['renewal_token']}"),
         ("MQTT", f"127.0.0.1:{settings.DEMO_MQTT_PORT}, any user, password demo"),
     ]

@@ -8,6 +8,7 @@ app_name = "demo"
 urlpatterns = [
     path("", views.tour, name="tour"),
     path("live", views.live, name="live"),
+    path("mail/", views.mail, name="mail"),
     path("clock", views.move_clock, name="clock"),
     path("devices/<int:device_id>", views.switch, name="switch"),
 ]

@@ -6,6 +6,7 @@ Only demo mode has these addresses, and the demo listens on loopback: nobody sig
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -20,6 +21,7 @@ from django.views.decorators.http import require_GET, require_POST
 
 from amp.demo import stage
 from amp.demo.clock_bar import clock_bar
+from amp.demo.mail import letters
 from amp.demo.notebook import read_notes
 from amp.demo.tour import tour_of
 from amp.foundation import clock
@@ -56,6 +58,14 @@ def live(request: HttpRequest) -> JsonResponse:
     if request.GET.get("since") != told["version"]:
         told["html"] = render_to_string("demo/live.html", context, request=request)
     return JsonResponse(told)
+
+
+@require_GET
+@never_cache
+def mail(request: HttpRequest) -> HttpResponse:
+    """What the demo would have sent."""
+    folder = Path(settings.EMAIL_FILE_PATH)
+    return render(request, "demo/mail.html", {"letters": letters(folder), "folder": folder})
 
 
 @require_POST

@@ -44,6 +44,7 @@ ACTION_NAMES = {
     Action.CONFIRM_FREE_RENEWAL: _("Confirm renewals that cost nothing"),
     Action.RESOLVE_PAYMENTS: _("Resolve payment exceptions"),
     Action.MANAGE_MEMBERS: _("Invite, change and remove members"),
+    Action.MANAGE_API_KEYS: _("Issue and revoke API keys"),
     Action.OPERATE_PLATFORM: _("See and steer the platform's operations"),
 }
 """What each action means to people; it stands on the page of roles and in docs/roles.md."""

@@ -172,7 +172,7 @@ def test_a_member_sees_the_own_subtree_and_neither_parent_nor_sibling() -> None:
 def test_a_role_that_is_taken_away_is_gone_with_the_next_request() -> None:
     """F79."""
     enterprise = make_enterprise()
-    member = make_member(enterprise)
+    member = make_member(enterprise, Role.OPERATOR)
     remove_member(membership=Membership.objects.get(user=member), actor="ann", now=LATER)
     fresh = type(member).objects.get(pk=member.pk)
     assert not may(fresh, Action.VIEW, enterprise)

@@ -17,6 +17,7 @@ from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Problem, Refused
 from amp.foundation.services.second_factor import forget_second_factor, record_account
 
+MAX_EMAIL = 254
 KEEPERS = frozenset({Role.PLATFORM_ADMINISTRATOR, Role.ENTERPRISE_ADMINISTRATOR})
 """Of these, an enterprise that has one keeps one: else nobody there could let anybody in."""
 
@@ -188,7 +189,7 @@ def _set_active(person: User, *, is_active: bool, user: User, now: datetime) -> 
 def _person_problems(email: str, full_name: str) -> list[Problem]:
     problems = []
     try:
-        validate_email(email)
+        validate_email(email if len(email) <= MAX_EMAIL else "")
     except ValidationError:
         problems.append(Problem("email", _("Give an e-mail address such as name@example.com.")))
     if len(full_name) > 120:

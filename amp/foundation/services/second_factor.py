@@ -72,7 +72,7 @@ def confirm_enrolment(*, user: User, code: str, now: datetime, wall: datetime) -
             codes = _new_codes(user)
             record_account("user.totp_enrolled", user, user.email, now)
     if not taken:  # outside of the transaction: the brake's count stays
-        raise CodeRefused(seconds or _waiting(device, wall))
+        raise CodeRefused(seconds)
     return codes
 
 
