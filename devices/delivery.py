@@ -35,6 +35,9 @@ OPEN = frozenset({CommandStatus.PENDING, CommandStatus.SENT})
 UNFINISHED = OPEN | {CommandStatus.ACKED}
 """What a newer command of the slot supersedes (A22)."""
 
+TAKEN_BACK = frozenset({CommandStatus.CANCELLED, CommandStatus.SUPERSEDED})
+"""Over by our own decision: the device may get it all the same if it had left."""
+
 ACK_WITHIN = timedelta(seconds=5)
 PACE = timedelta(minutes=1)
 """A21: a device that gave no ack is told again at most once a minute."""
@@ -155,6 +158,19 @@ def is_held(standing: Standing, now: datetime) -> bool:
     if standing.status is not CommandStatus.PENDING or standing.attempts or standing.due_at is None:
         return False
     return now < standing.due_at <= standing.created_at + ACK_WITHIN
+
+
+def on_its_way_until(standing: Standing, now: datetime) -> datetime | None:
+    """Until when the device may still get this command, or the older one that it waits for; None where it can't (R3).
+
+    One that was cancelled or superseded after it had left, and of which nothing was heard since, is on its way too.
+    """
+    if standing.status is CommandStatus.SENT or is_held(standing, now):
+        return standing.due_at
+    if standing.status not in TAKEN_BACK or standing.sent_at is None or standing.acked_at:
+        return None
+    until = standing.sent_at + ACK_WITHIN
+    return until if until > now else None
 
 
 def confirmed(standing: Standing, *, now: datetime) -> Standing:

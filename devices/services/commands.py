@@ -12,11 +12,14 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from amp.foundation import wakeups
 from amp.foundation.bulk import among, insert_rows
 from amp.foundation.services.events import EventDraft, record_events
 from devices.delivery import (
+    ACK_WITHIN,
+    TAKEN_BACK,
     UNFINISHED,
     CommandKind,
     CommandStatus,
@@ -26,7 +29,7 @@ from devices.delivery import (
     confirmed,
     created,
     is_confirmable,
-    is_held,
+    on_its_way_until,
 )
 from devices.lifecycle import Lock
 from devices.models import Command, CommandSlot, Presence
@@ -84,20 +87,24 @@ def order_commands(orders: Sequence[CommandOrder], *, now: datetime, actor: str 
     """
     if not orders:
         return
-    older = _supersede([order.device_id for order in orders], now=now)
-    drafts = _drafts(orders, {row.device_id: row for row in older}, now)
+    older, taken_back = _supersede([order.device_id for order in orders], now=now)
+    drafts = _drafts(orders, _on_their_way([*older, *taken_back], now), now)
     insert_rows(Command, INSERTED, [_values(draft) for draft in drafts])
     events = [closing_event(row, now=now, actor=actor) for row in _as_superseded(older, now)]
     record_events(events + [event for draft in drafts for event in _events(draft, now, actor)], now=now)
     wake_if_due((draft.standing for draft in drafts), now)
 
 
-def _supersede(device_ids: Sequence[int], *, now: datetime) -> list[CommandRow]:
-    """End what is unfinished in the lock slot of these devices; the rows as they were (A22)."""
-    unfinished = [status.value for status in UNFINISHED]
-    older = locked_rows(Command.objects.filter(among("device_id", device_ids), slot=LOCK_SLOT, status__in=unfinished))
+def _supersede(device_ids: Sequence[int], *, now: datetime) -> tuple[list[CommandRow], list[CommandRow]]:
+    """End what is unfinished in the lock slot of these devices (A22): the rows as they were, and beside them those that
+    were taken back after they had left and may still arrive (R3)."""
+    unfinished = Q(status__in=[status.value for status in UNFINISHED])
+    taken_back = Q(status__in=[status.value for status in TAKEN_BACK], acked_at=None, sent_at__gt=now - ACK_WITHIN)
+    chosen = Command.objects.filter(among("device_id", device_ids), unfinished | taken_back, slot=LOCK_SLOT)
+    rows = locked_rows(chosen)
+    older = [row for row in rows if row.standing.status in UNFINISHED]
     store_rows(_as_superseded(older, now))
-    return older
+    return older, [row for row in rows if row.standing.status in TAKEN_BACK]
 
 
 @transaction.atomic(savepoint=False)
@@ -168,7 +175,7 @@ def cancel_commands(
     return len(rows)
 
 
-def _drafts(orders: Sequence[CommandOrder], older: dict[int, CommandRow], now: datetime) -> list[_Draft]:
+def _drafts(orders: Sequence[CommandOrder], not_before: dict[int, datetime], now: datetime) -> list[_Draft]:
     versions = _versions_of_last_locks(orders)
     products = {order.device_id: order.product_id for order in orders}
     wording = wording_of(products.values(), {(products[device_id], version) for device_id, version in versions.items()})
@@ -176,12 +183,11 @@ def _drafts(orders: Sequence[CommandOrder], older: dict[int, CommandRow], now: d
     drafts = []
     for order in orders:
         message = wording.say(order.product_id, order.kind, versions.get(order.device_id))
-        before = older.get(order.device_id)
         standing = created(
             now=now,
             cache=timedelta(seconds=wording.cache_seconds(order.product_id)),
             is_online=order.device_id in online,
-            not_before=_on_its_way_until(before, now) if before else None,
+            not_before=not_before.get(order.device_id),
         )
         if message.problem:
             standing = closed(standing, CommandStatus.FAILED, now)
@@ -189,10 +195,13 @@ def _drafts(orders: Sequence[CommandOrder], older: dict[int, CommandRow], now: d
     return drafts
 
 
-def _on_its_way_until(before: CommandRow, now: datetime) -> datetime | None:
-    """Until when an older command may still arrive, the one before or the one that it waited for itself (R3)."""
-    is_out = before.standing.status is CommandStatus.SENT or is_held(before.standing, now)
-    return before.standing.due_at if is_out else None
+def _on_their_way(rows: Iterable[CommandRow], now: datetime) -> dict[int, datetime]:
+    """Until when an older command of each device may still arrive (R3)."""
+    until: dict[int, datetime] = {}
+    for row in rows:
+        if at := on_its_way_until(row.standing, now):
+            until[row.device_id] = max(at, until.get(row.device_id, at))
+    return until
 
 
 def online_devices(device_ids: Collection[int]) -> set[int]:

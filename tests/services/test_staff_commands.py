@@ -66,6 +66,34 @@ def test_a_cancelled_command_is_over_and_is_cancelled_once() -> None:
         cancel_command(command=lock, actor="ann@example.com", now=NOW)
 
 
+def test_an_unlock_waits_for_a_lock_that_was_cancelled_on_its_way() -> None:
+    """R3: cancelled is not unsent; the LOCK could arrive after the UNLOCK."""
+    fleet = make_fleet(2)
+    flying, waiting = fleet.tell(LOCK)
+    as_sent(flying)
+    for lock in (flying, waiting):
+        cancel_command(command=lock, actor="ann@example.com", now=NOW + SECOND)
+    after_flying, after_waiting = fleet.tell(UNLOCK, now=NOW + 2 * SECOND)
+    assert after_flying.due_at == NOW + 5 * SECOND
+    assert after_waiting.due_at == NOW + 2 * SECOND
+    assert command(flying.ticket).status == "CANCELLED", "it is over, and stays what it is"
+    cancel_command(command=after_flying, actor="ann@example.com", now=NOW + 3 * SECOND)
+    [again] = fleet.tell(UNLOCK, now=NOW + 4 * SECOND, ids=[flying.device_id])
+    assert again.due_at == NOW + 5 * SECOND, "also behind a command that had waited for it itself"
+
+
+def test_an_unlock_waits_no_longer_than_the_5_seconds_of_the_cancelled_lock() -> None:
+    """R3; and not at all where the device has answered."""
+    fleet = make_fleet(2)
+    silent, answered = map(as_sent, fleet.tell(LOCK))
+    Command.objects.filter(pk=answered.pk).update(status="ACKED", acked_at=NOW, due_at=None)
+    Command.objects.filter(pk=answered.pk).update(status="CANCELLED", closed_at=NOW)
+    cancel_command(command=silent, actor="ann@example.com", now=NOW + SECOND)
+    [soon] = fleet.tell(UNLOCK, now=NOW + 2 * SECOND, ids=[answered.device_id])
+    [later] = fleet.tell(UNLOCK, now=NOW + 5 * SECOND, ids=[silent.device_id])
+    assert (soon.due_at, later.due_at) == (NOW + 2 * SECOND, NOW + 5 * SECOND)
+
+
 def test_waiting_locks_of_many_devices_are_cancelled_and_unlocks_are_kept() -> None:
     """A25."""
     fleet = make_fleet(4)
