@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
+from django.utils.translation import get_language, override
 from django.utils.translation import gettext_lazy as _
 
 from amp.audit.subjects import Subject, name_subjects
@@ -16,6 +18,7 @@ from amp.audit.words import kind_word, why_word
 from amp.foundation.cells import escaped
 from amp.foundation.lists.columns import Value
 from amp.foundation.models import Event
+from amp.foundation.scoping import captured_scope
 from amp.foundation.templatetags.amp_display import actor_name
 
 CHUNK = 1_000
@@ -35,13 +38,23 @@ TITLES = (
 
 
 def cells_of(rows: QuerySet[Event]) -> Iterator[list[Value]]:
-    """Newest first, by primary key: memory doesn't grow with the rows."""
+    """Newest first, by primary key: memory doesn't grow with the rows.
+
+    The reader's scope and language are taken along, for a file leaves when its request has ended.
+    """
     below: QuerySet[Event] = rows.select_related("enterprise").order_by("-pk")
+    return _pieces(below, captured_scope(), get_language() or "en")
+
+
+def _pieces(
+    below: QuerySet[Event], reopened: Callable[[], AbstractContextManager[None]], language: str
+) -> Iterator[list[Value]]:
     chunk = list(below[:CHUNK])
     while chunk:
-        subjects = name_subjects({event.subject for event in chunk})
-        for event in chunk:
-            yield _cells(event, subjects[event.subject])
+        with reopened(), override(language):
+            subjects = name_subjects({event.subject for event in chunk})
+            lines = [_cells(event, subjects[event.subject]) for event in chunk]
+        yield from lines
         chunk = list(below.filter(pk__lt=chunk[-1].pk)[:CHUNK])
 
 

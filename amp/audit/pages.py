@@ -87,7 +87,7 @@ def export(request: HttpRequest) -> HttpResponse:
     rows = chosen.qs
     if request.POST.get("format") != "xlsx":
         export = Export(request, "foundation.event", "csv")
-        pieces = csv_pieces(_titles(), _counted(export, rows))
+        pieces = csv_pieces(_titles(), _counted(export, cells_of(rows)))
         return _named(StreamingHttpResponse(_closing(export, pieces), content_type="text/csv; charset=utf-8"), "csv")
     if rows.order_by()[: XLSX_ROWS + 1].count() > XLSX_ROWS:
         limit = f"{XLSX_ROWS:,}"
@@ -120,8 +120,8 @@ def _titles() -> list[str]:
     return [str(title) for title in TITLES]
 
 
-def _counted(export: Export, rows: QuerySet[Event]) -> Iterator[Any]:
-    for cells in cells_of(rows):
+def _counted(export: Export, lines: Iterator[Any]) -> Iterator[Any]:
+    for cells in lines:
         export.count()
         yield cells
 

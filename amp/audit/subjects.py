@@ -43,7 +43,9 @@ KINDS = {
 }
 OTHERS = {
     "user": _("Person"),
+    "member": _("Member"),
     "api_key": _("API key"),
+    "import": _("Import"),
     "list": _("List"),
     "clock": _("Test clock"),
     "platform": _("Platform"),

@@ -8,6 +8,16 @@ from django.utils.translation import gettext_lazy as _
 from devices.admin_views.words import command_event_word, event_word, reason_word, state_word
 
 WORDS = {
+    "device.edited": _("Device edited"),
+    "import.staged": _("Import read"),
+    "import.confirmed": _("Import confirmed"),
+    "import.done": _("Import done"),
+    "import.refused": _("Import refused"),
+    "import.cancelled": _("Import cancelled"),
+    "import.failed": _("Import failed"),
+    "import.retried": _("Import tried again"),
+    "import.credentials_taken": _("Credentials of an import downloaded"),
+    "import.credentials_deleted": _("Credentials of an import deleted"),
     "order.created": _("Order made"),
     "order.paid": _("Order paid"),
     "order.fulfilled": _("Order fulfilled"),
@@ -57,12 +67,12 @@ WORDS = {
 GROUPS = {
     "service": (_("Device services"), ("device_service.",)),
     "command": (_("Commands"), ("command.",)),
-    "device": (_("Devices"), ("device.", "import.", "validity.")),
+    "device": (_("Devices"), ("device.",)),
     "order": (_("Orders and payments"), ("order.", "payment.")),
     "catalog": (_("Products, rules and plans"), ("product.", "tsl.", "rule.", "plan.")),
     "enterprise": (_("Enterprises and merchants"), ("enterprise.", "merchant.")),
     "people": (_("People and keys"), ("member.", "user.", "api_key.")),
-    "platform": (_("Platform and exports"), ("platform.", "clock.", "list.", "saved_view.")),
+    "platform": (_("Platform, imports and exports"), ("platform.", "clock.", "import.", "list.", "saved_view.")),
 }
 """Value of the filter → its name, and how the kinds of the group begin."""
 

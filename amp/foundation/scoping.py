@@ -7,7 +7,7 @@ A scope has two dimensions. `enterprise` is what a user may see and change: the 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -57,3 +57,12 @@ def may_change(enterprise_id: int) -> bool:
     """True where the active scope may change rows of this enterprise, not merely read them upward."""
     active = get_scope()
     return not active.get("_enabled", True) or enterprise_id in active.get("enterprise", ())
+
+
+def captured_scope() -> Callable[[], AbstractContextManager[None]]:
+    """Opens the scope that is active now again, later: an answer in pieces is read after its request has ended."""
+    active = get_scope()
+    if not active.get("_enabled", True):
+        return system_scope
+    dimensions = {name: value for name, value in active.items() if not name.startswith("_")}
+    return lambda: scope(**dimensions)
