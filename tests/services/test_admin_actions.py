@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import base64
 import html
 import re
 from typing import Any
 
 import pytest
-from django.core.files.uploadedfile import SimpleUploadedFile
 
 from amp.foundation import clock
 from amp.foundation.models import Merchant, MerchantStatus, Role
@@ -102,33 +100,6 @@ def test_a_device_is_registered_and_its_secrets_are_shown_once_X4(makers: tuple[
     assert token[1] not in page
     again = client.post("/admin/devices/device/add/", form)
     assert "already has a device with the key NEW-1" in text_of(again)
-
-
-def test_a_list_of_devices_is_shown_before_it_is_registered(makers: tuple[Maker, Maker]) -> None:
-    ours, _ = makers
-    client = ours.client()
-    place = {"product": ours.product.pk, "enterprise": ours.enterprise.pk}
-    content = b"key,serial\nLIST-1,A\nLIST-2,B\n"
-    shown = client.post("/admin/devices/device/import/", {**place, "file": SimpleUploadedFile("d.csv", content)})
-    assert "2 devices will be registered" in text_of(shown)
-    assert not registered("LIST-1")
-    text = base64.b64encode(content).decode()
-    done = client.post("/admin/devices/device/import/register/", {**place, "text": text})
-    assert "2 devices" in text_of(done)
-    assert registered("LIST-1")
-    file = re.search(r"base64,([\w+/=]+)", text_of(done))
-    assert file is not None
-    assert base64.b64decode(file[1]).decode().splitlines()[0] == "key,mqtt_user_name,mqtt_password,renewal_link"
-
-
-def test_a_bad_list_names_its_lines_and_registers_nothing(makers: tuple[Maker, Maker]) -> None:
-    ours, _ = makers
-    place = {"product": ours.product.pk, "enterprise": ours.enterprise.pk}
-    bad = SimpleUploadedFile("d.csv", b"key\nGOOD\na/b\nGOOD\n")
-    answer = ours.client().post("/admin/devices/device/import/", {**place, "file": bad})
-    assert answer.status_code == 422
-    assert [line for line, _ in answer.context["problems"]] == [3, 4]
-    assert not registered("GOOD")
 
 
 @pytest.mark.parametrize("typed", ["", "someone-else"])
