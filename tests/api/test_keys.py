@@ -1,4 +1,4 @@
-"""Who may call: keys are shown once, kept as a hash, end at the next request, and open what their scopes say (F83, F84)."""
+"""Who may call: keys are shown once, kept as a hash, end at the next request, open what their scopes say (F83, F84)."""
 
 from __future__ import annotations
 

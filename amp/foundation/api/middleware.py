@@ -46,7 +46,10 @@ class ApiProblemsMiddleware:
         if response.status_code < 400 or response.get("Content-Type", "").startswith("application/"):
             return response
         default = "bad_request" if response.status_code < 500 else "internal_error"
-        return _told(OF_STATUS.get(response.status_code, default))
+        code = OF_STATUS.get(response.status_code, default)
+        response.content, response["Content-Type"] = to_json(problem(code)), MEDIA_TYPE
+        response.status_code = TABLE[code].status
+        return response
 
 
 def _body_length(request: HttpRequest) -> int:

@@ -123,7 +123,7 @@ def _size(request: Request) -> int:
 def _opened(cursor: str, ordering: Ordering) -> str:
     try:
         name, key = signing.loads(cursor, salt=SALT)
-        ordering.read(key)
+        ordering.read(str(key))
     except (signing.BadSignature, ValueError, TypeError):
         raise _wrong("cursor", _("No such cursor. Begin with the first page.")) from None
     if name != ordering.name:

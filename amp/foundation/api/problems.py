@@ -177,13 +177,20 @@ def field_errors(detail: Any, field: str = "") -> Iterator[FieldError]:
     """DRF's nested errors as a flat list with the place of each."""
     if isinstance(detail, dict):
         for name, inner in detail.items():
-            within = field if name == "non_field_errors" else f"{field}.{name}" if field else str(name)
-            yield from field_errors(inner, within)
+            yield from field_errors(inner, _within(field, name))
     elif isinstance(detail, list):
         for place, inner in enumerate(detail):
             yield from field_errors(inner, f"{field}[{place}]" if isinstance(inner, dict) and inner else field)
     else:
         yield FieldError(field, getattr(detail, "code", None) or "invalid", str(detail))
+
+
+def _within(field: str, name: Any) -> str:
+    if name == "non_field_errors":
+        return field
+    if isinstance(name, int):
+        return f"{field}[{name}]"
+    return f"{field}.{name}" if field else str(name)
 
 
 def _refusal(refused: Refused) -> ApiProblem:

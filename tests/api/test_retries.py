@@ -1,0 +1,246 @@
+"""POST that is sent again: the same answer once, whatever died in between (R7, F02, F19, F33, F34)."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from amp.foundation import clock
+from amp.foundation.models import IdempotencyRecord
+from amp.foundation.scoping import system_scope
+from amp.foundation.services import idempotency
+from catalog.models import Product
+from tests.api.calling import Api, Tenant, code, make_tenant, new_key
+
+
+def wanted(tenant: Tenant, name: str = "New") -> dict[str, Any]:
+    """A product to be made."""
+    return {"enterprise": tenant.enterprise.pk, "name": name}
+
+
+def products(name: str = "New") -> int:
+    """How many of that name there are."""
+    with system_scope():
+        return Product.objects.filter(name=name).count()
+
+
+def record() -> IdempotencyRecord:
+    """The one record."""
+    with system_scope():
+        return IdempotencyRecord.objects.get()
+
+
+def change(**fields: Any) -> None:
+    """Change the one record."""
+    with system_scope():
+        assert IdempotencyRecord.objects.update(**fields) == 1
+
+
+def test_same_key_and_body_get_the_same_answer_and_one_product_R7(ours: Tenant) -> None:
+    first = ours.api.post("/products", wanted(ours), once="a-1")
+    again = ours.api.post("/products", wanted(ours), once="a-1")
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert first.content == again.content
+    assert first["ETag"] == again["ETag"]
+    assert first["Location"] == again["Location"] == f"/api/v1/products/{first.json()['id']}"
+    assert "Idempotency-Replayed" not in first
+    assert again["Idempotency-Replayed"] == "true"
+    assert products() == 1
+
+
+def test_other_key_makes_it_again(ours: Tenant) -> None:
+    """Negative control: it is the key that makes the second request harmless."""
+    assert ours.api.post(f"/plans/{ours.plan.pk}/withdraw", once="a-1").status_code == 200
+    draft = {**wanted(ours, "P"), "product": ours.product.pk, "amount": 1, "currency": "CNY", "months": 1}
+    ids = {ours.api.post("/plans", draft, once=name).json()["id"] for name in ("b-1", "b-2", "b-2")}
+    assert len(ids) == 2
+
+
+def test_same_key_with_another_body_is_refused_R7(ours: Tenant) -> None:
+    ours.api.post("/products", wanted(ours), once="a-1")
+    assert code(ours.api.post("/products", wanted(ours, "Other"), once="a-1")) == (422, "idempotency_key_reused")
+    assert products("Other") == 0
+
+
+def test_same_key_while_in_flight_is_refused_and_says_when_R7(ours: Tenant) -> None:
+    ours.api.post("/products", wanted(ours), once="a-1")
+    change(answer=None, status=None)
+    response = ours.api.post("/products", wanted(ours), once="a-1")
+    assert code(response) == (409, "request_in_flight")
+    assert 1 <= int(response["Retry-After"]) <= 60
+
+
+def test_key_is_asked_for_and_must_be_plain(ours: Tenant) -> None:
+    for once in ("", "a b", "x" * 129, "\u00e9"):
+        assert code(ours.api.post("/products", wanted(ours), once=once)) == (400, "idempotency_key_required")
+    assert products() == 0
+
+
+def test_key_counts_within_its_api_key_method_and_path_F34(ours: Tenant, other: Tenant) -> None:
+    ours.api.post("/products", wanted(ours), once="a-1")
+    assert other.api.post("/products", wanted(other), once="a-1").status_code == 201
+    second = ours.keyed("products:write")
+    assert code(second.post("/products", wanted(ours), once="a-1")) == (422, "product_refused")  # not a repeat
+    assert ours.api.post(f"/plans/{ours.plan.pk}/withdraw", once="a-1").status_code == 200
+
+
+def test_refusal_is_repeated_even_when_it_would_succeed_now_R7(ours: Tenant) -> None:
+    ours.api.post("/products", wanted(ours), once="a-1")
+    refused = ours.api.post("/products", wanted(ours), once="a-2")
+    assert code(refused) == (422, "product_refused")
+    with system_scope():
+        Product.objects.filter(name="New").update(name="Renamed")
+    again = ours.api.post("/products", wanted(ours), once="a-2")
+    assert again.content == refused.content
+    assert products() == 0
+
+
+def test_badly_put_request_may_be_mended_under_its_key(ours: Tenant) -> None:
+    assert code(ours.api.post("/products", {"name": "New"}, once="a-1")) == (400, "invalid_request")
+    assert ours.api.post("/products", wanted(ours), once="a-1").status_code == 201
+
+
+def test_failure_of_ours_may_be_repeated_and_does_the_work_once(ours: Tenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours.api.client.raise_request_exception = False
+    with monkeypatch.context() as broken:
+        broken.setattr(idempotency, "answer", _fails)
+        assert code(ours.api.post("/products", wanted(ours), once="a-1")) == (500, "internal_error")
+    assert products() == 0  # the work went with its answer
+    assert ours.api.post("/products", wanted(ours), once="a-1").status_code == 201
+    assert products() == 1
+
+
+def _fails(*_arguments: Any) -> None:
+    raise RuntimeError("the process dies between the work and its answer")
+
+
+class Killed(BaseException):
+    """A process that is killed handles nothing."""
+
+
+def test_killed_process_leaves_nothing_and_the_next_one_takes_over_after_the_lease_F02(
+    ours: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_arguments: Any) -> None:
+        raise Killed
+
+    with monkeypatch.context() as broken:
+        broken.setattr(idempotency, "answer", kill)
+        with pytest.raises(Killed):
+            ours.api.post("/products", wanted(ours), once="a-1")
+    assert products() == 0
+    assert code(ours.api.post("/products", wanted(ours), once="a-1")) == (409, "request_in_flight")
+    change(lease_until=clock.wall())
+    assert ours.api.post("/products", wanted(ours), once="a-1").status_code == 201
+    assert products() == 1
+
+
+def test_process_that_lost_its_lease_stores_nothing(ours: Tenant) -> None:
+    """A slow first process and the one that took over from it: only one product is there in the end."""
+    request = idempotency.Request(ours.key, "POST", "/x", "a-1", "0" * 64)
+    with system_scope():
+        slow = idempotency.claim(request, wall=clock.wall())
+        quick = idempotency.claim(request, wall=clock.wall() + idempotency.LEASE)
+        assert isinstance(slow, IdempotencyRecord)
+        assert isinstance(quick, IdempotencyRecord)
+        given = idempotency.Answer(200, b"{}", "application/json")
+        with pytest.raises(idempotency.LeaseLost):
+            idempotency.answer(slow, given)
+        idempotency.answer(quick, given)
+        assert idempotency.claim(request, wall=clock.wall()) == given
+
+
+def test_answer_is_kept_for_a_day_and_then_forgotten_F34(ours: Tenant) -> None:
+    ours.api.post("/products", wanted(ours), once="a-1")
+    kept = record().expires_at - clock.wall()
+    assert timedelta(hours=23, minutes=59) < kept <= timedelta(hours=24)
+    with system_scope():
+        assert idempotency.forget_expired(wall=clock.wall(), limit=10) == 0
+        change(expires_at=clock.wall())
+        assert code(ours.api.post("/products", wanted(ours), once="a-1")) == (422, "product_refused")  # asked anew
+        change(expires_at=clock.wall())
+        assert idempotency.forget_expired(wall=clock.wall(), limit=10) == 1
+        assert not IdempotencyRecord.objects.exists()
+
+
+def test_stored_answer_is_sealed(ours: Tenant) -> None:
+    """An answer may hold what is shown only once."""
+    ours.api.post("/products", wanted(ours, "A very visible name"), once="a-1")
+    assert "visible" not in str(record().answer)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_at_once_make_one_product_R7() -> None:
+    """Both send the same request at the same moment, each on a connection of its own."""
+    tenant = make_tenant("ours")
+    answers = at_once(
+        [lambda: Api(tenant.api.key).post("/products", wanted(tenant), once="a-1").status_code for _ in range(2)]
+    )
+    assert products() == 1
+    assert sorted(answers) in ([201, 201], [201, 409])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_at_once_with_keys_of_their_own_make_two_plans() -> None:
+    """Negative control: the race is there when the idempotency keys differ."""
+    tenant = make_tenant("ours")
+    draft = {**wanted(tenant, "P"), "product": tenant.product.pk, "amount": 1, "currency": "CNY", "months": 1}
+    answers = at_once(
+        [
+            lambda name=name: Api(tenant.api.key).post("/plans", draft, once=name).json()["id"]  # type: ignore[misc]
+            for name in ("a-1", "a-2")
+        ]
+    )
+    assert len(set(answers)) == 2
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_at_once_with_one_etag_change_once_F99() -> None:
+    """Both read the same version; the second finds that it is gone, for the row is locked before it is compared."""
+    tenant = make_tenant("ours")
+    path = f"/products/{tenant.product.pk}"
+    etag = tenant.api.get(path)["ETag"]
+    answers = at_once(
+        [
+            lambda name=name: Api(tenant.api.key).patch(path, {"name": name}, If_Match=etag).status_code  # type: ignore[misc]
+            for name in ("First", "Second")
+        ]
+    )
+    assert sorted(answers) == [200, 412]
+
+
+def at_once(calls: list[Callable[[], Any]]) -> list[Any]:
+    """Run each call in a thread of its own, from the same moment; their results."""
+    gate, results = threading.Barrier(len(calls)), [None] * len(calls)
+
+    def run(place: int) -> None:
+        gate.wait(30)
+        try:
+            results[place] = calls[place]()
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=run, args=(place,)) for place in range(len(calls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    return results
+
+
+def test_key_of_another_tenant_never_answers_R6(ours: Tenant, other: Tenant) -> None:
+    """The same idempotency key and body, sent by two tenants: each gets its own refusal or its own product."""
+    told = {"enterprise": ours.enterprise.pk, "name": "New"}
+    assert ours.api.post("/products", told, once="a-1").status_code == 201
+    assert code(other.api.post("/products", told, once="a-1")) == (400, "invalid_request")
+
+
+def test_new_key_of_the_same_enterprise_is_its_own_memory(ours: Tenant) -> None:
+    _key, text = new_key(ours.enterprise, ours.user)
+    ours.api.post("/products", wanted(ours), once="a-1")
+    assert "Idempotency-Replayed" not in Api(text).post("/products", wanted(ours, "B"), once="a-1")
