@@ -53,7 +53,7 @@ class Api:
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         if self.key:
             headers.setdefault("Authorization", f"Bearer {self.key}")
-        content: dict[str, Any] = {}
+        content: dict[str, Any] = {"content_type": "application/json"} if method == "post" else {}
         if body is not None:
             text = body if isinstance(body, str | bytes) else json.dumps(body)
             content = {"data": text, "content_type": headers.pop("Content-Type", "application/json")}
