@@ -75,6 +75,7 @@ class AmpAdminSite(UnfoldAdminSite):
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar, in the order of the spec; entries that the user's roles don't reach are left out."""
     platform = may_anywhere(signed_in(request), Action.OPERATE_PLATFORM)
+    keys = may_anywhere(signed_in(request), Action.MANAGE_API_KEYS)
     return [
         _group("", _item(_("Overview"), "space_dashboard", "admin:index")),
         _group(
@@ -108,6 +109,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         _group(
             _("System"),
             _item(_("Audit"), "history", "admin:audit"),
+            *([_item(_("API keys"), "key", "admin:foundation_apikey_changelist")] if keys else []),
             *(_platform_items() if platform else []),
         ),
     ]

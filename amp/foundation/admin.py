@@ -14,9 +14,9 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 
-from amp.foundation import clock, staff_views, views
+from amp.foundation import clock, key_views, staff_views, views
 from amp.foundation.access import NEEDS_TOTP, Action, may, may_anywhere
-from amp.foundation.models import Enterprise, Event, Invitation, Membership, Role
+from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, Role
 from amp.foundation.templatetags.amp_display import badge_html, code_html, second
 
 Page = Callable[..., HttpResponse]
@@ -257,3 +257,36 @@ class EventAdmin(RecordAdmin):
     def about(self, event: Event) -> str:
         """What changed."""
         return code_html(event.subject)
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(MemberAdmin):
+    """System > API keys, for those who manage them; nobody else learns that they exist (F83)."""
+
+    add_action = Action.MANAGE_API_KEYS
+    creation = staticmethod(key_views.add_key)
+    details = staticmethod(key_views.key_page)
+    further = (("<int:pk>/revoke/", "api_key_revoke", key_views.revoke_key),)
+    section = _("System")
+    list_title = _("API keys")
+    add_title = _("Add API key")
+    list_display = (
+        *("name", key_views.begins_with, "enterprise", key_views.state),
+        *(key_views.may_do, key_views.expiry, key_views.last_use),
+    )
+    list_select_related = ("enterprise",)
+    search_fields = ("name__istartswith", "prefix__exact")
+    sortable_by = ()
+    empty_hint = _("A program that works for you needs a key of the API. Add one.")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        """Keys of the enterprises whose keys the user manages."""
+        return key_views.managed(super().get_queryset(request), request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """By role."""
+        return may_anywhere(request.user, Action.MANAGE_API_KEYS)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """By role."""
+        return may_anywhere(request.user, Action.MANAGE_API_KEYS)

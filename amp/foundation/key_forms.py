@@ -1,0 +1,64 @@
+"""Input shape of an API key."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from amp.foundation.access import Action, may
+from amp.foundation.models import Enterprise, Scope, User
+
+SCOPE_NAMES: dict[Scope, Any] = {
+    Scope.ENTERPRISES_READ: _("Read enterprises"),
+    Scope.PRODUCTS_READ: _("Read products and their TSL"),
+    Scope.PRODUCTS_WRITE: _("Add and change products, import TSL"),
+    Scope.RULES_READ: _("Read and preview device service rules"),
+    Scope.RULES_WRITE: _("Change device service rules"),
+    Scope.PLANS_READ: _("Read plans"),
+    Scope.PLANS_WRITE: _("Draft, publish and withdraw plans"),
+    Scope.DEVICES_READ: _("Read devices"),
+    Scope.DEVICES_WRITE: _("Register and change devices"),
+    Scope.PRESENCE_READ: _("Read when devices were online"),
+    Scope.SERVICES_READ: _("Read device services and their history"),
+    Scope.SERVICES_RENEW: _("Open orders and renew devices"),
+    Scope.ORDERS_READ: _("Read orders"),
+    Scope.COMMANDS_READ: _("Read commands"),
+    Scope.COMMANDS_WRITE: _("Send commands again and cancel them"),
+}
+VALIDITIES = [(30, _("30 days")), (90, _("90 days")), (180, _("180 days")), (365, _("365 days"))]
+
+
+class ApiKeyForm(forms.Form):
+    """What will use the key, where, and what it may do there."""
+
+    halves = ("enterprise", "days")
+
+    name = forms.CharField(
+        label=_("Name"), max_length=80, widget=UnfoldAdminTextInputWidget, help_text=_("What will use the key.")
+    )
+    enterprise = forms.ModelChoiceField(
+        label=_("Enterprise"),
+        queryset=Enterprise.objects.none(),
+        widget=UnfoldAdminSelectWidget,
+        help_text=_("The key reaches down to the enterprises below."),
+    )
+    days = forms.TypedChoiceField(
+        label=_("Valid for"), choices=VALIDITIES, coerce=int, initial=90, widget=UnfoldAdminSelectWidget
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("The key may"),
+        choices=[(scope.value, name) for scope, name in SCOPE_NAMES.items()],
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Choose no more than is needed: a lost key can do what you choose here."),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        rows = Enterprise.objects.order_by("path")
+        allowed = [row.pk for row in rows if may(user, Action.MANAGE_API_KEYS, row)]
+        self.fields["enterprise"].queryset = rows.filter(pk__in=allowed)  # type: ignore[attr-defined]
+        if allowed:
+            self.initial.setdefault("enterprise", allowed[0])
