@@ -12,10 +12,10 @@ from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
 from devices.models import Device, DeviceService, Import, ImportMode, ImportRow
 from devices.services import import_work
-from devices.services.registration import terminate_device
 from devices.services.import_secrets import SecretsGone, clear_imports, take_secrets
 from devices.services.import_work import run_due_imports
 from devices.services.imports import ImportNotAllowed, cancel_import, retry_import, same_file_before
+from devices.services.registration import terminate_device
 from devices.services.tokens import device_for_token
 from devices.sheets import SheetRefused
 from tests.factories import NOW, make_device, make_enterprise, make_product
