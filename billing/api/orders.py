@@ -227,6 +227,6 @@ def opened(wanted: dict[str, Any], actor: str) -> Order:
 def _named(offered: Quote, asked: list[int]) -> list[FieldError]:
     places = {pk: place for place, pk in reversed(list(enumerate(asked)))}
     return [
-        FieldError(f"devices[{places[line.device_id]}]", str(line.refusal).lower(), refusal_text(line.refusal or ""))
+        FieldError(f"devices[{places[line.device_id]}]", str(line.refusal), refusal_text(line.refusal or ""))
         for line in offered.refused[:NAMED]
     ]
