@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
-from typing import Self
 
 from django.db import Error, connections, transaction
 from django.db.models import F
@@ -21,7 +20,7 @@ from django.db.models import F
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from devices.models import Bridge
-from devices.online_time import BrokerLife, broker_life, has_restarted
+from devices.online_time import BrokerLife, Contact, broker_life
 from devices.services.session_ends import close_sessions_of_dead_broker
 from devices.services.uplinks import Applied, Inbound, apply_batch
 from devices.transports.base import BrokerRefused, BrokerUnavailable, Downlink
@@ -40,8 +39,6 @@ CONNECT_SECONDS = 5.0
 BEAT_SECONDS = 5.0
 DEAF_SECONDS = 30.0
 """F57: connected, and yet not even the own echo comes back for so long: the connection is made anew."""
-KEPT_FOR = timedelta(seconds=2)
-"""Messages that come within this time of a reconnection may have waited at the broker since contact was lost."""
 BACK_OFF_SECONDS = (0.2, 10.0)
 
 _SLOT = re.compile(r"([1-9]\d{0,2})/([1-9]\d{0,2})")
@@ -77,7 +74,7 @@ class BridgeLoop:
         self._shift = timedelta()
         self._beat_due = 0.0
         self._heard = 0.0  # monotonic: when anything last came from the broker
-        self._contact = _Contact()
+        self._contact = Contact()
 
     def run(self) -> None:
         """Listen until `stop` is set. Every failure is logged and followed by another attempt."""
@@ -101,7 +98,7 @@ class BridgeLoop:
 
     def _listen(self) -> None:
         row, _ = Bridge.objects.get_or_create(name=self.name)
-        self._contact = _Contact(row.broker_alive_at, _stored_life(row))
+        self._contact = Contact(row.broker_alive_at, _stored_life(row))
         self._refresh_shift()
         extras = [self._uptime_topic] if self._uptime_topic else []
         listener = MqttListener(
@@ -119,7 +116,7 @@ class BridgeLoop:
     def _turn(self, listener: MqttListener) -> None:
         batch = listener.next_batch(limit=BATCH, timeout=IDLE_SECONDS)
         self._refresh_shift()
-        if self._contact.is_renewed_by(listener):
+        if self._contact.is_renewed(listener.connections):
             self._insist(lambda: self._meet_again(listener))
         if batch is not None:
             self._insist(lambda: self._notice_restart(batch.messages))
@@ -176,7 +173,7 @@ class BridgeLoop:
             log.warning(
                 "Bridge %s: the broker has lost its state; %s sessions closed at %s.", self.name, closed, alive_at
             )
-        self._contact.renew(listener, self._product_now())
+        self._contact.renew(listener.connections, listener.sessions_lost, self._product_now())
 
     def _notice_restart(self, messages: Sequence[Message]) -> None:
         """Close what a broker left open that died and kept its state: devices that stay away tell no end (P4).
@@ -238,46 +235,6 @@ class BridgeLoop:
             self._shift = clock.shift()
         except Error:
             connections.close_all()
-
-
-class _Contact:
-    """When the broker was last known alive, and what a loss of contact means for what comes after it."""
-
-    def __init__(self, alive_at: datetime | None = None, life: BrokerLife | None = None) -> None:
-        self.alive_at = alive_at
-        self.life = life
-        self.lost_at: datetime | None = None
-        self.sessions_lost = 0
-        self._connections = 0
-        self._knows_life = False
-        self._kept_until: datetime | None = None
-
-    def is_renewed_by(self, listener: MqttListener) -> bool:
-        """Whether the listener has connected since the last look."""
-        return listener.connections != self._connections
-
-    def renew(self, listener: MqttListener, now: datetime) -> Self:
-        """Remember when contact was lost. Only a bridge that lived through the loss knows that the broker was away:
-        for one that was away itself, messages count from their receipt (P5)."""
-        self.lost_at = self.alive_at
-        self._kept_until = now + KEPT_FOR if self._connections else None
-        self._connections, self.sessions_lost = listener.connections, listener.sessions_lost
-        self._knows_life = False
-        return self
-
-    def meets_another(self, life: BrokerLife) -> bool:
-        """Whether this connection's first word of the broker tells that it isn't the one that we knew."""
-        return not self._knows_life and has_restarted(self.life, life)
-
-    def know(self, life: BrokerLife) -> None:
-        """Remember the broker's life for the connections to come."""
-        self.life, self._knows_life = life, True
-
-    def kept_since(self, received_at: datetime) -> datetime | None:
-        """Since when a message may have waited at the broker; None where it can't have."""
-        if self.lost_at is None or self._kept_until is None:
-            return None
-        return self.lost_at if self.lost_at < received_at <= self._kept_until else None
 
 
 def _subscription(slot: str | None) -> tuple[str, Sequence[str]]:

@@ -1,12 +1,13 @@
 """Presence and cumulative online time of one device, as pure rules (P1–P7, A2, A3; F60–F62).
 
-`broker_life` tells a broker from its successor, `events` is what comes in and what is refused, `sessions` the union of
-closed sessions and what a late event does to them, `presence` the state machine. Instants are aware UTC datetimes,
-lengths integer microseconds, settings whole seconds. It knows no device, no table and no clock; its callers use the
-names below.
+`broker_life` tells a broker from its successor, `contact` what losing sight of it means, `events` is what comes in and
+what is refused, `sessions` the union of closed sessions and what a late event does to them, `presence` the state
+machine. Instants are aware UTC datetimes, lengths integer microseconds, settings whole seconds. It knows no device, no
+table and no clock; its callers use the names below.
 """
 
 from devices.online_time.broker_life import BrokerLife, broker_life, has_restarted
+from devices.online_time.contact import Contact
 from devices.online_time.events import Kind, PresenceEvent, Refusal, admit, refusal
 from devices.online_time.presence import (
     Correction,
@@ -27,6 +28,7 @@ from devices.online_time.sessions import Interval, crossed_at, union, union_leng
 
 __all__ = [
     "BrokerLife",
+    "Contact",
     "Correction",
     "Interval",
     "Kind",
