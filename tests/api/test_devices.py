@@ -1,4 +1,4 @@
-"""Devices over the API: registered, found, changed, their credentials, presence, services and history (G2, P1, X4, A6)."""
+"""Devices over the API: registered, found, changed; credentials, presence, services and history (G2, P1, X4, A6)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Orders over the API: previewed, opened once, paid by a code, cancelled; devices that can't are named (Q1–Q5, R6, R7)."""
+"""Orders over the API: previewed, opened once, paid by a code, cancelled; bad devices are named (Q1–Q5, R6, R7)."""
 
 from __future__ import annotations
 
