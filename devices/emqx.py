@@ -135,7 +135,7 @@ def read_question(body: bytes) -> Question | None:
         return None
     if not isinstance(content, dict):
         return None
-    values = {name: content.get(name) or "" for name in Question._fields}
+    values = {name: content[name] for name in Question._fields if content.get(name) is not None}
     return Question(**values) if all(isinstance(value, str) for value in values.values()) else None
 
 
@@ -162,7 +162,7 @@ def device_may(source: Source, action: str, topic: str) -> bool:
 def platform_may(action: str, topic: str) -> bool:
     """The platform's own processes read and write everything below `amp/`, also as a shared subscription."""
     if action == "subscribe" and topic.startswith("$share/"):
-        topic = topic.split("/", 2)[-1]
+        topic = "".join(topic.split("/", 2)[2:])
     return action in {"publish", "subscribe"} and _is_below(topic, "amp")
 
 

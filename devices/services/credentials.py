@@ -56,7 +56,9 @@ def revoke_credential(*, device: Device, actor: str, now: datetime) -> None:
 
 
 def _locked(device: Device) -> Device:
-    locked: Device = Device.objects.select_for_update(no_key=True, of=("self",)).select_related("product").get(pk=device.pk)
+    locked: Device = (
+        Device.objects.select_for_update(no_key=True, of=("self",)).select_related("product").get(pk=device.pk)
+    )
     if locked.terminated_at:
         raise DeviceTerminated(_("This device is terminated. Register its key anew to let it connect again."))
     return locked

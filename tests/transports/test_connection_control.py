@@ -134,7 +134,9 @@ def test_a_wrong_key_and_a_wrong_address_are_a_persons_matter(management):
     [(200, BrokerRefused), (302, BrokerRefused), (400, BrokerRefused), (404, BrokerRefused), (429, BrokerUnavailable),
      (500, BrokerUnavailable), (503, BrokerUnavailable)],
 )  # fmt: skip
-@pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"code": 7}', b"\xff", json.dumps({"code": "x" * 999}).encode()])
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'{"code": 7}', b"\xff", json.dumps({"code": "x" * 999}).encode()]
+)
 def test_an_answer_that_is_not_documented_never_passes_for_success(emqx, management, status, raises, body):
     management.trouble = (status, body)
     with pytest.raises(raises) as told:

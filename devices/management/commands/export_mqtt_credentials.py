@@ -18,7 +18,10 @@ from devices.services.broker_files import rendered_files
 
 
 class Command(BaseCommand):
-    """Writes both files beside their old versions and puts them in place in one step each."""
+    """Writes both files beside their old versions and puts them in place in one step each, where they changed.
+
+    New files are for their owner alone (0600); one that is there keeps its owner and mode, but nothing for others.
+    """
 
     help = "Write the broker's password file and ACL for all live devices and the platform's own user."
 
@@ -32,22 +35,29 @@ class Command(BaseCommand):
             default=os.environ.get("AMP_MQTT_PLATFORM_PASSWORD"),
             help="its password; default: AMP_MQTT_PLATFORM_PASSWORD, else the one in MQTT_URL",
         )
-        parser.add_argument("--reload-pid", help="process id of Mosquitto, or a file that holds it: gets SIGHUP")
+        parser.add_argument(
+            "--reload-pid", help="process id of Mosquitto, or a file that holds it: gets SIGHUP when a file changed"
+        )
+        parser.add_argument("--force", action="store_true", help="write and signal even where nothing changed")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Read, render, replace, tell the broker."""
         user, password = _platform(options)
-        with system_scope():
-            files = rendered_files(platform_user=user, platform_password=password)
-        pid = _pid(options["reload_pid"]) if options["reload_pid"] else None
+        paths: tuple[Path, Path] = (options["password_file"], options["acl_file"])
         try:
-            _replace(options["password_file"], files.passwords)
-            _replace(options["acl_file"], files.acl)
-            if pid:
+            before = [path.read_text("utf-8", errors="replace") if path.exists() else None for path in paths]
+            with system_scope():
+                files = rendered_files(platform_user=user, platform_password=password, before=before[0] or "")
+            pid = _pid(options["reload_pid"]) if options["reload_pid"] else None
+            wanted = zip(paths, before, (files.passwords, files.acl), strict=True)
+            changed = [(path, new) for path, old, new in wanted if new != old or options["force"]]
+            for path, new in changed:
+                _replace(path, new)
+            if pid and changed:
                 os.kill(pid, signal.SIGHUP)
         except OSError as failure:
             raise CommandError(f"The broker's files are not all in place: {failure}") from failure
-        self.stdout.write(f"{files.devices} devices and the user {user}")
+        self.stdout.write(f"{files.devices} devices and the user {user}" + ("" if changed else ", as before"))
 
 
 def _platform(options: dict[str, Any]) -> tuple[str, str]:
@@ -86,9 +96,9 @@ def _replace(path: Path, content: str) -> None:
 
 def _copy_owner(path: Path, temporary: str) -> None:
     if not path.exists():
-        Path(temporary).chmod(0o640)
+        Path(temporary).chmod(0o600)
         return
     known = path.stat()
-    Path(temporary).chmod(known.st_mode & 0o777)
+    Path(temporary).chmod(known.st_mode & 0o770)
     if os.geteuid() == 0:
         os.chown(temporary, known.st_uid, known.st_gid)
