@@ -23,6 +23,7 @@ from amp.foundation.pages import done, ensure, found, needs, page, refuse, show,
 from amp.foundation.services import enterprises
 from amp.foundation.services.refusals import Refused
 from catalog.services.merchants import merchant_consequences
+from devices.services.figures import GROUP
 
 WHOLE = 200
 """A tree of so many enterprises is shown as a whole; of a larger one the way to the chosen one, and what lies below."""
@@ -198,7 +199,7 @@ def _nested(nodes: dict[int, Node]) -> list[Node]:
 
 def _figures(ids: list[int]) -> dict[int, dict[str, int]]:
     """Devices, active and expiring of each enterprise whose figures were counted."""
-    counted = Tally.objects.filter(enterprise__in=ids, group="devices", counted_at__isnull=False)
+    counted = Tally.objects.filter(enterprise__in=ids, group=GROUP, counted_at__isnull=False)
     found: dict[int, dict[str, int]] = {pk: defaultdict(int) for pk in counted.values_list("enterprise_id", flat=True)}
     rows = Figure.objects.filter(enterprise__in=ids, name__in=["services", "ends_soon"])
     for pk, name, bucket, number in rows.values_list("enterprise_id", "name", "bucket", "number"):
@@ -208,8 +209,13 @@ def _figures(ids: list[int]) -> dict[int, dict[str, int]]:
 
 
 def _totals(chosen: Enterprise) -> dict[str, int]:
-    """The same for the chosen enterprise with everything below it, and how many enterprises that is."""
+    """The same for the chosen enterprise with everything below it, and how many enterprises that is.
+
+    Without "devices" where nothing of it was counted yet.
+    """
     totals: dict[str, int] = defaultdict(int)
+    if Tally.objects.filter(enterprise__path__startswith=chosen.path, group=GROUP, counted_at__isnull=False).exists():
+        totals.update(devices=0, active=0, expiring=0)
     rows = Figure.objects.filter(enterprise__path__startswith=chosen.path, name__in=["services", "ends_soon"])
     for name, bucket, number in rows.order_by().values_list("name", "bucket").annotate(number=Sum("number")):
         _add(totals, name, bucket, number)

@@ -13,13 +13,8 @@ from amp.foundation.pages import actor, done, ensure, found, needs, page
 from amp.foundation.services.refusals import Refused
 from devices.admin_views.words import state_word
 from devices.models import Device
-from devices.services.transfer import (
-    SENTENCES,
-    TransferPreview,
-    replacement,
-    transfer_preview,
-    transfer_service,
-)
+from devices.services.replacements import SENTENCES, replacement
+from devices.services.transfer import TransferPreview, transfer_preview, transfer_service
 
 
 @needs(Action.OPERATE_DEVICES)

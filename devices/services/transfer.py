@@ -13,48 +13,16 @@ from typing import NamedTuple
 
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
-from amp.foundation.services.refusals import Refused
 from devices.lifecycle import Facts, Lock, State, Terms
-from devices.models import Device, DeviceService, EarlyEnd, Period, PeriodKind
+from devices.models import DeviceService, EarlyEnd, Period, PeriodKind
 from devices.periods import Side, TransferRefusal, moved, transfer_refusal
 from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, store
 from devices.services.lifecycle import advance, load_facts
+from devices.services.replacements import TransferRefused
 from devices.services.terms import terms_for
 
 MAX_REASON = 200
-SENTENCES = {
-    TransferRefusal.SAME_DEVICE: gettext_lazy("That is the same device. Give the key of its replacement."),
-    TransferRefusal.OTHER_PRODUCT: gettext_lazy(
-        "The replacement is of another product. Service moves only within one product: choose a device of the same."
-    ),
-    TransferRefusal.PAID_MODE_OFF: gettext_lazy(
-        "Paid service is off for this product, so nothing changes its state. Switch it on first."
-    ),
-    TransferRefusal.SOURCE_TERMINATED: gettext_lazy("This device is terminated: nothing is left to move."),
-    TransferRefusal.TARGET_TERMINATED: gettext_lazy("The replacement is terminated. Choose a live device."),
-    TransferRefusal.NOTHING_LEFT: gettext_lazy("This device has no time left to move. Renew the replacement instead."),
-    TransferRefusal.TARGET_RUNS: gettext_lazy(
-        "The replacement runs on an included period already. Wait for its end, or choose another device."
-    ),
-    TransferRefusal.TARGET_HAS_PAID: gettext_lazy(
-        "The replacement has a paid period of its own. Choose a device without one, or restart it after its end."
-    ),
-}
-
-
-class TransferRefused(Refused):
-    """The service can't move like this; nothing was changed. `code` is stable (API), None where the form is wrong."""
-
-    code: TransferRefusal | None = None
-
-    @classmethod
-    def for_reason(cls, reason: TransferRefusal) -> TransferRefused:
-        """A refusal by the rules, with what to do about it."""
-        refused = cls.because(str(SENTENCES[reason]), "target")
-        refused.code = reason
-        return refused
 
 
 class Standing(NamedTuple):
@@ -72,6 +40,8 @@ class SideChange(NamedTuple):
     after: Standing
     told: Lock | None
     ends_trial: bool = False
+    # The plan that its product includes after the trial, and that this device won't get any more.
+    gives_up_included: bool = False
 
 
 class TransferPreview(NamedTuple):
@@ -133,10 +103,11 @@ def transfer_service(
     seen: str | None = None,
     ticket: uuid.UUID | None = None,
 ) -> Transferred:
-    """Move what is left: the source becomes EXPIRED and is locked, the target ACTIVE and unlocked, its trial over (A26).
+    """Move what is left: the source becomes EXPIRED and locked, the target ACTIVE and unlocked, its trial over (A26).
 
     Both services are locked in id order (F23), so a renewal or a sweep comes wholly before or wholly after. `seen` is
-    `TransferPreview.seen`; what changed since is refused. The same `ticket` again moves nothing. Raises TransferRefused.
+    `TransferPreview.seen`: what changed since is refused. The same `ticket` again moves nothing.
+    Raises `devices.services.replacements.TransferRefused`.
     """
     reason = _checked(reason)
     ticket = ticket or uuid.uuid4()
@@ -199,7 +170,7 @@ def _apply(
         ends_at=source.ends_at,
         plan_name=last.plan_name,
         source=_change(source, emptied),
-        target=_change(target, filled),
+        target=_change(target, filled)._replace(gives_up_included=_gives_up(case, target)),
     )
 
 
@@ -255,17 +226,21 @@ def _name_other_side(changes: Changes, ticket: uuid.UUID, row: ServiceRow, other
 
 
 def _cut(case: _Case, done: TransferPreview, ticket: uuid.UUID, now: datetime) -> None:
-    assert done.source and done.ends_at  # noqa: S101 (for the type checker: it was not refused)
+    assert done.source is not None  # noqa: S101 (for the type checker: it was not refused)
     row = case.rows[done.source.device_id]
     EarlyEnd.objects.create(
         enterprise_id=row.enterprise_id,
         device_id=row.device_id,
         number=row.periods_made,
-        previous_ends_at=done.ends_at,
+        previous_ends_at=case.facts[row.device_id].ends_at,
         ends_at=done.at,
         source=_source(ticket),
         created_at=now,
     )
+
+
+def _gives_up(case: _Case, target: ServiceRow) -> bool:
+    return case.terms[target.place].included is not None and not target.auto_spent
 
 
 def _change(before: ServiceRow, after: ServiceRow) -> SideChange:
@@ -281,18 +256,3 @@ def _change(before: ServiceRow, after: ServiceRow) -> SideChange:
 
 def _source(ticket: uuid.UUID) -> str:
     return f"transfer:{ticket}"
-
-
-def replacement(*, source: Device, key: str) -> Device:
-    """The live device of the same product with this key, of any authorised enterprise. Raises TransferRefused."""
-    found = Device.objects.filter(product_id=source.product_id, key=key.strip()).live().exclude(pk=source.pk)
-    device: Device | None = found.select_related("enterprise", "product").first()
-    if device is None:
-        elsewhere = Device.objects.filter(key=key.strip()).live().exclude(pk=source.pk).exists()
-        if key.strip() == source.key:
-            raise TransferRefused.for_reason(TransferRefusal.SAME_DEVICE)
-        if elsewhere:
-            raise TransferRefused.for_reason(TransferRefusal.OTHER_PRODUCT)
-        message = _("No live device with this key in your enterprises. Check the key, or register the device first.")
-        raise TransferRefused.because(message, "target")
-    return device

@@ -193,7 +193,7 @@ def test_a_changed_merchant_waits_for_a_second_administrator_E2(makers: tuple[Ma
     base = f"/admin/foundation/enterprise/{ours.enterprise.pk}/"
     first = ours.client()
     proposed = {"name": "New Ltd", "merchant_id": "NEW0001"}
-    assert "Money of 1 product goes to New Ltd" in text_of(first.post(f"{base}merchant/", proposed))
+    assert "Money of 1 product would go to New Ltd" in text_of(first.post(f"{base}merchant/", proposed))
     with system_scope():
         assert not Merchant.objects.filter(merchant_id="NEW0001").exists(), "the consequences come before the button"
     first.post(f"{base}merchant/", {**proposed, "confirm": "1"})

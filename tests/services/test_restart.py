@@ -16,8 +16,8 @@ from devices.invariants import violations
 from devices.lifecycle import SECOND, Lock, State
 from devices.models import Command, Device, DeviceService, Period, Presence
 from devices.periods import RestartRefusal
-from devices.services.lifecycle import advance_due_services
 from devices.services.credentials import rotate_credential
+from devices.services.lifecycle import advance_due_services
 from devices.services.registration import terminate_device
 from devices.services.restart import RestartRefused, restart_preview, restart_service
 from devices.services.transfer import transfer_service

@@ -79,7 +79,6 @@ def test_an_edit_says_what_it_means_for_how_many_devices_A5(
 
 def test_auto_subscription_says_who_gets_the_plan_and_who_stops_A8_A9(fleet: Product) -> None:
     plan = make_plan(fleet, amount=0)
-    DeviceService.objects.filter(state="TRIAL").order_by("pk").first()
     assert effects(fleet, auto_subscribe=True, auto_plan=plan) == {Effect.GET_INCLUDED_PLAN: 5}
 
 

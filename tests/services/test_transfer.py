@@ -19,7 +19,8 @@ from devices.periods import TransferRefusal
 from devices.services.lifecycle import advance_due_services
 from devices.services.registration import terminate_device
 from devices.services.renewal import RenewalRequest, renew_services
-from devices.services.transfer import TransferRefused, replacement, transfer_preview, transfer_service
+from devices.services.replacements import TransferRefused, replacement
+from devices.services.transfer import transfer_preview, transfer_service
 from tests.factories import HOUR, NOW, make_device, make_enterprise, make_plan, make_product, make_rule_change
 
 pytestmark = pytest.mark.django_db
@@ -138,13 +139,22 @@ def test_everything_that_was_paid_ahead_moves_A15_A26(product: Product) -> None:
 
 
 def test_the_source_can_be_renewed_again_and_gets_only_what_is_paid_A14_A16(product: Product) -> None:
-    """Also by a payment that succeeded before the transfer and is learnt of after it: moved time is not counted twice."""
+    """Also by a payment from before the transfer that is learnt of after it: moved time is not counted twice."""
     source, target = pair(product)
     move(source, target)
     renew(source, product, months=1, paid_at=LATER - DAY, now=LATER + DAY)
     assert service(source).ends_at == datetime(2026, 4, 11, 12, tzinfo=NOW.tzinfo)
     assert newest_command(source)[0] == "UNLOCK"
     assert violations(now=LATER + DAY) == []
+
+
+@pytest.mark.parametrize("included", [False, True])
+def test_the_preview_says_whether_an_included_plan_is_given_up_A10(product: Product, included: bool) -> None:
+    if included:
+        make_rule_change(product, auto_subscribe=True, auto_plan=make_plan(product, amount=0))
+    source, target = pair(product)
+    change = transfer_preview(source_id=source, target_id=target, now=LATER).target
+    assert (change.ends_trial, change.gives_up_included) == (True, included)
 
 
 def test_an_included_period_moves_as_an_included_one_A10_A26(product: Product) -> None:
@@ -154,7 +164,6 @@ def test_an_included_period_moves_as_an_included_one_A10_A26(product: Product) -
     DeviceService.objects.filter(pk=source).update(
         state="TRIAL", trial_end_seconds=HOUR, counts_from=0, due_at=NOW, trial_started_at=NOW
     )
-    Event.objects.filter(subject=f"device:{source}").latest("id")
     advance_due_services(now=NOW)
     move(source, target)
     assert Period.objects.get(device_id=target).kind == "INCLUDED"

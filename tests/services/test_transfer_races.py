@@ -81,7 +81,7 @@ def together(first: Callable[[], Any], second: Callable[[], Any]) -> list[BaseEx
         thread.start()
     for thread in (one, other):
         thread.join(60)
-    assert not (one.is_alive() or other.is_alive())
+    assert not any(thread.is_alive() for thread in (one, other))
     return errors
 
 
