@@ -218,7 +218,7 @@ def test_f15_an_enterprise_or_a_product_that_cannot_be_read_stops_nobody_else(sp
     if spoiled == "zone":
         broken.save_rule(auto_subscribe=True, auto_plan=free_year(broken))
         lost = Enterprise.objects.create(
-            name="Lost", path=f"{broken.enterprise.path}9999/", time_zone="Mars/Base", created_at=NOW
+            name="Lost", path=f"{broken.product.enterprise.path}9999/", time_zone="Mars/Base", created_at=NOW
         )
         DeviceService.objects.filter(pk__in=broken.ids).update(enterprise=lost)
     else:

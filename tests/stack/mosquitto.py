@@ -83,7 +83,7 @@ class Mosquitto(Daemon):
         super().start()
 
     def save_state(self) -> None:
-        """SIGUSR1: write sessions, queues and retained messages to the disk, as every 60 s; returns when they are there."""
+        """SIGUSR1: write sessions, queues and retained messages to the disk; returns when they are there."""
         stored = self.credentials / "data" / "mosquitto.db"
         before = stored.stat().st_ino if stored.exists() else None
         os.kill(self.pid, signal.SIGUSR1)

@@ -82,30 +82,53 @@ def publish(client: paho.Client, topic: str) -> int:
     return codes[0]
 
 
-def test_postgresql_accepts_and_keeps_committed_rows_through_kill_9(postgresql_server: PostgreSQL) -> None:
-    url = postgresql_server.create_database("kept")
+@pytest.fixture
+def own_directory(stack: Stack) -> Path:
+    """Where a test keeps servers of its own: the shared ones have other tests' connections."""
+    directory = stack.directory / "own"
+    directory.mkdir(exist_ok=True)
+    return directory
+
+
+@pytest.fixture
+def own_postgresql(own_directory: Path) -> Iterator[PostgreSQL]:
+    server = PostgreSQL(directory=own_directory)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_redis(own_directory: Path) -> Iterator[Redis]:
+    server = Redis(directory=own_directory)
+    server.start()
+    yield server
+    server.stop()
+
+
+def test_postgresql_accepts_and_keeps_committed_rows_through_kill_9(own_postgresql: PostgreSQL) -> None:
+    url = own_postgresql.create_database("kept")
     with psycopg.connect(url) as connection:
         connection.execute("CREATE TABLE kept (number int); INSERT INTO kept VALUES (1)")
-    postgresql_server.kill()
+    own_postgresql.kill()
     with pytest.raises(psycopg.OperationalError):
         psycopg.connect(url, connect_timeout=2)
-    postgresql_server.start()
+    own_postgresql.start()
     with psycopg.connect(url) as connection:
         assert connection.execute("SELECT number FROM kept").fetchall() == [(1,)]
-    postgresql_server.drop_database("kept")
 
 
-def test_redis_refuses_without_its_password_evicts_nothing_and_forgets_all_at_a_restart(redis_server: Redis) -> None:
-    client = redis_server.client(2)
+def test_redis_refuses_without_its_password_evicts_nothing_and_forgets_all_at_a_restart(own_redis: Redis) -> None:
+    client = own_redis.client(2)
     assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     client.set("waiting", "task")
-    redis_server.restart()
-    assert redis_server.client(2).get("waiting") is None
-    redis_server.password, right = "wrong", redis_server.password
+    own_redis.restart()
+    assert own_redis.client(2).get("waiting") is None
+    own_redis.password, right = "wrong", own_redis.password
     try:
-        assert not redis_server.is_ready()
+        assert not own_redis.is_ready()
     finally:
-        redis_server.password = right
+        own_redis.password = right
 
 
 def test_broker_refuses_anonymous_clients_and_wrong_passwords(broker: Mosquitto) -> None:
