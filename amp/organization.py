@@ -190,7 +190,7 @@ def _nodes(rows: list[Enterprise], chosen: Enterprise | None) -> dict[int, Node]
 
 def _nested(nodes: dict[int, Node]) -> list[Node]:
     """The topmost nodes, each with its children."""
-    tops = []
+    tops: list[Node] = []
     for node in nodes.values():
         parent = nodes.get(node.enterprise.parent_id or 0)
         (parent.children if parent else tops).append(node)

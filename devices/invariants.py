@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, F, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
@@ -70,7 +71,7 @@ def _ends() -> Iterator[Violation]:
         yield Violation("end_is_fold_of_ledger", f"device {device_id} ends {ends_at}, its periods say {folded}")
 
 
-def _cut_short(periods: QuerySet[Period]) -> QuerySet[Period]:
+def _cut_short(periods: QuerySet[Period]) -> QuerySet[Any]:
     """Each period with `really_ends_at`: where a transfer cut it, that moment (A26)."""
     cut = EarlyEnd.objects.filter(device_id=OuterRef("device_id"), number=OuterRef("number"))
     return periods.annotate(really_ends_at=Coalesce(Subquery(cut.values("ends_at")[:1]), F("ends_at")))

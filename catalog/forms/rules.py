@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldBooleanSwitchWidget
 
@@ -94,8 +95,9 @@ class RuleForm(forms.Form):
 
     def rebase(self) -> None:
         """Compare what was typed with the rule that is in force now, whatever version it was typed over (F99)."""
-        self.data = self.data.copy()
-        self.data["based_on"] = str(self.rule.version)
+        typed = cast(QueryDict, self.data).copy()
+        typed["based_on"] = str(self.rule.version)
+        self.data = typed
 
     def draft(self) -> RuleDraft:
         """What was typed."""

@@ -227,12 +227,13 @@ def _name_other_side(changes: Changes, ticket: uuid.UUID, row: ServiceRow, other
 
 def _cut(case: _Case, done: TransferPreview, ticket: uuid.UUID, now: datetime) -> None:
     assert done.source is not None  # noqa: S101 (for the type checker: it was not refused)
+    assert done.ends_at is not None  # noqa: S101
     row = case.rows[done.source.device_id]
     EarlyEnd.objects.create(
         enterprise_id=row.enterprise_id,
         device_id=row.device_id,
         number=row.periods_made,
-        previous_ends_at=case.facts[row.device_id].ends_at,
+        previous_ends_at=done.ends_at,
         ends_at=done.at,
         source=_source(ticket),
         created_at=now,
