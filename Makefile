@@ -16,7 +16,7 @@ WORKERS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint format types contracts migrations messages bench prove lock venv clean
+.PHONY: help demo test lint format types contracts migrations schema messages bench prove lock venv clean
 
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ contracts: $(VENV)/dev ## Check who imports whom
 
 migrations: $(VENV)/dev ## Check that models and migrations agree
 	$(CHECK) $(BIN)/python manage.py makemigrations --check --dry-run
+
+schema: $(VENV)/runtime ## Write the API's description to docs/openapi.json
+	$(CHECK) $(BIN)/python manage.py schema
 
 messages: $(VENV)/runtime ## Collect the texts and compile the translations; needs gettext
 	$(CHECK) $(BIN)/python manage.py makemessages --locale zh_Hans --no-location --no-obsolete --no-wrap $(UNTRANSLATED:%=--ignore %)

@@ -43,7 +43,7 @@ class Endpoint(GenericViewSet):
     """Actions on one kind of resource. `scopes` names what each action needs; an action without a name is a bug."""
 
     scopes: ClassVar[Mapping[str, Scope | None]] = {}
-    # POST actions that only compute: no Idempotency-Key, no transaction, nothing changes.
+    # POST actions that only compute, or that repeat their answer by themselves: no Idempotency-Key, no transaction.
     computing: ClassVar[frozenset[str]] = frozenset()
     # POST actions that hold If-Match against the version where it is sent; PUT, PATCH and DELETE always need it.
     matching: ClassVar[frozenset[str]] = frozenset()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.utils import translation
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
-from drf_spectacular.utils import OpenApiParameter
 
 from amp.foundation.api.problems import MEDIA_TYPE, TABLE, problem
+from amp.foundation.scoping import enterprise_scope
 
 ALWAYS = (
     "invalid_parameters",
@@ -38,6 +40,7 @@ REQUEST_ID = {
     "description": "A name for this request in our logs; the answer carries it. One is made where it is missing.",
     "schema": {"type": "string"},
 }
+ROW_ID = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1}
 PROBLEM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "description": "Problem details (RFC 9457). `code` is stable; sentences are for people.",
@@ -68,11 +71,6 @@ PROBLEM_SCHEMA: dict[str, Any] = {
 class Described(AutoSchema):
     """What every endpoint has in common; a view's `refusals` adds what its services refuse, by action."""
 
-    def get_override_parameters(self) -> list[Any]:
-        """None of the declared ones: headers are added in `get_operation`."""
-        parameters: list[OpenApiParameter] = super().get_override_parameters()
-        return parameters
-
     def get_operation(self, *args: Any, **kwargs: Any) -> dict[str, Any] | None:
         """drf-spectacular's operation with our headers and problems."""
         operation = super().get_operation(*args, **kwargs)
@@ -84,6 +82,8 @@ class Described(AutoSchema):
         for status, response in operation["responses"].items():
             if status in {"200", "201"} and self._has_version():
                 response.setdefault("headers", {})["ETag"] = {"schema": {"type": "string"}}
+        if self.method == "GET" and self._has_version():
+            operation["responses"]["304"] = {"description": "It is what If-None-Match names."}
         return operation
 
     def _headers(self) -> list[dict[str, Any]]:
@@ -102,6 +102,8 @@ class Described(AutoSchema):
             codes += WITH_KEY
         if self.method in {"PUT", "PATCH", "DELETE"}:
             codes += [*WITH_MATCH, "not_yours_to_change"]
+        elif self._action() in getattr(self.view, "matching", ()):
+            codes.append("precondition_failed")
         if "{" in self.path:
             codes.append("not_found")
         by_status: dict[str, list[str]] = {}
@@ -139,11 +141,70 @@ def _response(codes: list[str]) -> dict[str, Any]:
 
 
 def add_problem(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-    """Post-processing: the schema that all problems share, and keys as the one way in."""
+    """Post-processing: what all endpoints share is said once and referred to."""
     components = result.setdefault("components", {})
-    components.setdefault("schemas", {})["Problem"] = PROBLEM_SCHEMA
-    components["securitySchemes"] = {
-        "apiKey": {"type": "http", "scheme": "bearer", "bearerFormat": "amp_…", "description": "An API key."}
-    }
-    result["security"] = [{"apiKey": []}]
+    schemas = components.setdefault("schemas", {})
+    schemas["Problem"] = PROBLEM_SCHEMA
+    for name, schema in schemas.items():
+        if name.endswith("Request"):
+            schema["additionalProperties"] = False  # F82
+        else:
+            _forget_columns(schema)
+    responses = _Shared("responses")
+    parameters = _Shared("parameters")
+    for path in sorted(result["paths"]):
+        for operation in result["paths"][path].values():
+            for status, response in operation["responses"].items():
+                if MEDIA_TYPE in response.get("content", {}):
+                    operation["responses"][status] = responses.reference(response, f"Problem{status}")
+            operation["parameters"] = [_parameter(one, parameters) for one in operation["parameters"]]
+    components |= {"responses": responses.named, "parameters": parameters.named}
     return result
+
+
+def _parameter(told: dict[str, Any], shared: _Shared) -> dict[str, Any]:
+    if told["in"] == "header":
+        return shared.reference(told, told["name"].replace("-", ""))
+    return {**told, "schema": ROW_ID} if told["in"] == "path" else told
+
+
+def _forget_columns(schema: dict[str, Any]) -> None:
+    """Bounds of an answer's integers are those of the database that is in use: none of the reader's business."""
+    for one in schema.get("properties", {}).values():
+        if one.get("type") in ("integer", ["integer", "null"]):
+            for bound in ("minimum", "maximum", "format"):
+                one.pop(bound, None)
+
+
+class _Shared:
+    """Parts that many operations have, each under a name of its own."""
+
+    def __init__(self, section: str) -> None:
+        self.section = section
+        self.named: dict[str, Any] = {}
+
+    def reference(self, part: dict[str, Any], name: str) -> dict[str, str]:
+        """Where the part is said; parts that differ get numbers behind their name."""
+        names = (f"{name}{letter}" for letter in ["", *(f"_{number}" for number in range(2, 1_000))])
+        chosen = next(one for one in names if self.named.setdefault(one, part) == part)
+        return {"$ref": f"#/components/{self.section}/{chosen}"}
+
+
+class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How a key is sent."""
+
+    target_class = "amp.foundation.api.authentication.KeyAuthentication"
+    name = "apiKey"
+
+    def get_security_definition(self, auto_schema: Any) -> dict[str, Any]:
+        """A bearer token."""
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "amp_…", "description": "An API key."}
+
+
+def described() -> dict[str, Any]:
+    """The whole document, in English. Nothing of it depends on who asks."""
+    from drf_spectacular.generators import SchemaGenerator  # needs DRF's views, which need this module
+
+    with translation.override("en"), enterprise_scope([]):
+        document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+    return document
