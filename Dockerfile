@@ -23,7 +23,7 @@ COPY . .
 # collectstatic needs settings that load, and none of the values below: the image holds no secret.
 RUN AMP_MODE=production SECRET_KEY=used-while-building-the-image-only-0123456789-0123456789 \
     AMP_FIELD_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
-    DATABASE_URL=postgres://build.invalid/amp REDIS_URL=redis://build.invalid MQTT_URL=mqtt://platform:none@127.0.0.1 \
+    DATABASE_URL=postgres://build.invalid/amp REDIS_URL=redis://127.0.0.1 MQTT_URL=mqtt://platform:none@127.0.0.1 \
     AMP_BASE_URL=https://build.invalid ALLOWED_HOSTS=build.invalid \
     python manage.py collectstatic --noinput
 USER amp

@@ -11,7 +11,9 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
 
 STRICT: dict[str, Any] = {
-    "default-src": [SELF],
+    "default-src": [NONE],
+    "connect-src": [SELF],
+    "font-src": [SELF],
     "script-src": [SELF],
     "style-src": [SELF],
     "img-src": [SELF, "data:"],
@@ -21,9 +23,9 @@ STRICT: dict[str, Any] = {
     "form-action": [SELF],
 }
 # The theme's Alpine evaluates the expressions in its attributes, and sets styles on elements.
-ADMIN = {**STRICT, "script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
+ADMIN = {**STRICT, "default-src": [SELF], "script-src": [SELF, UNSAFE_EVAL], "style-src": [SELF, UNSAFE_INLINE]}
 # The interface's documentation sets styles on elements; its script is a file of its own.
-DOCUMENTATION = {**STRICT, "style-src": [SELF, UNSAFE_INLINE], "img-src": [SELF, "data:"]}
+DOCUMENTATION = {**STRICT, "default-src": [SELF], "style-src": [SELF, UNSAFE_INLINE], "img-src": [SELF, "data:"]}
 KINDS = (("/admin/", ADMIN), ("/api/v1/docs", DOCUMENTATION))
 
 

@@ -16,7 +16,7 @@ from django.contrib.auth.views import (
     PasswordResetView,
 )
 from django.db import connections
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_encode
@@ -58,7 +58,7 @@ class Forgotten(Framed, PasswordResetView):  # type: ignore[misc]
             return self.render_to_response(self.get_context_data(form=form), status=429)
         address, language = form.cleaned_data["email"].strip().lower(), get_language() or "en"
         mailing(send_reset, address, language)
-        return HttpResponse(status=302, headers={"Location": reverse("password_reset_done")})
+        return HttpResponseRedirect(reverse("password_reset_done"))
 
 
 class Sent(Framed, PasswordResetDoneView):  # type: ignore[misc]

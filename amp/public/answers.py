@@ -9,7 +9,6 @@ from functools import wraps
 from typing import Concatenate, ParamSpec
 from urllib.parse import urlencode
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.shortcuts import render
 from django.urls import reverse
@@ -96,16 +95,11 @@ def other_languages(path: str) -> list[tuple[str, str, str]]:
 
 
 def private(response: HttpResponse) -> HttpResponse:
-    """Not kept, not found, not told to others; and no script or style but our own files (F85, F91)."""
+    """Not kept, not found, not told to others (F85); `amp.policy` says what the page may load."""
     response["Cache-Control"] = "no-store"
     response["Referrer-Policy"] = "no-referrer"
     response["X-Robots-Tag"] = "noindex, nofollow"
     response["Content-Language"] = translation.get_language() or "en"
-    # A form's way on to the payment crosses to the gateway: browsers hold redirects to form-action too.
-    response["Content-Security-Policy"] = (
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self' data:; "
-        f"form-action 'self' {settings.BASE_URL} https:; base-uri 'none'; frame-ancestors 'none'"
-    )
     return response
 
 

@@ -1,4 +1,4 @@
-"""Production refuses to start with a missing or weak setting, and says which (R10)."""
+"""Production refuses to start with a missing or weak setting, and says which (R10, X9)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from amp.checks import REQUIRED, weak_settings
+from amp.checks import REQUIRED, weak_settings, weak_values
 from tests.stack import processes
 
 REPOSITORY = Path(__file__).parents[2]
@@ -34,8 +34,12 @@ WEAK = [
     ("DATABASE_URL", "sqlite:////tmp/amp.sqlite3"),
     ("DATABASE_URL", "postgres:///amp"),
     ("REDIS_URL", "memory://"),
+    ("REDIS_URL", "redis://redis:6379/0"),
+    ("REDIS_URL", "rediss://user@10.0.0.5:6379"),
     ("MQTT_URL", "mosquitto:1884"),
     ("MQTT_URL", "mqtt://mosquitto:1884"),
+    ("MQTT_URL", "mqtt://platform@mosquitto:1884"),
+    ("MQTT_URL", "mqtt://:secretword@mosquitto:1884"),
     ("AMP_BASE_URL", "http://amp.example.com"),
     ("AMP_BASE_URL", "amp.example.com"),
     ("AMP_BASE_URL", "https://[broken"),
@@ -43,6 +47,30 @@ WEAK = [
     ("ALLOWED_HOSTS", "amp.example.com,*"),
     ("ALLOWED_HOSTS", ".example.com"),
     ("ALLOWED_HOSTS", ","),
+    ("DEBUG", "true"),
+    ("DJANGO_DEBUG", "1"),
+    ("AMP_SECURE_COOKIES", "false"),
+    ("AMP_HSTS_SECONDS", "0"),
+    ("AMP_REQUIRE_TOTP", "off"),
+    ("AMP_BROWSABLE_API", "yes"),
+    ("AMP_TEST_CLOCK", "on"),
+]
+VALUES = {
+    "DEBUG": False,
+    "SESSION_COOKIE_SECURE": True,
+    "CSRF_COOKIE_SECURE": True,
+    "SESSION_COOKIE_HTTPONLY": True,
+    "SECURE_HSTS_SECONDS": 31_536_000,
+    "REST_FRAMEWORK": {"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"]},
+}
+WEAK_VALUES = [
+    ("DEBUG", True),
+    ("SESSION_COOKIE_SECURE", False),
+    ("CSRF_COOKIE_SECURE", False),
+    ("SESSION_COOKIE_HTTPONLY", False),
+    ("SECURE_HSTS_SECONDS", 0),
+    ("REST_FRAMEWORK", {"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.BrowsableAPIRenderer"]}),
+    ("REST_FRAMEWORK", {}),
 ]
 
 
@@ -63,6 +91,17 @@ def test_each_weak_setting_is_named_and_its_value_is_not_shown_R10(name: str, va
     (problem,) = weak_settings(STRONG | {name: value})
     assert name in problem
     assert len(value) < 6 or value not in problem
+
+
+@pytest.mark.parametrize(("name", "value"), WEAK_VALUES)
+def test_each_setting_that_became_weak_is_named_X9(name: str, value: object) -> None:
+    assert weak_values(VALUES) == []
+    (problem,) = weak_values(VALUES | {name: value})
+    assert problem.startswith(name)
+
+
+def test_redis_on_the_same_machine_needs_no_password_X9() -> None:
+    assert weak_settings(STRONG | {"REDIS_URL": "redis://127.0.0.1:6379/0"}) == []
 
 
 def test_all_weak_settings_are_named_at_once_R10() -> None:

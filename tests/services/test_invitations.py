@@ -69,7 +69,8 @@ def test_the_link_of_the_mail_makes_an_account_with_the_role_X1(admin: User) -> 
     made, token = invited(admin)
     assert (made.email, made.sent_at is not None, made.send_failure) == ("new@person.example", True, "")
     page = Client().get(f"/admin/join/{token}/").content.decode()
-    assert "Join Maker" in page and "Operator" in page
+    assert "Join Maker" in page
+    assert "Operator" in page
     browser = Client()
     answer = browser.post(
         f"/admin/join/{token}/",
@@ -89,7 +90,8 @@ def test_the_token_is_kept_as_a_hash_only_X1(admin: User) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_jsonb(i)::text FROM foundation_invitation i WHERE id = %s", [made.pk])
         (row,) = cursor.fetchone()
-    assert token not in row and made.token_hash in row
+    assert token not in row
+    assert made.token_hash in row
 
 
 def test_the_link_works_once_X1(admin: User) -> None:
@@ -156,7 +158,9 @@ def test_an_account_from_elsewhere_joins_with_its_own_password_and_the_inviter_l
     assert (made.send_failure, made.sent_at is None) == (unknown.send_failure, unknown.sent_at is None)
     browser = Client()
     assert "Its password stays" in browser.get(f"/admin/join/{token}/").content.decode()
-    answer = browser.post(f"/admin/join/{token}/", {"new_password1": "taken over 12345", "new_password2": "taken over 12345"})
+    answer = browser.post(
+        f"/admin/join/{token}/", {"new_password1": "taken over 12345", "new_password2": "taken over 12345"}
+    )
     assert answer["Location"] == "/admin/login/"
     assert browser.get("/admin/").status_code == 302, "a link in a mail signs nobody in to an existing account"
     stranger.refresh_from_db()
@@ -208,7 +212,8 @@ def test_names_in_a_mail_are_text_not_markup_F91() -> None:
     admin = make_member(make_enterprise("<b>&co", merchant=False))
     invited(admin)
     message = last_mail()
-    assert "<b>&co" in message.subject and "<b>&co" in message.body
+    assert "<b>&co" in message.subject
+    assert "<b>&co" in message.body
     assert "&lt;b&gt;&amp;co" in message.alternatives[0][0]
 
 
@@ -225,13 +230,16 @@ def test_a_dead_mail_server_keeps_the_invitation_and_says_so_X1(admin: User, set
         "language": "en",
     }
     page = browser.post("/admin/foundation/invitation/add/", form, follow=True).content.decode()
-    assert "could not be sent" in page and "Mail failed" in page
+    assert "could not be sent" in page
+    assert "Mail failed" in page
     made = Invitation.objects.get()
-    assert made.sent_at is None and "refused" in made.send_failure.lower()
+    assert made.sent_at is None
+    assert "refused" in made.send_failure.lower()
     settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
     browser.post(f"/admin/foundation/invitation/{made.pk}/again/")
     newest = Invitation.objects.latest("id")
-    assert newest.sent_at is not None and not newest.send_failure
+    assert newest.sent_at is not None
+    assert not newest.send_failure
     assert open_invitation(token=link_in(last_mail()).split("/")[3], wall=clock.wall()) == newest
 
 

@@ -75,7 +75,8 @@ def test_enrolment_shows_a_qr_and_the_key_and_recovery_codes_once_X1() -> None:
     user = member()
     browser = sign_in(user)
     page = browser.get(ENROL).content.decode()
-    assert "<svg" in page and "amp-secret" in page
+    assert "<svg" in page
+    assert "amp-secret" in page
     assert browser.get(ENROL).content.decode().count("<svg") == page.count("<svg")
     assert TOTPDevice.objects.filter(user=user).count() == 1
     answer = browser.post(ENROL, {"code": code_of(user)})
@@ -165,7 +166,9 @@ def test_any_other_code_is_refused_with_a_sentence(typed: str) -> None:
     assert browser.get("/admin/").status_code == 302
 
 
-@pytest.mark.parametrize("onward", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil.example"])
+@pytest.mark.parametrize(
+    "onward", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil.example"]
+)
 def test_the_second_step_leads_to_own_pages_only_F95(onward: str) -> None:
     user = member()
     enrolled(user)

@@ -1,0 +1,91 @@
+"""The table of roles and actions, cell by cell, as the specification's roles and the product's pages need it (X2)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from django.test import Client
+
+from amp.foundation.access import ACTION_NAMES, ALLOWED, NEEDS_TOTP, Action, may
+from amp.foundation.models import Role
+from amp.foundation.roles import roles_document
+from amp.foundation.scoping import system_scope
+from tests.factories import make_enterprise, make_member
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "roles.md"
+COLUMNS = (
+    Role.PLATFORM_ADMINISTRATOR,
+    Role.ACCOUNT_MANAGER,
+    Role.ENTERPRISE_ADMINISTRATOR,
+    Role.OPERATOR,
+    Role.FINANCE,
+    Role.READ_ONLY,
+)
+# Platform administrator, account manager, enterprise administrator, operator, finance, read only.
+EXPECTED = {
+    Action.VIEW: "yes yes yes yes yes yes",
+    Action.EDIT_ENTERPRISE: "yes no yes no no no",
+    Action.VERIFY_MERCHANT: "yes no yes no no no",
+    Action.EDIT_CATALOG: "yes no yes no no no",
+    Action.EDIT_RULE: "yes no yes no no no",
+    Action.REGISTER_DEVICES: "yes no yes yes no no",
+    Action.OPERATE_DEVICES: "yes no yes yes no no",
+    Action.RENEW: "yes no yes yes yes no",
+    Action.CONFIRM_FREE_RENEWAL: "yes no yes no yes no",
+    Action.RESOLVE_PAYMENTS: "yes no yes no yes no",
+    Action.MANAGE_MEMBERS: "yes no yes no no no",
+    Action.MANAGE_API_KEYS: "yes no yes no no no",
+    Action.OPERATE_PLATFORM: "yes no no no no no",
+}
+CELLS = [
+    (role, action, cell == "yes")
+    for action, row in EXPECTED.items()
+    for role, cell in zip(COLUMNS, row.split(), strict=True)
+]
+
+
+def test_the_expected_table_names_every_role_and_every_action_X2() -> None:
+    assert set(COLUMNS) == set(Role) == set(ALLOWED)
+    assert set(EXPECTED) == set(Action) == set(ACTION_NAMES)
+    assert len(CELLS) == len(Role) * len(Action)
+
+
+@pytest.mark.django_db
+def test_each_cell_is_what_a_member_of_that_role_may_do_X2() -> None:
+    with system_scope():
+        above = make_enterprise(merchant=False)
+        place = make_enterprise(parent=above, merchant=False)
+        below, beside = make_enterprise(parent=place, merchant=False), make_enterprise(parent=above, merchant=False)
+        people = {role: make_member(place, role) for role in Role}
+    for role, action, expected in CELLS:
+        assert (may(people[role], action, place), may(people[role], action, below)) == (expected, expected), (
+            role,
+            action,
+        )
+        assert not may(people[role], action, above), (role, action)
+        assert not may(people[role], action, beside), (role, action)
+
+
+def test_administrators_and_finance_need_a_second_factor_X1() -> None:
+    assert {Role.PLATFORM_ADMINISTRATOR, Role.ENTERPRISE_ADMINISTRATOR, Role.FINANCE} == NEEDS_TOTP
+
+
+def test_the_document_is_what_the_code_says_X2() -> None:
+    assert DOCUMENT.read_text() == roles_document(), "Write it anew: manage.py roles > docs/roles.md"
+    assert DOCUMENT.read_text().count("\n|") == len(Action) + 3
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("role", Role)
+def test_every_member_can_read_the_table_X2(role: Role) -> None:
+    with system_scope():
+        member = make_member(make_enterprise(merchant=False), role)
+    browser = Client()
+    browser.force_login(member)
+    page = browser.get("/admin/foundation/membership/roles/").content.decode()
+    table = page[page.index("amp-matrix") :]
+    rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', table, re.S)
+    shown = [[cell == "yes" for cell in re.findall(r'amp-hidden">(yes|no)<', row)] for row in rows]
+    assert shown[:-1] == [[expected for _role, each, expected in CELLS if each is action] for action in Action]
