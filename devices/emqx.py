@@ -160,7 +160,10 @@ def device_may(source: Source, action: str, topic: str) -> bool:
 
 
 def platform_may(action: str, topic: str) -> bool:
-    """The platform's own processes read and write everything below `amp/`, also as a shared subscription."""
+    """The platform's own processes read and write everything below `amp/`, also as a shared subscription, and hear how
+    long the broker has been running."""
+    if (action, topic) == ("subscribe", "$SYS/broker/uptime"):
+        return True
     if action == "subscribe" and topic.startswith("$share/"):
         topic = "".join(topic.split("/", 2)[2:])
     return action in {"publish", "subscribe"} and _is_below(topic, "amp")

@@ -94,7 +94,7 @@ def authorize(request: HttpRequest) -> HttpResponse:
 
 
 def _answered(request: HttpRequest, may: Callable[..., bool], more: dict[str, bool]) -> HttpResponse:
-    """What isn't understood is denied, with 200: EMQX passes a question that got an error on to the next in its chain."""
+    """What isn't understood is denied, with 200: EMQX asks the next in its chain where a question got an error."""
     given = request.headers.get("X-AMP-Secret", "").encode("utf-8", "replace")
     if not hmac.compare_digest(given, settings.EMQX_SECRET.encode()):
         return _unauthorized()

@@ -1,4 +1,4 @@
-"""What people do about a device's credential beside issuing a new one: take it away, end what is still connected (X4)."""
+"""What people do about a device's credential beside issuing a new one: take it away, end what is connected (X4)."""
 
 from __future__ import annotations
 

@@ -21,8 +21,8 @@ class BrokerFiles(NamedTuple):
 def rendered_files(*, platform_user: str, platform_password: str, before: str = "") -> BrokerFiles:
     """All live devices that have a credential, and the platform's own user.
 
-    Terminated and revoked devices are left out (X4). `before` is the password file so far: where the platform's password
-    is still the same its hash stays, so that the file changes only when a credential does.
+    Terminated and revoked devices are left out (X4). `before` is the password file so far: where the platform's
+    password is still the same its hash stays, so that the file changes only when a credential does.
 
     Raises `devices.transports.mosquitto.CredentialNotExportable`.
     """

@@ -1,7 +1,7 @@
 """Connections that outlived their credential are ended by the broker, as far as it can (X4).
 
-A row waits for the broker, so a dead one delays the end of a connection and never forgets it. Calls are made outside any
-transaction, and the attempt is counted before it (F15).
+A row waits for the broker, so a dead one delays the end of a connection and never forgets it. Calls are made outside
+any transaction, and the attempt is counted before it (F15).
 """
 
 from __future__ import annotations

@@ -85,8 +85,8 @@ def may_connect(question: emqx.Question, *, platform: Platform) -> bool:
 def may_use_topic(question: emqx.Question, *, platform: Platform) -> bool:
     """Whether the connected client may publish to the topic or subscribe to the filter; deny by default.
 
-    One query at most, and none for what no device may do. A device that was terminated, or whose credential was revoked,
-    may nothing any more, also over a connection that is still open.
+    One query at most, and none for what no device may do. A device that was terminated, or whose credential was
+    revoked, may nothing any more, also over a connection that is still open.
     """
     if platform.username and question.username == platform.username:
         return emqx.platform_may(question.action, question.topic)

@@ -70,7 +70,7 @@ def is_signed(proof: dict[str, str], *, body: bytes = BODY, secret: str = SECRET
     return emqx.is_signed(body, **proof, secret=secret, wall=wall)
 
 
-# --- signatures --------------------------------------------------------------------------------------------------------
+# --- signatures ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scheme", ["hmac-sha256", "nested-sha256"])
@@ -114,7 +114,7 @@ def test_a_nested_signature_can_not_be_lengthened():
     assert not is_signed({"timestamp": stamp, "signature": f"nested-sha256={bare}"})
 
 
-# --- events ------------------------------------------------------------------------------------------------------------
+# --- events ----------------------------------------------------------------------------------------------------------
 
 
 def test_connected_at_names_the_session_and_the_brokers_times_count_P2_P5():
@@ -220,7 +220,7 @@ def test_no_bytes_raise(body):
     emqx.read_question(body)
 
 
-# --- questions ---------------------------------------------------------------------------------------------------------
+# --- questions -------------------------------------------------------------------------------------------------------
 
 
 def test_a_question_is_an_object_of_texts():
@@ -263,3 +263,5 @@ def test_the_platform_reads_and_writes_everything_below_amp_and_nothing_else():
     for topic in ("#", "$SYS/#", "$share/amp/#", "$share/amp", "ample/x", ""):
         assert not emqx.platform_may("subscribe", topic)
     assert not emqx.platform_may("all", "amp/#")
+    assert emqx.platform_may("subscribe", "$SYS/broker/uptime")
+    assert not emqx.platform_may("publish", "$SYS/broker/uptime")

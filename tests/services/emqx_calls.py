@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import hmac
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
 from django.http import HttpResponse
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 
 from amp.foundation import clock
+from amp.foundation.scoping import system_scope
+from tests.talking_devices import Fleet
 
 SECRET = "emqx-and-amp-share-this-secret-and-nobody-else-does"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
 INGEST, AUTHENTICATE, AUTHORIZE = "/api/v1/ingest/emqx", "/api/v1/emqx/authenticate", "/api/v1/emqx/authorize"
 
 
@@ -52,3 +58,31 @@ def ask(address: str, question: Any, *, secret: str = SECRET) -> HttpResponse:
     """Ask as the authenticator or the authorizer of EMQX does."""
     raw = question if isinstance(question, bytes) else json.dumps(question).encode()
     return Client().post(address, raw, content_type="application/json", headers={"X-AMP-Secret": secret})
+
+
+_moments: dict[str, datetime] = {}
+
+
+@pytest.fixture(autouse=True)
+def emqx_set_up(settings: Any) -> Iterator[None]:
+    """Imported by the modules that talk as EMQX: the installation knows it, and the test looks from everywhere."""
+    _moments["start"] = clock.wall().replace(microsecond=0)
+    settings.EMQX_SECRET = SECRET
+    settings.MQTT_URL = "mqtt://platform:its%20password@127.0.0.1:1884"
+    with system_scope():
+        yield
+
+
+def ago(length: timedelta) -> datetime:
+    """A moment before the test began, as the broker's clock shows it."""
+    return _moments["start"] - length
+
+
+def name(fleet: Fleet, key: str = "d1") -> str:
+    """User name and client id of a device."""
+    return f"{fleet.product.key}/{key}"
+
+
+def statements(queries: CaptureQueriesContext) -> list[str]:
+    """What was asked, without the marks of transactions."""
+    return [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]

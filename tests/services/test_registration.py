@@ -5,12 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
-from io import StringIO
-from pathlib import Path
 
 import pytest
-from django.core.management import call_command
-from django.core.management.base import CommandError
 from django.db import connection
 from psycopg.errors import UniqueViolation
 
@@ -236,39 +232,6 @@ def test_a_parsed_file_registers_as_it_says() -> None:
     rows = [device_row(row.values) for row in read]
     register_many(product=product, enterprise=product.enterprise, rows=rows, actor="ann", now=NOW)
     assert set(Device.objects.values_list("key", "name", "serial")) == {("k1", "Lampe ä", "S1"), ("k2", "", "")}
-
-
-@pytest.mark.django_db
-def test_exported_files_hold_live_devices_and_the_platform_and_are_replaced_whole(tmp_path: Path) -> None:
-    product = make_product()
-    live, gone = make_device(product), make_device(product)
-    terminate_device(device=gone.device, actor="ann", now=LATER)
-    passwords, acl = tmp_path / "passwords", tmp_path / "acl"
-    passwords.write_text("old")
-    passwords.chmod(0o600)
-    output = StringIO()
-    options = {"platform_user": "amp", "platform_password": "secret", "stdout": output}
-    call_command("export_mqtt_credentials", password_file=passwords, acl_file=acl, **options)
-    lines = dict(line.split(":") for line in passwords.read_text().splitlines())
-    assert set(lines) == {"amp", f"{product.key}/{live.device.key}"}
-    assert _matches("secret", lines["amp"])
-    assert _matches(live.password, lines[f"{product.key}/{live.device.key}"])
-    assert "user amp" in acl.read_text()
-    assert passwords.stat().st_mode & 0o777 == 0o600
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["acl", "passwords"]
-    assert output.getvalue().startswith("1 devices")
-
-
-@pytest.mark.django_db
-def test_an_export_that_fails_leaves_the_old_files_alone(tmp_path: Path) -> None:
-    passwords = tmp_path / "passwords"
-    passwords.write_text("old")
-    for wrong in ({"acl_file": tmp_path / "none" / "acl"}, {"acl_file": tmp_path / "acl", "reload_pid": "no-file"}):
-        before = sorted(path.name for path in tmp_path.iterdir())
-        with pytest.raises(CommandError):
-            call_command("export_mqtt_credentials", password_file=tmp_path / "none" / "p", **wrong)
-        assert sorted(path.name for path in tmp_path.iterdir()) == before
-    assert passwords.read_text() == "old"
 
 
 def test_the_hash_of_one_password_differs_each_time() -> None:

@@ -95,7 +95,7 @@ def control(request: pytest.FixtureRequest, management: Management) -> Connectio
     return makers[request.param]()
 
 
-# --- the contract ------------------------------------------------------------------------------------------------------
+# --- the contract ----------------------------------------------------------------------------------------------------
 
 
 def test_every_implementation_says_what_became_of_the_connection(control, management):
@@ -113,7 +113,7 @@ def test_every_implementation_takes_any_client_id_and_touches_no_other(control, 
     assert management.connected == {"pk/other"}
 
 
-# --- EMQX --------------------------------------------------------------------------------------------------------------
+# --- EMQX ------------------------------------------------------------------------------------------------------------
 
 
 def test_the_slash_of_a_client_id_is_part_of_it(emqx, management):
@@ -152,7 +152,7 @@ def test_a_broker_that_is_away_or_silent_is_waited_for_no_longer_than_asked(emqx
         emqx.disconnect("pk/d1", timeout=0.2)
 
 
-# --- Mosquitto ---------------------------------------------------------------------------------------------------------
+# --- Mosquitto -------------------------------------------------------------------------------------------------------
 
 
 def test_mosquitto_throws_out_who_is_no_longer_in_its_file_when_it_reads_it_again(client, tmp_path):
