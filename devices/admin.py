@@ -146,8 +146,21 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
 
         The products are read first: a list of ids keeps the planner on the index that the order needs.
         """
-        paid = Product.objects.filter(rules__is_current=True, rules__paid_mode=True).values_list("pk", flat=True)
-        return super().get_queryset(request).filter(product_id__in=list(paid)).exclude(state="TERMINATED")
+        paid = [pk for pk, _name in self._paid_products(request)]
+        return super().get_queryset(request).filter(product_id__in=paid).exclude(state="TERMINATED")
+
+    def filterset(self, request: HttpRequest, rows: QuerySet[Any]) -> DeviceServiceFilters:
+        """Offers the products of the list, which are already known."""
+        return DeviceServiceFilters(request.GET, rows, products=self._paid_products(request))
+
+    def _paid_products(self, request: HttpRequest) -> list[tuple[int, str]]:
+        """Ids and names, read once for a request."""
+        found: list[tuple[int, str]] | None = getattr(request, "_paid_products", None)
+        if found is None:
+            paid = Product.objects.filter(rules__is_current=True, rules__paid_mode=True)
+            found = list(paid.order_by("name", "pk").values_list("pk", "name"))
+            request._paid_products = found  # type: ignore[attr-defined]
+        return found
 
     def has_renew_permission(self, request: HttpRequest) -> bool:
         """By role; the page of the renewal asks again for each enterprise."""
@@ -158,7 +171,7 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
         """To the choice of a plan for the chosen devices."""
         devices = list(services.order_by("-pk").values_list("pk", flat=True)[: MOST_CHOSEN + 1])
         if len(devices) > MOST_CHOSEN:
-            refuse(request, Refused.because(_("Choose at most %(n)d devices at a time.") % {"n": MOST_CHOSEN}))
+            refuse(request, Refused.because(str(_("Choose at most %(n)d devices at a time.") % {"n": MOST_CHOSEN})))
             return None
         return redirect(f"{reverse('admin:order_renew')}?{urlencode({'device': devices}, doseq=True)}")
 

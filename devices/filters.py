@@ -7,6 +7,7 @@ offline, never), `command` (waiting, failed), `ends` (within 7, 30 or 90 days), 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -53,9 +54,16 @@ class _FleetFilters(EnterpriseFilterSet):
     command = django_filters.ChoiceFilter(label=_("command"), method="by_command", choices=COMMANDS)
     ends = django_filters.ChoiceFilter(label=_("ends within"), method="ends_within", choices=WITHIN)
 
-    def __init__(self, data: QueryDict | None = None, queryset: QuerySet[Any] | None = None, **options: Any) -> None:
+    def __init__(
+        self,
+        data: QueryDict | None = None,
+        queryset: QuerySet[Any] | None = None,
+        products: Iterable[tuple[int, str]] | None = None,
+        **options: Any,
+    ) -> None:
         super().__init__(data, queryset, **options)
-        products = Product.objects.order_by("name", "pk").values_list("pk", "name")
+        if products is None:
+            products = Product.objects.order_by("name", "pk").values_list("pk", "name")
         self.filters["product"].extra["choices"] = [(str(pk), name) for pk, name in products]
 
     def in_state(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
@@ -167,7 +175,9 @@ class ValidityFilters(EnterpriseFilterSet):
 class CommandFilters(ListFilterSet):
     """Commands to devices."""
 
-    device = django_filters.NumberFilter(field_name="device_id", label=_("id of the device"), min_value=1, max_value=MAX_ID)
+    device = django_filters.NumberFilter(
+        field_name="device_id", label=_("id of the device"), min_value=1, max_value=MAX_ID
+    )
     status = django_filters.ChoiceFilter(label=_("status"), choices=Command._meta.get_field("status").choices)
     kind = django_filters.ChoiceFilter(label=_("command"), choices=Command._meta.get_field("kind").choices)
 

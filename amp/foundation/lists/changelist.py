@@ -60,6 +60,7 @@ class KeysetChangeList(ChangeList):
         self.given: QueryDict = request.GET
         self.problems: list[Problem] = []
         self.has_more_matches = False
+        self.found_keys: int | None = None
         self.selectable = CHECKBOX in list_display
         super().__init__(request, model, list_display, *rest)
 
@@ -73,7 +74,7 @@ class KeysetChangeList(ChangeList):
         admin: Any = self.model_admin
         self.filter_specs: list[Any] = []
         self.has_filters = False
-        self.filterset: ListFilterSet = admin.filterset_class(request.GET, queryset=self.root_queryset)
+        self.filterset: ListFilterSet = admin.filterset(request, self.root_queryset)
         self.form = self.filterset.form
         self.problems = [*self.filterset.problems(RESERVED), *self._own_problems()]
         self.has_active_filters = bool(self.filterset.given)
@@ -130,7 +131,7 @@ class KeysetChangeList(ChangeList):
 
     def _searched(self) -> QuerySet[Any]:
         keys = first_matches(self.filtered, self.filterset.searched, self.query)
-        self.has_more_matches = len(keys) > MOST
+        self.found_keys, self.has_more_matches = len(keys), len(keys) > MOST
         return self.root_queryset.filter(pk__in=keys[:MOST])
 
     def _read_page(self, rows: QuerySet[Any]) -> Page:
@@ -146,6 +147,8 @@ class KeysetChangeList(ChangeList):
         return first_page(rows, self.ordering, self.size)
 
     def _counted(self, rows: QuerySet[Any]) -> Count:
+        if self.found_keys is not None:
+            return Count(min(self.found_keys, MOST), is_exact=self.found_keys <= MOST)
         if not self.page.has_previous and not self.page.has_next:
             return Count(len(self.page.keys))
         return count_rows(rows)
@@ -177,6 +180,10 @@ class KeysetChangeList(ChangeList):
             related = getattr(row, field.name)
             return header._replace(value=nothing if related is None else related)
         return header._replace(value=display_for_field(value, field, nothing))
+
+    def fields(self) -> list[Any]:
+        """Fields of the bar: those that only links and the API use are left out."""
+        return [field for field in self.form if field.name not in self.filterset.unseen]
 
     def chips(self) -> list[dict[str, str]]:
         """Filters in use, the search among them, each with the address without it."""
@@ -223,7 +230,7 @@ class KeysetChangeList(ChangeList):
 
     def kept_by_filters(self) -> list[tuple[str, str]]:
         """What the filter bar carries along."""
-        return self.hidden_fields("q", "view", *self.filterset.filters)
+        return self.hidden_fields("q", "view", *(self.filterset.filters.keys() - self.filterset.unseen))
 
     def kept_by_columns(self) -> list[tuple[str, str]]:
         """What the choice of columns carries along."""

@@ -47,6 +47,8 @@ def _estimate(rows: QuerySet[Any]) -> int | None:
     try:
         plan = rows.values("pk").explain(format="json")
     except EmptyResultSet:
+        plan = ""
+    if not plan:  # a filter that can't match: Django doesn't even ask
         return 0
     return int(json.loads(plan)[0]["Plan"]["Plan Rows"])
 

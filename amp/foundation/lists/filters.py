@@ -90,6 +90,12 @@ class ListFilterSet(django_filters.FilterSet):
     # Parameters that have no field in the bar but links lead to.
     unseen: ClassVar[frozenset[str]] = frozenset()
 
+    def __init__(self, data: QueryDict | None = None, queryset: QuerySet[Any] | None = None, **options: Any) -> None:
+        super().__init__(data, queryset, **options)
+        for each in self.filters.values():
+            if isinstance(each, django_filters.ChoiceFilter):
+                each.extra["empty_label"] = _("All")
+
     @property
     def given(self) -> list[str]:
         """Parameters with a value, in the order of the bar."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 
@@ -37,6 +38,10 @@ class Listed(Exportable):
     def all_columns(self) -> tuple[str, ...]:
         """Columns that can be shown."""
         return (*self.list_display, *self.extra_columns)  # type: ignore[attr-defined]
+
+    def filterset(self, request: HttpRequest, rows: QuerySet[Any]) -> ListFilterSet:
+        """The filters of this request over the list's rows."""
+        return self.filterset_class(request.GET, rows)
 
     def get_changelist(self, _request: HttpRequest, **_options: Any) -> type[KeysetChangeList]:
         """Ours."""
@@ -63,8 +68,10 @@ class Listed(Exportable):
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list with its saved views; 400 where a parameter can't be understood."""
         options: Any = self.opts  # type: ignore[attr-defined]
+        views = tabs(request, self)
         frame = {
-            "amp_views": tabs(request, self),
+            "amp_views": views,
+            "amp_open_view": next((view.name for view in views if view.is_open), ""),
             "amp_may_share": may_share(request),
             "amp_keep_view": f"admin:{options.app_label}_{options.model_name}_keep_view",
         }

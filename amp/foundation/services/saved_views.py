@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from django.db import transaction
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
 
 from amp.foundation.models import Enterprise, SavedView, User
 from amp.foundation.services.events import EventDraft, record_event
