@@ -48,5 +48,3 @@ def fields_of(chosen: AuditFilterSet) -> list[forms.BoundField]:
     """The filter's fields in the order of the page."""
     order = ("q", "group", "actor", "enterprise", "happened_from", "happened_to")
     return [chosen.form[name] for name in order]
-
-

@@ -5,7 +5,10 @@ from __future__ import annotations
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from amp.foundation.models.users import ROLE_CHOICES
+from billing.models import Order
 from devices.admin_views.words import command_event_word, event_word, reason_word, state_word
+from devices.models.service import LOCK_CHOICES
 
 WORDS = {
     "device.edited": _("Device edited"),
@@ -88,6 +91,10 @@ FIELDS = {
     "version": _("Version"),
     "command": _("Command"),
     "generation": _("Generation"),
+    "number": _("Number"),
+    "payment": _("Payment"),
+    "unapplied": _("Not applied"),
+    "shift_seconds": _("Seconds ahead"),
     "desired_lock": _("Lock wanted"),
     "reported_lock": _("Lock reported"),
     "level": _("Service level"),
@@ -110,6 +117,21 @@ FIELDS = {
 """Names of recorded facts; others are shown as they are stored."""
 
 
+CODED = frozenset({"command", "desired_lock", "reported_lock", "status", "role"})
+CODES = {
+    **dict([*ROLE_CHOICES, *LOCK_CHOICES]),
+    **dict(Order._meta.get_field("status").choices or ()),
+    "LOCK": _("Lock"),
+    "UNLOCK": _("Unlock"),
+    "DRAFT": _("Draft"),
+    "PUBLISHED": _("Published"),
+    "WITHDRAWN": _("Withdrawn"),
+    "VERIFIED": _("Verified"),
+    "RETIRED": _("Retired"),
+}
+"""Words of the codes that facts in `CODED` are recorded with."""
+
+
 def kind_word(kind: str, command: str = "") -> str:
     """What happened; `command` is LOCK or UNLOCK for events of commands. An unknown kind speaks for itself."""
     known = WORDS.get(kind)
@@ -128,7 +150,9 @@ def field_word(name: str) -> str:
 
 def value_word(name: str, value: str) -> str:
     """A code of ours as people call it."""
-    return state_word(value) if name == "state" else value
+    if name == "state":
+        return state_word(value)
+    return str(CODES.get(value, value)) if name in CODED else value
 
 
 def in_group(group: str) -> Q:

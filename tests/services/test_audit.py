@@ -43,7 +43,9 @@ def recorded_kinds() -> set[str]:
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found |= set(re.findall(r"^[a-z][a-z_]*\.[a-z_]+$", node.value))
-    ends = {f"order.{status.lower()}" for status in ("FULFILLED", "PARTIALLY_FULFILLED")}  # put together when they happen
+    ends = {
+        f"order.{status.lower()}" for status in ("FULFILLED", "PARTIALLY_FULFILLED")
+    }  # put together when they happen
     ends |= {f"import.{state.value.lower()}" for state in ImportState} - {"import.ready", "import.running"}
     return {kind for kind in found if not kind.startswith("wanted.")} | ends  # "wanted.": columns of a query
 

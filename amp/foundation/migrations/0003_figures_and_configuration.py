@@ -5,58 +5,92 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('foundation', '0002_append_only'),
+        ("foundation", "0002_append_only"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='PlatformConfiguration',
+            name="PlatformConfiguration",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('order_minutes', models.PositiveSmallIntegerField(null=True, verbose_name='minutes to pay an order')),
-                ('sim_alerts_since', models.DateTimeField(null=True, verbose_name='SIM expiry alerts since')),
-                ('rtk_alerts_since', models.DateTimeField(null=True, verbose_name='RTK expiry alerts since')),
-                ('device_alerts_since', models.DateTimeField(null=True, verbose_name='device service expiry alerts since')),
-                ('changed_at', models.DateTimeField(null=True, verbose_name='changed')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("order_minutes", models.PositiveSmallIntegerField(null=True, verbose_name="minutes to pay an order")),
+                ("sim_alerts_since", models.DateTimeField(null=True, verbose_name="SIM expiry alerts since")),
+                ("rtk_alerts_since", models.DateTimeField(null=True, verbose_name="RTK expiry alerts since")),
+                (
+                    "device_alerts_since",
+                    models.DateTimeField(null=True, verbose_name="device service expiry alerts since"),
+                ),
+                ("changed_at", models.DateTimeField(null=True, verbose_name="changed")),
             ],
             options={
-                'verbose_name': 'platform configuration',
-                'verbose_name_plural': 'platform configuration',
-                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='one_platform_configuration'), models.CheckConstraint(condition=models.Q(('order_minutes', None), models.Q(('order_minutes__gte', 5), ('order_minutes__lte', 1440)), _connector='OR'), name='order_minutes_in_bounds')],
+                "verbose_name": "platform configuration",
+                "verbose_name_plural": "platform configuration",
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("id", 1)), name="one_platform_configuration"),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("order_minutes", None),
+                            models.Q(("order_minutes__gte", 5), ("order_minutes__lte", 1440)),
+                            _connector="OR",
+                        ),
+                        name="order_minutes_in_bounds",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Figure',
+            name="Figure",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('name', models.CharField(max_length=24)),
-                ('bucket', models.CharField(db_default='', default='', max_length=24)),
-                ('number', models.BigIntegerField()),
-                ('enterprise', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='foundation.enterprise')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("name", models.CharField(max_length=24)),
+                ("bucket", models.CharField(db_default="", default="", max_length=24)),
+                ("number", models.BigIntegerField()),
+                (
+                    "enterprise",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="foundation.enterprise",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'figure',
-                'verbose_name_plural': 'figures',
-                'constraints': [models.UniqueConstraint(fields=('enterprise', 'name', 'bucket'), name='figure_unique')],
+                "verbose_name": "figure",
+                "verbose_name_plural": "figures",
+                "constraints": [models.UniqueConstraint(fields=("enterprise", "name", "bucket"), name="figure_unique")],
             },
         ),
         migrations.CreateModel(
-            name='Tally',
+            name="Tally",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('group', models.CharField(max_length=12)),
-                ('counted_at', models.DateTimeField(null=True, verbose_name='counted')),
-                ('whole_at', models.DateTimeField(null=True)),
-                ('due_at', models.DateTimeField()),
-                ('enterprise', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='foundation.enterprise')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("group", models.CharField(max_length=12)),
+                ("counted_at", models.DateTimeField(null=True, verbose_name="counted")),
+                ("whole_at", models.DateTimeField(null=True)),
+                ("due_at", models.DateTimeField()),
+                (
+                    "enterprise",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="foundation.enterprise",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'tally',
-                'verbose_name_plural': 'tallies',
-                'indexes': [models.Index(fields=['group', 'due_at'], name='tally_due')],
-                'constraints': [models.UniqueConstraint(fields=('enterprise', 'group'), name='one_tally_per_group'), models.CheckConstraint(condition=models.Q(('whole_at', None), ('counted_at__isnull', False), _connector='OR'), name='whole_is_counted')],
+                "verbose_name": "tally",
+                "verbose_name_plural": "tallies",
+                "indexes": [models.Index(fields=["group", "due_at"], name="tally_due")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("enterprise", "group"), name="one_tally_per_group"),
+                    models.CheckConstraint(
+                        condition=models.Q(("whole_at", None), ("counted_at__isnull", False), _connector="OR"),
+                        name="whole_is_counted",
+                    ),
+                ],
             },
         ),
     ]

@@ -15,7 +15,7 @@ from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
 
 ONLY = 1
-SUBJECT = "platform"
+SUBJECT = "platform:configuration"
 LEAST_MINUTES, MOST_MINUTES = 5, 1_440
 
 
@@ -64,7 +64,15 @@ def switch_expiry_alerts(*, service: AlertedService, on: bool, actor: str, now: 
         row = _locked()
         since = getattr(row, name)
         if on != (since is not None):
-            _change(row, name, now if on else None, before=_told(since), told=_told(now) if on else None, actor=actor, now=now)
+            _change(
+                row,
+                name,
+                now if on else None,
+                before=_told(since),
+                told=_told(now) if on else None,
+                actor=actor,
+                now=now,
+            )
 
 
 def _locked() -> PlatformConfiguration:
@@ -80,9 +88,7 @@ def _change(
     setattr(row, name, value)
     row.changed_at = now
     row.save()
-    draft = EventDraft(
-        "platform.configured", SUBJECT, None, now, actor, before={name: before}, after={name: told}
-    )
+    draft = EventDraft("platform.configured", SUBJECT, None, now, actor, before={name: before}, after={name: told})
     record_event(draft, now=now)
 
 
