@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 REQUIRED = ("SECRET_KEY", "AMP_FIELD_KEY", "DATABASE_URL", "REDIS_URL", "MQTT_URL", "AMP_BASE_URL", "ALLOWED_HOSTS")
 SECRET_LENGTH = 50
+EMQX_SECRET_LENGTH = 32
 SECRET_LETTERS = 8
 """A long secret of few different characters is a short one."""
 FIELD_KEY_BYTES = 32
@@ -32,7 +33,7 @@ def weak_settings(environment: Mapping[str, str]) -> list[str]:
     told = {name: value.strip() for name, value in environment.items() if name in REQUIRED}
     missing = [f"Set {name}: production does not start without it." for name in REQUIRED if not told.get(name)]
     given = {name: value for name, value in told.items() if value}
-    return [*missing, *_weak(given), *_proxies(environment), *_switches(environment)]
+    return [*missing, *_weak(given), *_proxies(environment), *_switches(environment), *_emqx(environment)]
 
 
 def weak_values(values: Mapping[str, Any]) -> list[str]:
@@ -123,3 +124,9 @@ def _proxies(environment: Mapping[str, str]) -> Iterator[str]:
             "Set AMP_TRUSTED_PROXIES to the number of proxies in front (AMP_BEHIND_PROXY is on): with 0, all visitors "
             "would share the proxy's address, and its request limit."
         )
+
+
+def _emqx(environment: Mapping[str, str]) -> Iterator[str]:
+    secret = environment.get("AMP_EMQX_SECRET", "").strip()
+    if secret and (len(secret) < EMQX_SECRET_LENGTH or len(set(secret)) < SECRET_LETTERS):
+        yield f"AMP_EMQX_SECRET is weak: give at least {EMQX_SECRET_LENGTH} random characters, or leave it out."

@@ -24,6 +24,8 @@ STRONG = {
     "ALLOWED_HOSTS": "amp.example.com,127.0.0.1",
 }
 WEAK = [
+    ("AMP_EMQX_SECRET", "only-31-characters-long-so-few!"),
+    ("AMP_EMQX_SECRET", "ab" * 40),
     ("SECRET_KEY", "short"),
     ("SECRET_KEY", "x" * 80),
     ("SECRET_KEY", processes.SECRET_KEY),
