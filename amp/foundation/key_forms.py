@@ -39,7 +39,7 @@ class ApiKeyForm(forms.Form):
     name = forms.CharField(
         label=_("Name"), max_length=80, widget=UnfoldAdminTextInputWidget, help_text=_("What will use the key.")
     )
-    enterprise = forms.ModelChoiceField(
+    enterprise: Any = forms.ModelChoiceField(
         label=_("Enterprise"),
         queryset=Enterprise.objects.none(),
         widget=UnfoldAdminSelectWidget,

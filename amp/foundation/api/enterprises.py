@@ -20,7 +20,7 @@ from amp.foundation.services.enterprises import effective_merchant
 class EnterpriseRow(serializers.ModelSerializer):
     """A node of the tree. `parent` is null at the top of what the key reaches."""
 
-    parent = serializers.SerializerMethodField()
+    parent: Any = serializers.SerializerMethodField()
     created_at = Moment()
 
     class Meta:

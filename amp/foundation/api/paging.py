@@ -12,7 +12,6 @@ from urllib.parse import urlencode
 
 from django.conf import settings
 from django.core import signing
-from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
@@ -50,7 +49,7 @@ def by_moment(column: str, *, nullable: bool = False) -> tuple[Ordering, Orderin
 class Cursors(BasePagination):
     """`{"results": […], "next": address, "next_cursor": text}`; the last page has null for both."""
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any]:
+    def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
         """One page of rows (instances or `.values()` with their id), in two queries: keys, then rows."""
         self.request = request
         ordering = _ordering(request, view.orderings, getattr(view, "decided_ordering", None))

@@ -216,7 +216,7 @@ def _framework(failure: exceptions.APIException) -> ApiProblem:
         case exceptions.ParseError():
             return ApiProblem("not_json", failure.detail)
         case exceptions.Throttled():
-            wait = max(1, int(failure.wait or 1))
+            wait = max(1, int(getattr(failure, "wait", None) or 1))
             sentence = gettext("Wait %(seconds)d seconds.") % {"seconds": wait}
             return ApiProblem("too_many_requests", sentence, headers={"Retry-After": str(wait)})
     return ApiProblem(OF_STATUS.get(failure.status_code, "internal_error"), failure.detail)

@@ -190,7 +190,7 @@ class _Shared:
         return {"$ref": f"#/components/{self.section}/{chosen}"}
 
 
-class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+class KeyScheme(OpenApiAuthenticationExtension):
     """How a key is sent."""
 
     target_class = "amp.foundation.api.authentication.KeyAuthentication"
@@ -206,5 +206,5 @@ def described() -> dict[str, Any]:
     from drf_spectacular.generators import SchemaGenerator  # needs DRF's views, which need this module
 
     with translation.override("en"), enterprise_scope([]):
-        document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
+        document: dict[str, Any] = SchemaGenerator().get_schema(request=None, public=True)
     return document
