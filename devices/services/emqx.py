@@ -23,6 +23,7 @@ from devices.services.presence import Heard, record_presence
 from devices.services.uplinks import UNKNOWN_DEVICE, locate
 from devices.services.waking import wake_commands
 from devices.transports.mosquitto import hash_password, password_matches
+from devices.wire import Source
 
 BRIDGE = "emqx"
 """The row of bridges that counts what came from EMQX, beside the bridges that listen over MQTT."""
@@ -110,9 +111,10 @@ def _shows_now(one: Heard) -> bool:
     return one.event.kind == Kind.ONLINE and not one.again
 
 
-def _credential(source: emqx.Source) -> str | None:
+def _credential(source: Source) -> str | None:
     rows = Device.objects.live().filter(product__key=source.product_key, key=source.device_key)
-    return rows.exclude(credential_hash="").values_list("credential_hash", flat=True).first()
+    digest: str | None = rows.exclude(credential_hash="").values_list("credential_hash", flat=True).first()
+    return digest
 
 
 def _is_platform(question: emqx.Question, platform: Platform) -> bool:
