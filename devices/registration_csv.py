@@ -53,7 +53,7 @@ def read_devices(content: bytes, product: str = "") -> tuple[Sheet, list[ReadRow
     Raises devices.sheets.SheetRefused, and nothing else.
     """
     sheet = read_sheet(content, COLUMNS)
-    seen: dict[tuple[str, str], int] = {}
+    seen: dict[tuple[str, ...], int] = {}
     return sheet, [_read(line, product, seen) for line in sheet.lines]
 
 
@@ -74,7 +74,7 @@ def key_problems(
         yield Problem(line.number, "twice", (str(seen[what]),), "key")
 
 
-def _read(line: Line, product: str, seen: dict[tuple[str, str], int]) -> ReadRow:
+def _read(line: Line, product: str, seen: dict[tuple[str, ...], int]) -> ReadRow:
     if line.problem:
         return ReadRow(line.number, line.values, [line.problem])
     values = {"key": "", **line.values, "product": line.values.get("product") or product}

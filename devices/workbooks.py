@@ -71,7 +71,7 @@ def _read(content: bytes) -> Iterator[tuple[int, list[str], str]]:
     book = load_workbook(io.BytesIO(content), read_only=True, data_only=True, keep_links=False)
     try:
         sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # type: ignore[union-attr]  # what the file says of its size is not believed
+        sheet.reset_dimensions()  # what the file says of its size is not believed
         for number, row in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS + 1, values_only=True), 1):
             if number > LINES:
                 raise WorkbookRefused("too_many_lines")

@@ -9,6 +9,7 @@ from django.db.models import QuerySet
 from django.utils import timezone
 
 from amp.foundation.models import Event
+from amp.foundation.templatetags.amp_display import moment
 from catalog.models import ServiceRule
 from catalog.services.rules import current_rule
 from devices.admin_views.words import command_event_word, event_tone, event_word, part_word, reason_word, say
@@ -211,6 +212,8 @@ def _entry(event: Event) -> TimelineEntry:
     what = event_word(event.kind)
     if event.kind.startswith("command."):
         what = command_event_word(event.kind, (event.after or event.before or {}).get("command", "")) or what
+    if event.kind in {"sim_service.set", "rtk_service.set"}:
+        what = f"{what}: {moment(datetime.fromisoformat((event.after or {})['ends_at']))}"
     return TimelineEntry(
         at=event.happened_at,
         noticed_at=event.noticed_at if late else None,

@@ -15,9 +15,11 @@ from amp.foundation import clock
 from amp.foundation.access import Action, may
 from amp.foundation.pages import Crumb, actor, done, ensure, found, needs, page, signed_in
 from amp.foundation.services.refusals import Refused
+from amp.foundation.templatetags.amp_display import moment
 from devices.admin_views.import_words import column_word, problem_sentence
 from devices.forms.imports import ConfirmForm, DeviceFileForm, UploadForm, ValidityFileForm
 from devices.models import Import, ImportKind, ImportMode, ImportRow, ImportState, RowStatus
+from devices.services.import_judging import moment_of
 from devices.services.imports import (
     ALL_AT_ONCE,
     IN_REQUEST,
@@ -155,6 +157,7 @@ def _show(request: HttpRequest, job: Import, refusals: list[str] | None = None) 
         bad=_bad(job),
         headers=[column_word(name) for name in COLUMNS[job.kind]],
         rows=_rows(job),
+        shown_rows=SHOWN_ROWS,
         left_out=", ".join(job.left_out),
         earlier=same_file_before(job) if job.state == ImportState.READY.value else None,
         all_possible=not job.rows_bad and total <= ALL_AT_ONCE,
@@ -173,9 +176,13 @@ def _rows(job: Import) -> list[tuple[int, list[str]]]:
     wanted = RowStatus.NEW if job.state == ImportState.READY.value else RowStatus.DONE
     rows = ImportRow.objects.filter(job=job, status=wanted.value).order_by("line")[:SHOWN_ROWS]
     columns = COLUMNS[job.kind]
-    return [
-        (line, [values.get(name) or "—" for name in columns]) for line, values in rows.values_list("line", "values")
-    ]
+    return [(line, [_cell(name, values) for name in columns]) for line, values in rows.values_list("line", "values")]
+
+
+def _cell(name: str, values: dict[str, str]) -> str:
+    if name in {"from", "until"}:
+        return moment(moment_of(values.get(name, "")))
+    return values.get(name) or "—"
 
 
 def _bad(job: Import) -> list[dict[str, Any]]:

@@ -45,7 +45,7 @@ class UploadForm(forms.Form):
         allowed = [row.pk for row in rows if may(user, self.action, row)]
         self.fields["enterprise"].queryset = rows.filter(pk__in=allowed)  # type: ignore[attr-defined]
         self.fields["product"].queryset = Product.objects.order_by("name")  # type: ignore[attr-defined]
-        if len(allowed) == 1:
+        if allowed:
             self.initial.setdefault("enterprise", allowed[0])
 
 
