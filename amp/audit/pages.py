@@ -1,4 +1,4 @@
-"""The audit's pages: a list without an end, one event, and the export. They read; there is no way to change a record."""
+"""The audit's pages: a list without an end, one event, and the export. They read; no record can be changed here."""
 
 from __future__ import annotations
 
@@ -137,4 +137,4 @@ def _closing(export: Export, pieces: Iterator[bytes]) -> Iterator[bytes]:
 def _named(answer: Any, ending: str) -> HttpResponse:
     answer["Content-Disposition"] = f'attachment; filename="audit-{localtime(clock.now()):%Y%m%d-%H%M}.{ending}"'
     answer["Cache-Control"] = "no-store"
-    return answer  # type: ignore[no-any-return]
+    return answer

@@ -243,3 +243,19 @@ def test_actors_that_are_no_people_are_named_in_the_readers_language() -> None:
     assert actor_name("ann@example.com") == "ann@example.com"
     with translation.override("zh-hans"):
         assert actor_name("device") != "device"
+
+
+def test_devices_orders_products_and_enterprises_lead_to_their_events(makers: tuple[Maker, Maker]) -> None:
+    ours, _ = makers
+    client = ours.client()
+    with system_scope():
+        pages = ours.addresses()
+    subjects = {
+        "device timeline": f"device:{ours.devices[0].pk}",
+        "order": f"order:{ours.order.pk}",
+        "product": f"product:{ours.product.pk}",
+        "enterprise": f"enterprise:{ours.enterprise.pk}",
+    }
+    for page, subject in subjects.items():
+        assert f'href="{AUDIT}?q={subject}"' in client.get(pages[page]).content.decode(), page
+        assert listed(client, f"?q={subject}"), page
