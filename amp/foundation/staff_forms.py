@@ -43,6 +43,7 @@ class InviteForm(forms.Form):
         rows = Enterprise.objects.order_by("path")
         allowed = [row for row in rows if may(user, Action.MANAGE_MEMBERS, row)]
         self.fields["enterprise"].queryset = rows.filter(pk__in=[row.pk for row in allowed])  # type: ignore[attr-defined]
+        self.fields["enterprise"].initial = allowed[0].pk if allowed else None
         roles = {role for row in allowed for role in roles_granted_by(user, row)}
         self.fields["role"].choices = role_choices(list(roles))  # type: ignore[attr-defined]
 

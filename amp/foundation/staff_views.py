@@ -23,7 +23,7 @@ from amp.foundation.staff_forms import InviteForm, RoleForm
 def invite(request: HttpRequest) -> HttpResponse:
     """Invite somebody by e-mail."""
     user = signed_in(request)
-    first = {"enterprise": request.GET.get("enterprise"), "role": Role.READ_ONLY.value, "language": user.language}
+    first = {"role": Role.READ_ONLY.value, "language": user.language}
     form = InviteForm(request.POST or None, user=user, initial=first)
     if request.method == "POST" and form.is_valid():
         ensure(request, Action.MANAGE_MEMBERS, form.cleaned_data["enterprise"])
