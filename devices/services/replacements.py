@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from amp.foundation.services.refusals import Refused
 from devices.models import Device
+from devices.models.devices import KEY_PATTERN
 from devices.periods import TransferRefusal
 
 SENTENCES = {
@@ -44,14 +47,15 @@ class TransferRefused(Refused):
 
 def replacement(*, source: Device, key: str) -> Device:
     """The live device of the same product with this key, of any authorised enterprise. Raises TransferRefused."""
-    found = Device.objects.filter(product_id=source.product_id, key=key.strip()).live().exclude(pk=source.pk)
-    device: Device | None = found.select_related("enterprise", "product").first()
-    if device is None:
-        elsewhere = Device.objects.filter(key=key.strip()).live().exclude(pk=source.pk).exists()
-        if key.strip() == source.key:
-            raise TransferRefused.for_reason(TransferRefusal.SAME_DEVICE)
-        if elsewhere:
-            raise TransferRefused.for_reason(TransferRefusal.OTHER_PRODUCT)
-        message = _("No live device with this key in your enterprises. Check the key, or register the device first.")
-        raise TransferRefused.because(message, "target")
-    return device
+    key = key.strip()
+    live = Device.objects.filter(key=key).live() if re.fullmatch(KEY_PATTERN, key) else Device.objects.none()
+    others = live.exclude(pk=source.pk).select_related("enterprise", "product")
+    device: Device | None = others.filter(product_id=source.product_id).first()
+    if device is not None:
+        return device
+    if key == source.key:
+        raise TransferRefused.for_reason(TransferRefusal.SAME_DEVICE)
+    if others.exists():
+        raise TransferRefused.for_reason(TransferRefusal.OTHER_PRODUCT)
+    message = _("No live device with this key in your enterprises. Check the key, or register the device first.")
+    raise TransferRefused.because(message, "target")

@@ -73,7 +73,7 @@ def restart_service(*, device_id: int, reason: str, actor: str, now: datetime) -
     Returns what was previewed and done. Raises RestartRefused, also while paid time remains.
     """
     reason = " ".join(reason.split())
-    if not reason or len(reason) > MAX_REASON:
+    if not reason.isprintable() or not 1 <= len(reason) <= MAX_REASON:
         raise RestartRefused.because(_("Say why in 1 to 200 characters; the record keeps it."), "reason")
     looked = _looked_at(DeviceService.objects.filter(pk=device_id).select_for_update(of=("self",)), now)
     if looked.preview.refusal:

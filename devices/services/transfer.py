@@ -126,7 +126,7 @@ def transfer_service(
 
 def _checked(reason: str) -> str:
     reason = " ".join(reason.split())
-    if not reason or len(reason) > MAX_REASON:
+    if not reason.isprintable() or not 1 <= len(reason) <= MAX_REASON:
         raise TransferRefused.because(_("Say why in 1 to 200 characters; the record keeps it."), "reason")
     return reason
 

@@ -171,7 +171,7 @@ def test_a_restart_is_refused_with_its_reason(product: Product) -> None:
     assert refusal_of(pk) is RestartRefusal.PAID_MODE_OFF
 
 
-@pytest.mark.parametrize("reason", ["", " \t", "x" * 201])
+@pytest.mark.parametrize("reason", ["", " \t", "x" * 201, "a\x00b"])
 def test_a_restart_needs_a_reason(product: Product, reason: str) -> None:
     pk = used_up(product)
     with pytest.raises(RestartRefused) as refused:

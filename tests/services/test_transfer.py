@@ -213,7 +213,7 @@ def test_a_target_that_runs_on_its_included_period_is_refused(product: Product) 
     assert refusal_of(source, target) is TransferRefusal.TARGET_RUNS
 
 
-@pytest.mark.parametrize("reason", ["", "  \n ", "x" * 201])
+@pytest.mark.parametrize("reason", ["", "  \n ", "x" * 201, "a\x00b", "a\x1b[2Jb"])
 def test_a_transfer_needs_a_reason(product: Product, reason: str) -> None:
     source, target = pair(product)
     with pytest.raises(TransferRefused) as refused:
