@@ -137,7 +137,7 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
     extra_columns = ("next_change", "name", "serial", "iccid", "registered")
     list_select_related = ("device__presence", "product", "enterprise")
     export_columns = SERVICE_COLUMNS
-    actions = ("renew_selected",)
+    actions: Any = ("renew_selected",)
     sortable_by = ()
     empty_hint = _("Devices appear here when paid service is on for their product, under Product > Device Service.")
 

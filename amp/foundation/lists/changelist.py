@@ -112,7 +112,7 @@ class KeysetChangeList(ChangeList):
     @property
     def size(self) -> int:
         """Rows of a page."""
-        return int(self.given["per"]) if self.given.get("per") in map(str, SIZES) else SIZES[-1]
+        return next((size for size in SIZES if self.given.get("per") == str(size)), SIZES[-1])
 
     # --- the page ------------------------------------------------------------------------------------------------
     def get_results(self, request: HttpRequest) -> None:

@@ -97,7 +97,7 @@ class Exportable:
         name = f"{self._table_name().rpartition('.')[2]}-{moment:%Y%m%d-%H%M}.{ending}"
         answer["Content-Disposition"] = f'attachment; filename="{name}"'
         answer["Cache-Control"] = "no-store"
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     def _back(self, request: HttpRequest, sentence: str) -> HttpResponse:
         messages.error(request, sentence)
