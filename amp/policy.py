@@ -29,7 +29,7 @@ DOCUMENTATION = {**STRICT, "default-src": [SELF], "style-src": [SELF, UNSAFE_INL
 KINDS = (("/admin/", ADMIN), ("/api/v1/docs", DOCUMENTATION))
 
 
-class ContentSecurityPolicyMiddleware(CSPMiddleware):  # type: ignore[misc]
+class ContentSecurityPolicyMiddleware(CSPMiddleware):
     """django-csp, with the policy chosen by address: pages of errors get it too."""
 
     def get_policy_parts(

@@ -58,8 +58,8 @@ def _answer(request: HttpRequest, invitation: Invitation, token: str) -> HttpRes
         else:
             return _joined(request, user, invitation, is_new=form is not None)
     title = _("Join %(enterprise)s") % {"enterprise": invitation.enterprise}
-    context = {"invitation": invitation, "form": form, "problem": problem}
-    return signing_page(request, "accounts/join.html", title, **context).render()
+    page = signing_page(request, "accounts/join.html", title, invitation=invitation, form=form, problem=problem)
+    return page.render()
 
 
 def _joined(request: HttpRequest, user: User, invitation: Invitation, *, is_new: bool) -> HttpResponse:

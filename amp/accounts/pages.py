@@ -13,7 +13,7 @@ def signing_page(
     request: HttpRequest, template: str, title: str, *, status: int = 200, **context: Any
 ) -> TemplateResponse:
     """A page for somebody who is on the way in; it may show a secret, so no cache keeps it."""
-    request.current_app = admin.site.name  # type: ignore[attr-defined]
+    request.current_app = admin.site.name
     frame = {**admin.site.each_context(request), "title": title, **context}
     response = TemplateResponse(request, template, frame, status=status)
     response["Cache-Control"] = "no-store"

@@ -44,7 +44,7 @@ class Framed:
         return {**admin.site.each_context(self.request), **own}
 
 
-class Forgotten(Framed, PasswordResetView):  # type: ignore[misc]
+class Forgotten(Framed, PasswordResetView):
     """Asks for the address, and mails a link that works for two hours and until the password changes."""
 
     form_class = ForgottenForm
@@ -61,14 +61,14 @@ class Forgotten(Framed, PasswordResetView):  # type: ignore[misc]
         return HttpResponseRedirect(reverse("password_reset_done"))
 
 
-class Sent(Framed, PasswordResetDoneView):  # type: ignore[misc]
+class Sent(Framed, PasswordResetDoneView):
     """Says that a mail is on its way if the account exists."""
 
     template_name = "accounts/sent.html"
     title = _("Look into your mail")
 
 
-class Choose(Framed, PasswordResetConfirmView):  # type: ignore[misc]
+class Choose(Framed, PasswordResetConfirmView):
     """The link of the mail: a new password. It ends all sessions, and the second factor is asked for as always."""
 
     form_class = ChoosePasswordForm
@@ -77,7 +77,7 @@ class Choose(Framed, PasswordResetConfirmView):  # type: ignore[misc]
     post_reset_login = False
 
 
-class Chosen(Framed, PasswordResetCompleteView):  # type: ignore[misc]
+class Chosen(Framed, PasswordResetCompleteView):
     """On to signing in."""
 
     template_name = "accounts/chosen.html"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from email import message_from_bytes, policy
-from email.message import EmailMessage
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 SHOWN = 50
 RULE = re.compile(rb"^-{79}\n", re.MULTILINE)
@@ -33,7 +32,7 @@ def _letters_in(path: Path) -> list[Letter]:
 
 
 def _letter(raw: bytes) -> Letter:
-    message = cast(EmailMessage, message_from_bytes(raw, policy=policy.default))
+    message = message_from_bytes(raw, policy=policy.default)
     body = message.get_body(("plain",))
     text = str(body.get_content()) if body else ""
     return Letter(str(message["To"]), str(message["Subject"]), str(message["Date"]), text.strip())

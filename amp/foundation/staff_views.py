@@ -167,9 +167,9 @@ def roles_page(request: HttpRequest) -> HttpResponse:
     rows = [
         (ACTION_NAMES[action], [action in ALLOWED[Role(value)] for value, _name in ROLE_CHOICES]) for action in Action
     ]
-    context = {"roles": [name for _value, name in ROLE_CHOICES], "rows": rows}
+    roles = [name for _value, name in ROLE_CHOICES]
     totp = [Role(value) in NEEDS_TOTP for value, _name in ROLE_CHOICES]
-    return page(request, "admin/amp_roles.html", _("Roles"), crumbs=[_list()], totp=totp, **context)
+    return page(request, "admin/amp_roles.html", _("Roles"), crumbs=[_list()], totp=totp, roles=roles, rows=rows)
 
 
 def members_in_scope() -> QuerySet[Membership]:

@@ -107,7 +107,8 @@ def renew_recovery_codes(*, user: User, now: datetime) -> list[str]:
 
 def recovery_codes_left(user: User) -> int:
     """How many recovery codes were not used yet."""
-    return StaticToken.objects.filter(device__user=user).count()
+    left: int = StaticToken.objects.filter(device__user=user).count()
+    return left
 
 
 def forget_second_factor(user: User) -> None:
