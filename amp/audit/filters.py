@@ -23,8 +23,8 @@ class AuditFilterSet(EnterpriseFilterSet):
         label=_("what"), method="of_group", choices=[(group, word) for group, (word, _kinds) in GROUPS.items()]
     )
     actor = django_filters.CharFilter(label=_("who"), method="by", max_length=160)
-    happened_from = FromDay(label=_("from"), field_name="happened_at")
-    happened_to = ToDay(label=_("to"), field_name="happened_at")
+    happened_from = FromDay(label=_("happened from"), field_name="happened_at")
+    happened_to = ToDay(label=_("happened to"), field_name="happened_at")
 
     class Meta:
         model = Event
