@@ -242,7 +242,7 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
         """When something next happens by itself."""
         return moment(service.due_at)
 
-    @admin.display(description="")
+    @admin.display(description=_("action"))
     def act(self, service: DeviceService) -> str:
         """To the choice of a plan."""
         return format_html(
@@ -269,14 +269,6 @@ class ValidityAdmin(ValidityColumns, Listed, RecordAdmin):
     export_columns = VALIDITY_COLUMNS
     sortable_by = ()
     empty_hint = _("Set the SIM or RTK validity on the page of a device, or of many from a file.")
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """Details are those of the device."""
-        pk = int(object_id) if object_id.isdecimal() else 0
-        device_id = found(Validity.objects.all(), pk).device_id
-        return redirect(f"{reverse('admin:device_details', args=[device_id])}?tab=services")
 
 
 @admin.register(Import)
