@@ -5,11 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation import clock
 from amp.foundation.lists.columns import Column
+from amp.foundation.pages import found
 from amp.foundation.templatetags.amp_display import badge_html, moment
 from devices.admin_views.cells import left, named
 from devices.admin_views.imports import STATE_TONES
@@ -55,7 +59,7 @@ class ImportColumns:
 
 
 class ValidityColumns:
-    """Cells of a validity."""
+    """Cells of a validity, which leads to its device."""
 
     @admin.display(description=_("device"))
     def device_key(self, validity: Validity) -> str:
@@ -87,3 +91,11 @@ class ValidityColumns:
     def set_when(self, validity: Any) -> str:
         """The minute."""
         return moment(validity.set_at)
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Details are those of the device: its tab of services."""
+        pk = int(object_id) if object_id.isdecimal() else 0
+        device_id = found(Validity.objects.all(), pk).device_id
+        return redirect(f"{reverse('admin:device_details', args=[device_id])}?tab=services")

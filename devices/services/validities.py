@@ -77,7 +77,8 @@ def extended_end(ends_at: datetime | None, months: int, now: datetime, zone: str
 
 def _lock_devices(ids: Iterable[int]) -> dict[int, _Place]:
     rows = Device.objects.filter(among("id", sorted(ids))).order_by("id").select_for_update(no_key=True)
-    return {pk: _Place(*place) for pk, *place in rows.values_list("id", "enterprise_id", "product_id", "terminated_at")}
+    columns = rows.values_list("id", "enterprise_id", "product_id", "terminated_at")
+    return {pk: _Place(enterprise_id, product_id, ended) for pk, enterprise_id, product_id, ended in columns}
 
 
 def _present(ids: Sequence[int]) -> dict[tuple[int, str], tuple[int, datetime | None, datetime]]:
