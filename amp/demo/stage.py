@@ -59,7 +59,8 @@ class Stage:
             without_heartbeat=True,
             timer_precision=0.2,
         )
-        self._beat = Beat(current_app, max_interval=1)
+        # Named: the service itself would take a schedule file, and find nothing of ours in it.
+        self._beat = Beat(current_app, max_interval=1, scheduler_cls=settings.CELERY_BEAT_SCHEDULER)
         self.simulator: Simulator | None = None
 
     def start(self) -> None:
