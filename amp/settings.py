@@ -17,10 +17,12 @@ from urllib.parse import urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
-from django.urls import reverse_lazy
 from django.utils.translation import gettext_lazy as _
 
+from amp.api_settings import REST_FRAMEWORK as REST_FRAMEWORK
+from amp.api_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from amp.checks import weak_settings, weak_values
+from amp.theme import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
@@ -229,44 +231,6 @@ LOCALE_PATHS = [BASE_DIR / "locale", BASE_DIR / "locale/theme"]  # ours, and wha
 TIME_ZONE = "UTC"
 USE_TZ = True
 
-# --- the admin's theme; callbacks live in amp.admin ------------------------------------------------------------------
-UNFOLD: dict[str, Any] = {
-    "SITE_TITLE": "AMP",
-    "SITE_HEADER": "AMP",
-    "SITE_SUBHEADER": _("Device services"),
-    "SITE_SYMBOL": "hub",
-    "SITE_URL": None,
-    "SHOW_HISTORY": False,
-    "SHOW_VIEW_ON_SITE": False,
-    "SHOW_LANGUAGES": True,
-    "ENVIRONMENT": "amp.admin.environment",
-    "STYLES": ["amp.admin.stylesheet"],
-    "SCRIPTS": ["amp.admin.script"],
-    "BORDER_RADIUS": "8px",
-    "COLORS": {
-        "primary": {
-            "50": "#f0fdfa",
-            "100": "#ccfbf1",
-            "200": "#99f6e4",
-            "300": "#5eead4",
-            "400": "#2dd4bf",
-            "500": "#14b8a6",
-            "600": "#0f766e",
-            "700": "#115e59",
-            "800": "#134e4a",
-            "900": "#123f3d",
-            "950": "#042f2e",
-        },
-    },
-    "SIDEBAR": {"navigation": "amp.admin.navigation"},
-    "ACCOUNT": {
-        "navigation": [
-            {"title": _("Change password"), "link": reverse_lazy("admin:password_change")},
-            {"title": _("Two-step sign-in"), "link": reverse_lazy("accounts:recovery_codes")},
-        ]
-    },
-}
-
 # --- web -------------------------------------------------------------------------------------------------------------
 STATIC_URL = "static/"
 # Only production collects; elsewhere files are served from where they lie.
@@ -302,34 +266,8 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("AMP_B
 # How many of our own proxies append to X-Forwarded-For; 0 = the peer's address counts (F94).
 TRUSTED_PROXIES: int = env.int("AMP_TRUSTED_PROXIES", default=0)
 
-REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_RENDERER_CLASSES": ["amp.foundation.api.rendering.Json"],
-    "DEFAULT_PARSER_CLASSES": ["amp.foundation.api.rendering.JsonBody"],
-    "DEFAULT_AUTHENTICATION_CLASSES": ["amp.foundation.api.authentication.KeyAuthentication"],
-    "DEFAULT_PERMISSION_CLASSES": ["amp.foundation.api.authentication.HasScope"],
-    "DEFAULT_SCHEMA_CLASS": "amp.foundation.api.schema.Described",
-    "EXCEPTION_HANDLER": "amp.foundation.api.problems.answer_to",
-    "DEFAULT_METADATA_CLASS": None,
-    "UNAUTHENTICATED_USER": None,
-    "URL_FORMAT_OVERRIDE": None,
-}
 # Requests of one API key in a minute; a key that asks more often is told when to go on (429).
 API_REQUESTS_PER_MINUTE: int = env.int("AMP_API_REQUESTS_PER_MINUTE", default=600)
-SPECTACULAR_SETTINGS: dict[str, Any] = {
-    "TITLE": "AMP",
-    "DESCRIPTION": "Services of connected devices: what is sold, who has it, until when.",
-    "VERSION": "1",
-    "OAS_VERSION": "3.1.0",
-    "SCHEMA_PATH_PREFIX": "/api/v1",
-    "SERVE_URLCONF": None,
-    "COMPONENT_SPLIT_REQUEST": True,
-    "SORT_OPERATIONS": True,
-    "POSTPROCESSING_HOOKS": [
-        "drf_spectacular.hooks.postprocess_schema_enums",
-        "amp.foundation.api.schema.add_problem",
-    ],
-    "SERVERS": [{"url": "/"}],
-}
 
 # --- what the product may be told ------------------------------------------------------------------------------------
 ORDER_MINUTES: int = env.int("AMP_ORDER_MINUTES", default=30)  # Q2: an unpaid order expires

@@ -158,6 +158,13 @@ def test_the_demo_has_devices_in_every_state_of_service_and_lock(demo: Demo) -> 
     assert '"q_retain_device_sevice_notice"' in document
 
 
+def test_the_demos_own_scheduler_runs_every_sweep(demo: Demo) -> None:
+    """Wake-ups alone would move a service that somebody looks at, and none that nobody does."""
+    wanted = {"advance_due_services", "dispatch_commands", "close_commands", "fulfil_paid_orders", "count_devices"}
+    finished = "SELECT name FROM foundation_sweeprun WHERE finished_at IS NOT NULL"
+    eventually(lambda: wanted <= {name for (name,) in demo.sql(finished)}, what="the sweeps have run")
+
+
 def test_a_second_demo_says_that_the_port_is_taken_and_what_to_do(demo: Demo, tmp_path: Path) -> None:
     second = Demo(tmp_path, port=demo.port).manage("demo")
     assert second.returncode == 1
