@@ -65,8 +65,8 @@ class HappeningRow(serializers.ModelSerializer):
     id = serializers.UUIDField(source="public_id")
     happened_at = Moment()
     noticed_at = Moment()
-    before = serializers.JSONField(allow_null=True)
-    after = serializers.JSONField(allow_null=True)
+    before = serializers.JSONField(help_text="What was changed, as it was; null where nothing was there.")
+    after = serializers.JSONField(help_text="The same, as it is since.")
 
     class Meta:
         model = Event

@@ -74,7 +74,7 @@ class Cursors(BasePagination):
             "type": "object",
             "required": ["results", "next", "next_cursor"],
             "properties": {
-                "results": {"type": "array", "items": schema, "maxItems": LONGEST_PAGE},
+                "results": {**schema, "maxItems": LONGEST_PAGE},
                 "next": {"type": ["string", "null"], "description": "Address of the next page; null on the last one."},
                 "next_cursor": {"type": ["string", "null"], "description": "The same, as a value for `cursor`."},
             },
