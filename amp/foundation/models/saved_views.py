@@ -19,7 +19,7 @@ class SavedViewQuerySet(models.QuerySet["SavedView"]):
 
 
 class SavedView(models.Model):
-    """What one member made of one list: the query of its address, never rows. Others see it where it is shared (F76)."""
+    """What one member made of one list: the query of its address, never rows. Shared ones are seen by others (F76)."""
 
     enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+", verbose_name=_("by"))
