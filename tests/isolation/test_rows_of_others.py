@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
-from django.core.cache import cache
-from django.db import models, transaction
+from django.db import models
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import resolve
@@ -25,9 +24,11 @@ from billing.models import Order
 from catalog.models import Plan, Product
 from devices.models import Command, Device, DeviceService
 from tests.isolation.doors import ROWS, address
-from tests.isolation.tenants import Tenant, make_tenant
+from tests.isolation.tenants import Tenant
+from tests.isolation.worlds import World, full_rate, world
 from tests.services.admin_world import rows
 
+__all__ = ["full_rate", "world"]
 pytestmark = [pytest.mark.django_db, pytest.mark.timeout(300)]
 
 CHANGING = re.compile(
@@ -36,37 +37,6 @@ CHANGING = re.compile(
 )
 ADMIN = [name for name in ROWS if name.startswith("admin:")]
 API = [name for name in ROWS if name.startswith("api:")]
-
-
-class World(NamedTuple):
-    """Whose rows are tried, and who tries."""
-
-    parent: Tenant
-    ours: Tenant
-    sibling: Tenant
-    child: Tenant
-    stranger: Tenant
-
-
-@pytest.fixture(scope="module")
-def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
-    """Made once; each test's changes are rolled back to it, and all of it at the end."""
-    with django_db_blocker.unblock():
-        around = transaction.atomic()
-        around._from_testcase = True  # type: ignore[attr-defined]  # as a test's own: "durable" blocks may lie within
-        with around:
-            parent = make_tenant("quartz")
-            ours = make_tenant("walnut", parent.enterprise)
-            sibling = make_tenant("pepper", parent.enterprise)
-            child = make_tenant("violet", ours.enterprise)
-            yield World(parent, ours, sibling, child, make_tenant("copper"))
-            transaction.set_rollback(True)
-
-
-@pytest.fixture(autouse=True)
-def full_rate() -> None:
-    """Many requests with one key: the throttle begins anew for each test."""
-    cache.clear()
 
 
 class Caller(NamedTuple):
