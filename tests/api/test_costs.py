@@ -1,0 +1,130 @@
+"""What each endpoint costs in queries, in one table, for one row and for thirty.
+
+Three are for the key, its maker's roles and the subtree; then two for a page (keys, then rows) or one for a row;
+one more where a filter offers choices from a table, and one for the product's clock.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from amp.foundation import clock
+from amp.foundation.models import Event
+from amp.foundation.scoping import system_scope
+from amp.management.commands.schema import WHERE
+from billing.models import Order, OrderChannel
+from billing.services.ordering import open_order
+from devices.models import Command, CommandKind, DeviceService
+from devices.services.commands import CommandOrder, order_commands
+from tests.api.calling import Tenant
+from tests.factories import make_device, make_enterprise, make_plan, make_product
+
+COSTS = {
+    "/me": 3,
+    "/enterprises": 5,
+    "/enterprises/{enterprise}": 5,
+    "/products": 5,
+    "/products/{product}": 4,
+    "/products/{product}/rule": 5,
+    "/products/{product}/tsl": 5,
+    "/plans": 5,
+    "/plans/{plan}": 4,
+    "/devices": 7,
+    "/devices/{device}": 4,
+    "/devices/{device}/presence": 5,
+    "/device-services": 7,
+    "/device-services/{device}": 4,
+    "/device-services/{device}/history": 6,
+    "/device-services/{device}/preview": 11,
+    "/commands": 5,
+    "/commands/{command}": 4,
+    "/orders": 6,
+    "/orders/{order}": 4,
+    "/orders/{order}/lines": 6,
+}
+
+
+def grow(tenant: Tenant, rows: int) -> None:
+    """So many rows more of everything that lists hold; one order of so many devices, and as many of one."""
+    now = clock.now()
+    with system_scope():
+        devices = [make_device(tenant.product).device.pk for _ in range(rows)]
+        DeviceService.objects.filter(pk__in=devices).update(state="EXPIRED", generation=1)
+        for number in range(rows):
+            make_plan(make_product(make_enterprise(parent=tenant.enterprise)), name=f"plan {number}")
+        for asked in (devices, *([device] for device in devices)):
+            open_order(
+                device_ids=asked, plan=tenant.plan, channel=OrderChannel.API, created_by="test", once_key=None, now=now
+            )
+        order_commands(
+            [CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1) for device in devices],
+            now=now,
+        )
+
+
+def address(path: str, tenant: Tenant) -> str:
+    """The path of the tenant's first row."""
+    with system_scope():
+        device = DeviceService.objects.order_by("pk").first()
+        ids = {
+            "enterprise": tenant.enterprise.pk,
+            "product": tenant.product.pk,
+            "plan": tenant.plan.pk,
+            "device": device.pk if device else 0,
+            "command": Command.objects.order_by("pk").values_list("pk", flat=True).first(),
+            "order": Order.objects.order_by("-line_count").values_list("pk", flat=True).first(),
+        }
+    return path.format(**ids)
+
+
+def costs(tenant: Tenant) -> dict[str, int]:
+    """Queries of each endpoint, asked once; each must answer 200."""
+    tenant.api.get("/me")  # the hour of use is written
+    counted = {}
+    for path in COSTS:
+        asked = address(path, tenant)
+        with CaptureQueriesContext(connection) as queries:
+            response = tenant.api.get(asked)
+        assert response.status_code == 200, (asked, response.content)
+        counted[path] = len(queries)
+    return counted
+
+
+def test_queries_are_as_many_for_thirty_rows_as_for_one_G2_F93(ours: Tenant) -> None:
+    grow(ours, 1)
+    assert costs(ours) == COSTS
+    grow(ours, 29)
+    assert len(ours.api.get("/devices?page_size=100").json()["results"]) == 30
+    assert costs(ours) == COSTS
+
+
+def test_history_of_many_events_costs_as_much_as_that_of_one(ours: Tenant) -> None:
+    grow(ours, 1)
+    path = address("/device-services/{device}/history", ours)
+    with system_scope():
+        event = Event.objects.filter(subject__startswith="device:").values().first()
+        assert event is not None
+        copied = {name: value for name, value in event.items() if name not in ("id", "public_id")}
+        Event.objects.bulk_create(Event(**copied) for _ in range(150))
+    ours.api.get("/me")
+    with CaptureQueriesContext(connection) as queries:
+        told = ours.api.get(path).json()
+    assert len(queries) == COSTS["/device-services/{device}/history"]
+    assert len(told["events"]) == 100
+
+
+def test_table_names_every_endpoint_that_is_read() -> None:
+    """One that isn't listed fails here."""
+    paths: dict[str, Any] = json.loads(WHERE.read_text())["paths"]
+    read = {path.removeprefix("/api/v1") for path, each in paths.items() if "get" in each}
+    assert {described(path) for path in COSTS} == read
+
+
+def described(path: str) -> str:
+    """`/plans/{plan}` as the description writes it."""
+    head, brace, rest = path.partition("{")
+    return f"{head}{{id}}{rest.partition('}')[2]}" if brace else path

@@ -1,0 +1,85 @@
+"""Requests that nobody thought of: every operation of the committed description, asked well and badly.
+
+No answer is a failure of ours, each is one that the description promises, and another tenant's rows stay as they were
+(R6, F72, F82, F93). `AMP_FUZZ_REQUESTS` says how many requests to make in all; `make prove` makes more of them.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+import schemathesis
+from django.apps import apps
+from django.core.wsgi import get_wsgi_application
+from schemathesis import GenerationMode
+
+from amp.foundation import clock
+from amp.foundation.models import Enterprise
+from amp.foundation.scoping import system_scope
+from amp.management.commands.schema import WHERE
+from billing.models import OrderChannel
+from billing.services.ordering import open_order
+from devices.models import CommandKind, DeviceService
+from devices.services.commands import CommandOrder, order_commands
+from tests.api.calling import Tenant
+from tests.api.fuzzing import Fuzzer
+from tests.factories import make_device
+
+REQUESTS = int(os.environ.get("AMP_FUZZ_REQUESTS", "1000"))
+"""In all, both modes and all operations together."""
+
+
+@pytest.fixture
+def fuzzer(transactional_db: None, ours: Tenant, other: Tenant, settings: Any) -> Fuzzer:
+    """Two tenants with something of everything; the first one's key asks."""
+    settings.API_REQUESTS_PER_MINUTE = 10**9
+    for tenant in (ours, other):
+        furnish(tenant)
+    schema = schemathesis.openapi.from_path(WHERE)
+    schema.app = get_wsgi_application()
+    return Fuzzer(ours, other, schema)
+
+
+def furnish(tenant: Tenant) -> None:
+    """Devices of which some may be renewed, a command, an order."""
+    now = clock.now()
+    with system_scope():
+        devices = [make_device(tenant.product).device for _ in range(4)]
+        DeviceService.objects.filter(pk__in=[device.pk for device in devices[:3]]).update(state="EXPIRED")
+        open_order(
+            device_ids=[devices[0].pk],
+            plan=tenant.plan,
+            channel=OrderChannel.API,
+            created_by="test",
+            once_key=None,
+            now=now,
+        )
+        DeviceService.objects.filter(pk=devices[3].pk).update(generation=1)
+        order_commands(
+            [CommandOrder(devices[3].pk, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)], now=now
+        )
+
+
+def held(enterprise: Enterprise) -> dict[str, list[Any]]:
+    """Every row of the enterprise, of every table that belongs to tenants."""
+    with system_scope():
+        return {
+            model._meta.label: list(model.objects.filter(enterprise=enterprise).order_by("pk").values())
+            for model in apps.get_models()
+            if any(field.name == "enterprise" for field in model._meta.fields)
+        }
+
+
+def test_generated_requests_find_no_failure_and_no_way_to_another_tenant_R6_F82(fuzzer: Fuzzer) -> None:
+    before = held(fuzzer.theirs.enterprise)
+    share = max(1, round(REQUESTS / (2 * len(fuzzer.operations))))
+    for operation in fuzzer.operations:
+        for mode in GenerationMode:
+            fuzzer.sends(operation, mode, share)
+    assert held(fuzzer.theirs.enterprise) == before
+    # What only ever refuses was not tried: each operation did its work at least once.
+    assert {operation.label for operation in fuzzer.operations} - fuzzer.served == set()
+    assert fuzzer.statuses.total() >= 0.9 * REQUESTS
+    assert {400, 401, 404, 412, 422} <= fuzzer.statuses.keys()
