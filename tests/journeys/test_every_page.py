@@ -1,4 +1,4 @@
-"""Every page that staff and customers can reach: it opens, holds what the policy allows, fits a phone, and is accessible.
+"""Every page that staff and customers can reach: it opens, keeps to the policy, fits a phone, and is accessible.
 
 The pages are found by following links from the overview and from a device's public page, on the demo's data.
 """
