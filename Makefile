@@ -13,6 +13,8 @@ UNTRANSLATED := $(VENV) tests bench
 ARGS ?=
 # How many tests run side by side; the journeys, which start the whole product, run one after the other.
 WORKERS ?= 2
+# How many requests `make prove` makes up for the API; `make test` makes a thousand.
+FUZZ ?= 5000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -57,8 +59,9 @@ messages: $(VENV)/runtime ## Collect the texts and compile the translations; nee
 bench: test-packages $(VENV)/dev ## Measure the product against its limits; BENCH_SCALE sets the number of devices
 	$(BIN)/python -m bench
 
-prove: test-packages $(VENV)/dev ## Run the journeys alone: real processes, killed and restarted
+prove: test-packages $(VENV)/dev ## Run the journeys alone, with real processes; then FUZZ made-up requests to the API
 	$(BIN)/python -m pytest -m journey $(ARGS)
+	AMP_FUZZ_REQUESTS=$(FUZZ) $(BIN)/python -m pytest tests/api/test_fuzzing.py
 
 lock: $(VENV)/dev ## Resolve the versions in pyproject.toml anew, into the two lock files
 	$(LOCK) pyproject.toml --output-file requirements.lock

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -12,30 +10,14 @@ from typing import Any
 import pytest
 from django.core.cache import cache
 from pytest_django.live_server_helper import LiveServer
-from typer.testing import CliRunner
 
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
 from devices.models import DeviceService
 from tests.api.calling import Tenant, make_tenant
+from tests.api.generated import PACKAGE, generated
 
-PACKAGE = "amp_client"
-
-
-@pytest.fixture(scope="module")
-def generated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The client as openapi-python-client writes it from the committed description, on the path for imports."""
-    from openapi_python_client.cli import app
-
-    made = tmp_path_factory.mktemp("client") / PACKAGE
-    arguments = ["generate", "--path", str(WHERE), "--output-path", str(made), "--meta", "none"]
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 0, result.output
-    sys.path.insert(0, str(made.parent))
-    yield made
-    sys.path.remove(str(made.parent))
-    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
-        del sys.modules[name]
+__all__ = ["generated"]
 
 
 @pytest.fixture

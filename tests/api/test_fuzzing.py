@@ -13,6 +13,7 @@ import pytest
 import schemathesis
 from django.apps import apps
 from django.core.wsgi import get_wsgi_application
+from hypothesis import settings as settings_of
 from schemathesis import GenerationMode
 
 from amp.foundation import clock
@@ -24,11 +25,12 @@ from billing.services.ordering import open_order
 from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant
-from tests.api.fuzzing import Fuzzer
+from tests.api.fuzzing import ALIKE, Fuzzer
 from tests.factories import make_device
 
 REQUESTS = int(os.environ.get("AMP_FUZZ_REQUESTS", "1000"))
 """In all, both modes and all operations together."""
+pytestmark = pytest.mark.timeout(300 + REQUESTS // 5)
 
 
 @pytest.fixture
@@ -83,3 +85,20 @@ def test_generated_requests_find_no_failure_and_no_way_to_another_tenant_R6_F82(
     assert {operation.label for operation in fuzzer.operations} - fuzzer.served == set()
     assert fuzzer.statuses.total() >= 0.9 * REQUESTS
     assert {400, 401, 404, 412, 422} <= fuzzer.statuses.keys()
+
+
+def test_sequences_of_requests_find_no_failure_either_R6(fuzzer: Fuzzer) -> None:
+    before = held(fuzzer.theirs.enterprise)
+    fuzzer.machine().run(settings=settings_of(ALIKE, max_examples=max(5, REQUESTS // 100), stateful_step_count=6))
+    assert held(fuzzer.theirs.enterprise) == before
+    assert fuzzer.statuses.total() >= 20
+    assert fuzzer.statuses[200] > 0
+
+
+def test_another_tenants_rows_would_be_seen_to_change_R6(fuzzer: Fuzzer) -> None:
+    """Negative control: what the tests above compare holds each row that a request could have changed."""
+    before = held(fuzzer.theirs.enterprise)
+    assert {name for name, rows in before.items() if rows} >= {"catalog.Product", "catalog.Plan", "devices.Device"}
+    path = f"/products/{fuzzer.theirs.product.pk}"
+    assert fuzzer.theirs.api.patch(path, {"name": "Changed"}, If_Match="*").status_code == 200
+    assert held(fuzzer.theirs.enterprise) != before

@@ -1,0 +1,134 @@
+"""The examples of docs/integrators.md work as they stand, against a running server."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.cache import cache
+from pytest_django.live_server_helper import LiveServer
+
+from amp.foundation import clock
+from amp.foundation.scoping import system_scope
+from amp.management.commands.schema import WHERE
+from billing.models import Order, OrderChannel
+from billing.services.ordering import open_order
+from catalog.models import Plan
+from devices.models import Command, CommandKind, Device, DeviceService
+from devices.services.commands import CommandOrder, order_commands
+from tests.api.calling import Tenant, make_tenant
+from tests.api.generated import PACKAGE, generated
+from tests.factories import STANDARD_TSL, make_device, make_plan
+
+__all__ = ["generated"]
+DOCUMENT = WHERE.parent / "integrators.md"
+START = """set -euo pipefail
+uuidgen() { cat /proc/sys/kernel/random/uuid; }
+"""
+OF_THE_READER = re.compile(r"^(AMP|KEY)=.*\n", re.MULTILINE)
+
+
+def blocks(language: str) -> str:
+    """All examples in a language, in their order."""
+    return "\n".join(re.findall(rf"```{language}\n(.*?)```", DOCUMENT.read_text(), re.DOTALL))
+
+
+@pytest.fixture
+def tenant(live_server: LiveServer) -> Tenant:
+    """Somebody with a key, beside the running server."""
+    cache.clear()
+    return make_tenant("Greenfield")
+
+
+@pytest.fixture
+def ids(tenant: Tenant) -> dict[str, int]:
+    """The rows that the examples speak of: a device that may be renewed, another, an order, a command, a draft."""
+    now = clock.now()
+    with system_scope():
+        device, retired, ordered = (make_device(tenant.product).device.pk for _ in range(3))
+        DeviceService.objects.update(state="EXPIRED", generation=1)
+        draft = make_plan(tenant.product, name="Draft", published=False)
+        order = open_order(
+            device_ids=[ordered], plan=tenant.plan, channel=OrderChannel.API, created_by="x", once_key=None, now=now
+        )
+        wanted = CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)
+        order_commands([wanted], now=now)
+        return {
+            "ENTERPRISE": tenant.enterprise.pk,
+            "PRODUCT": tenant.product.pk,
+            "PLAN": tenant.plan.pk,
+            "DRAFT": draft.pk,
+            "DEVICE": device,
+            "RETIRED": retired,
+            "ORDER": order.pk,
+            "COMMAND": Command.objects.get().pk,
+        }
+
+
+def shell(script: str, where: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
+    """Run by bash, which stops at the first command that fails; curl fails with each refusal."""
+    settings = {"PATH": os.environ["PATH"], "HOME": str(where)}
+    settings |= {name: str(value) for name, value in variables.items()}
+    return subprocess.run(
+        ["bash", "-c", START + script],
+        cwd=where,
+        env=settings,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_shell_examples_do_what_they_say(
+    tenant: Tenant, ids: dict[str, int], live_server: LiveServer, tmp_path: Path
+) -> None:
+    (tmp_path / "tsl.json").write_text(json.dumps(STANDARD_TSL))
+    where = {"AMP": f"{live_server.url}/api/v1", "KEY": tenant.api.key}
+    done = shell(OF_THE_READER.sub("", blocks("sh")), tmp_path, **where, **ids)
+    assert done.returncode == 0, (done.stdout[-2_000:], done.stderr)
+    with system_scope():
+        assert tenant.product.__class__.objects.filter(name="GreenMeter 2").count() == 1  # sent twice, made once
+        assert Plan.objects.get(pk=ids["DRAFT"]).status == "WITHDRAWN"
+        assert Device.objects.filter(key="AS-4821", serial="GF-2291-4821").count() == 1
+        assert Device.objects.get(pk=ids["DEVICE"]).name == "North field"
+        assert DeviceService.objects.get(pk=ids["RETIRED"]).state == "TERMINATED"
+        assert Order.objects.get(pk=ids["ORDER"]).status == "CANCELLED"
+
+
+def test_refused_example_would_be_seen(
+    tenant: Tenant, ids: dict[str, int], live_server: LiveServer, tmp_path: Path
+) -> None:
+    """Negative control: with a wrong key the same script ends at its first request."""
+    where = {"AMP": f"{live_server.url}/api/v1", "KEY": "amp_wrong"}
+    done = shell(OF_THE_READER.sub("", blocks("sh")), tmp_path, **where, **ids)
+    assert done.returncode == 22
+
+
+def test_shell_examples_speak_of_every_endpoint() -> None:
+    """What is added to the API gets an example."""
+    paths = json.loads(WHERE.read_text())["paths"]
+    shown = re.findall(r'"\$AMP(/[^"?]*)', blocks("sh"))
+    told = {re.sub(r"\$[A-Z]+", "{id}", path) for path in shown}
+    listed = {path.removeprefix("/api/v1") for path in paths}
+    alone = {"/orders/{id}", "/plans/{id}", "/devices/{id}"}
+    assert told - listed == set()
+    assert listed - told - alone == set()
+
+
+def test_python_example_renews_what_has_expired(
+    generated: Path, tenant: Tenant, ids: dict[str, int], live_server: LiveServer, capsys: Any
+) -> None:
+    example = blocks("python")
+    assert PACKAGE in example
+    exec(compile(example, str(DOCUMENT), "exec"), {"BASE_URL": live_server.url, "KEY": tenant.api.key})
+    told = capsys.readouterr().out.split()
+    assert told[0] == "Greenfield"
+    with system_scope():
+        assert set(told[1:]) == set(Order.objects.exclude(pk=ids["ORDER"]).values_list("number", flat=True))
+    assert len(told) == 4
