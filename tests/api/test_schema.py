@@ -107,7 +107,7 @@ def test_documentation_loads_nothing_from_elsewhere_and_fits_its_policy(db: None
     text = page.content.decode()
     assert page.status_code == 200
     loaded = re.findall(r'(?:src|href|data-schema)="([^"]+)"', text)
-    assert len(loaded) == 4
+    assert len(loaded) == 5
     for address in loaded:
         assert address.startswith("/"), address
         if "/static/" in address:
