@@ -26,7 +26,7 @@ MAX_BYTES = 1024 * 1024
 MAX_QUESTION_BYTES = 16 * 1024
 WINDOW_SECONDS = 300
 """How far a signature's timestamp may be from real time; a repetition within it changes nothing (P2)."""
-PASSED_ON = frozenset({"takenover", "discarded"})
+PASSED_ON = ("takenover", "discarded")
 """Reasons that end a connection because the same device has another one: it does not go offline (P3)."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -138,6 +138,12 @@ def test_a_take_over_ends_no_presence_P3(reason):
     assert (len(reading.told), reading.passed_on, reading.refused.total()) == (1, 1, 0)
 
 
+@pytest.mark.parametrize("reason", [[], {}, ["takenover"], None, 7])
+def test_a_reason_that_is_no_text_ends_the_presence_like_any_other_F69(reason):
+    reading = read(disconnected(reason=reason), disconnected())
+    assert (len(reading.told), reading.passed_on, reading.refused.total()) == (2, 0, 0)
+
+
 def test_a_disconnect_before_its_connect_ends_an_empty_session():
     """From 5.9 on the two clocks of a cluster may disagree by a little."""
     [told] = read(disconnected(disconnected_at=MS - 20)).told
