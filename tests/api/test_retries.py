@@ -155,6 +155,27 @@ def test_process_that_lost_its_lease_stores_nothing(ours: Tenant) -> None:
         assert idempotency.claim(request, wall=clock.wall()) == given
 
 
+def test_record_let_go_between_two_looks_is_a_request_to_repeat_R7(
+    ours: Tenant, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first request of two was badly put: its record goes while the second one waits for it."""
+    request = idempotency.Request(ours.key, "POST", "/x", "a-1", "0" * 64)
+    rows = type(IdempotencyRecord.objects.none())
+    found = rows.get_or_create
+
+    def and_gone(self: Any, *args: Any, **kwargs: Any) -> Any:
+        there, is_new = found(self, *args, **kwargs)
+        idempotency.release(there)
+        return there, is_new
+
+    with system_scope():
+        assert isinstance(idempotency.claim(request, wall=clock.wall()), IdempotencyRecord)
+        monkeypatch.setattr(rows, "get_or_create", and_gone)
+        with pytest.raises(idempotency.RequestInFlight) as busy:
+            idempotency.claim(request, wall=clock.wall())
+    assert busy.value.retry_after == 1
+
+
 def test_answer_is_kept_for_a_day_and_then_forgotten_F34(ours: Tenant) -> None:
     ours.api.post("/products", wanted(ours), once="a-1")
     kept = record().expires_at - clock.wall()

@@ -74,7 +74,9 @@ def claim(request: Request, *, wall: datetime) -> IdempotencyRecord | Answer:
     )
     if is_new:
         return record
-    record = IdempotencyRecord.objects.select_for_update().get(pk=record.pk)
+    record = IdempotencyRecord.objects.select_for_update().filter(pk=record.pk).first()
+    if record is None:  # let go between the two looks: its request was badly put, and this one may be tried
+        raise RequestInFlight(1)
     if record.expires_at > wall:
         if record.body_hash != request.body_hash:
             raise KeyReused
