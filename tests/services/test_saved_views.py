@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from amp.foundation.models import Event, Role, SavedView
+from amp.foundation.models import Event, Membership, Role, SavedView
 from amp.foundation.scoping import system_scope
 from amp.foundation.services import saved_views
 from tests.services.admin_world import Maker, makers
@@ -98,6 +98,21 @@ def test_the_same_name_replaces_and_their_number_is_bounded(
     assert "Delete one first" in refused.content.decode()
     with system_scope():
         assert sorted(SavedView.objects.values_list("name", "query")) == [("One", "state=ACTIVE"), ("Two", "")]
+
+
+def test_somebody_who_moved_keeps_a_view_under_the_name_of_an_older_one_F79(makers: tuple[Maker, Maker]) -> None:
+    """The older view lies in an enterprise that they no longer see, and still holds its name."""
+    ours, other = makers
+    client, person = ours.client(), ours.person(Role.ENTERPRISE_ADMINISTRATOR)
+    client.post(KEEP, EXPIRED)
+    with system_scope():
+        Membership.objects.filter(user=person).update(enterprise=other.enterprise)
+    answer = client.post(KEEP, {**EXPIRED, "query": "state=ACTIVE"}, follow=True)
+    assert answer.status_code == 200
+    assert "Expired ones" in answer.content.decode()
+    with system_scope():
+        view = SavedView.objects.get()
+    assert (view.enterprise_id, view.query) == (other.enterprise.pk, "state=ACTIVE")
 
 
 def test_a_view_leads_nowhere_but_to_its_list(makers: tuple[Maker, Maker]) -> None:

@@ -77,7 +77,7 @@ class Ordering:
     def read(self, cursor: str) -> Key:
         """Key of a cursor. Raises InvalidCursor."""
         text, _, number = cursor.rpartition("~")
-        if not (number.isascii() and number.isdecimal() and int(number[:20]) <= LARGEST_KEY):
+        if not (number.isascii() and number.isdecimal() and len(number) < 20 and int(number) <= LARGEST_KEY):
             raise InvalidCursor(cursor)
         if (text and not self.column) or (self.column and not text and not self.nullable):
             raise InvalidCursor(cursor)

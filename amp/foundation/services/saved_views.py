@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from amp.foundation.models import Enterprise, SavedView, User
+from amp.foundation.scoping import system_scope
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
 
@@ -24,7 +25,8 @@ def save_view(
         raise Refused.because(_("Give the view a name of at most 60 characters."))
     if len(query) > 2_000:
         raise Refused.because(_("These filters are too long to be kept."))
-    with transaction.atomic():
+    # All of the owner's: a view kept before they moved to another enterprise holds its name, though no list shows it.
+    with transaction.atomic(), system_scope():
         own = SavedView.objects.filter(owner=owner, list_name=list_name)
         if own.exclude(name=name).count() >= MOST:
             raise Refused.because(_("You have kept as many views of this list as fit. Delete one first."))
