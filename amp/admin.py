@@ -65,6 +65,13 @@ class AmpAdminSite(UnfoldAdminSite):
             path("operations/", self.admin_view(panels.operations), name="operations"),
         ]
 
+    def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Signing in, unless too many accounts were tried from this address (F94)."""
+        from amp.accounts.lockout import closed_to_address
+
+        closed = closed_to_address(request) if request.method == "POST" else None
+        return closed or super().login(request, extra_context)
+
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The overview: figures counted ahead, each a link to the rows behind it."""
         from amp.dashboard.overview import overview
@@ -132,6 +139,11 @@ def environment(request: HttpRequest) -> tuple[str, str] | None:
 def stylesheet(request: HttpRequest) -> str:
     """Our own styles, on top of the theme's."""
     return static("amp/admin.css")
+
+
+def icon(request: HttpRequest) -> str:
+    """The small picture in the browser's tab."""
+    return static("amp/favicon.svg")
 
 
 def script(request: HttpRequest) -> str:

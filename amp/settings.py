@@ -200,7 +200,8 @@ PASSWORD_RESET_TIMEOUT = 2 * 3600
 REQUIRE_TOTP: bool = env.bool("AMP_REQUIRE_TOTP", default=not IS_DEMO)
 OTP_TOTP_ISSUER = "AMP"
 # Five wrong passwords for one account from one address close the account to that address for a while (F94): never to
-# others, so nobody can lock a colleague out, and never the address for all accounts, so no office is locked out.
+# others, so nobody can lock a colleague out. Fifty, for whichever accounts, close the sign-in to that address: see
+# amp.accounts.lockout.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)

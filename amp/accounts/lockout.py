@@ -15,6 +15,9 @@ from django.shortcuts import render
 from amp.foundation import clock
 from amp.public.throttle import address_of
 
+ADDRESS_LIMIT = 50
+"""Wrong passwords from one address, for whichever accounts, within the time that attempts are remembered (F94)."""
+
 
 def account_name(request: HttpRequest, credentials: dict[str, Any] | None) -> str:
     """The account that is tried, spelled as the sign-in takes it: case and spaces open no second set of attempts."""
@@ -30,7 +33,19 @@ def visitor_address(request: HttpRequest) -> str | None:
 
 def locked_out(request: HttpRequest, answered: HttpResponse, credentials: dict[str, Any] | None) -> HttpResponse:
     """The same page whether or not the account exists; it says when to try again."""
-    left = _left(account_name(request, credentials), visitor_address(request))
+    return _closed(request, _left(account_name(request, credentials), visitor_address(request)))
+
+
+def closed_to_address(request: HttpRequest) -> HttpResponse | None:
+    """The same answer to an address from which many accounts were tried; None to any other.
+
+    One password for each of a thousand accounts never reaches the limit of one account (F94).
+    """
+    left = _address_left(visitor_address(request))
+    return _closed(request, left) if left else None
+
+
+def _closed(request: HttpRequest, left: timedelta) -> HttpResponse:
     minutes = max(1, math.ceil(left / timedelta(minutes=1)))
     context = {**admin.site.each_context(request), "minutes": minutes, "title": ""}
     response = render(request, "accounts/locked.html", context, status=429)
@@ -43,3 +58,15 @@ def _left(name: str, address: str | None) -> timedelta:
     last = AccessAttempt.objects.filter(username=name, ip_address=address).order_by("-attempt_time").first()
     cool_off: timedelta = settings.AXES_COOLOFF_TIME
     return last.attempt_time + cool_off - clock.wall() if last else cool_off
+
+
+def _address_left(address: str | None) -> timedelta:
+    """How long until fewer than `ADDRESS_LIMIT` failures of this address are remembered; zero where it is so now."""
+    cool_off, wall = settings.AXES_COOLOFF_TIME, clock.wall()
+    recent = AccessAttempt.objects.filter(ip_address=address, attempt_time__gt=wall - cool_off)
+    failures = 0
+    for at, number in recent.order_by("-attempt_time").values_list("attempt_time", "failures_since_start"):
+        failures += number
+        if failures >= ADDRESS_LIMIT:
+            return at + cool_off - wall
+    return timedelta()
