@@ -12,6 +12,7 @@ UNFOLD: dict[str, Any] = {
     "SITE_HEADER": "AMP",
     "SITE_SUBHEADER": _("Device services"),
     "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "amp.admin.icon"}],
     "SITE_URL": None,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,

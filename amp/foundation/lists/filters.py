@@ -95,6 +95,8 @@ class ListFilterSet(django_filters.FilterSet):
         for each in self.filters.values():
             if isinstance(each, django_filters.ChoiceFilter):
                 each.extra["empty_label"] = _("All")
+                # A field that was asked for before (the API's description asks the class) keeps its old word.
+                vars(each).pop("_field", None)
 
     @property
     def given(self) -> list[str]:
