@@ -60,7 +60,7 @@ bench: test-packages $(VENV)/dev ## Measure the product against its limits; BENC
 	$(BIN)/python -m bench
 
 prove: test-packages $(VENV)/dev ## Run the journeys alone, with real processes; then FUZZ made-up requests to the API
-	$(BIN)/python -m pytest -m journey $(ARGS)
+	AMP_EVERY_PAGE=all $(BIN)/python -m pytest -m journey $(ARGS)
 	AMP_FUZZ_REQUESTS=$(FUZZ) $(BIN)/python -m pytest tests/api/test_fuzzing.py
 
 lock: $(VENV)/dev ## Resolve the versions in pyproject.toml anew, into the two lock files
