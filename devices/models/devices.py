@@ -59,6 +59,7 @@ class Device(models.Model):
         ]
         indexes = [
             models.Index(fields=["enterprise", "-id"], name="device_of_enterprise"),
+            models.Index(fields=["created_at", "id"], name="device_registered"),
             models.Index(fields=["key"], name="device_key"),
             models.Index(fields=["serial"], name="device_serial"),
             models.Index(fields=["iccid"], name="device_iccid"),
