@@ -69,12 +69,12 @@ def claim(request: Request, *, wall: datetime) -> IdempotencyRecord | Answer:
         "lease_until": wall + LEASE,
         "expires_at": wall + KEPT,
     }
-    record, is_new = IdempotencyRecord.objects.get_or_create(
+    found, is_new = IdempotencyRecord.objects.get_or_create(
         **names, defaults={"enterprise_id": request.api_key.enterprise_id, **mine}
     )
     if is_new:
-        return record
-    record = IdempotencyRecord.objects.select_for_update().filter(pk=record.pk).first()
+        return found
+    record: IdempotencyRecord | None = IdempotencyRecord.objects.select_for_update().filter(pk=found.pk).first()
     if record is None:  # let go between the two looks: its request was badly put, and this one may be tried
         raise RequestInFlight(1)
     if record.expires_at > wall:
