@@ -21,7 +21,6 @@ class EnterpriseScopeMiddleware:
         """Anonymous visitors get an empty scope; the public page opens its own for one device."""
         if "%00" in request.META.get("QUERY_STRING", ""):
             return HttpResponseBadRequest("Bad request: a NUL in the query.", content_type="text/plain")
-        _forget_impossible_session(request)
         user = request.user
         if not user.is_authenticated:
             with enterprise_scope([]):
@@ -30,7 +29,14 @@ class EnterpriseScopeMiddleware:
             return self.get_response(request)
 
 
-def _forget_impossible_session(request: HttpRequest) -> None:
-    """A cookie can spell a NUL, which PostgreSQL takes for an error in the query, not for an unknown session."""
-    if "\0" in (request.session.session_key or ""):
-        request.session = type(request.session)()
+class PossibleSessionMiddleware:
+    """Forgets a session that can't be. Right after the sessions': whoever asks for the user reads the session."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """A cookie can spell a NUL, which PostgreSQL takes for an error in the query, not for an unknown session."""
+        if "\0" in (request.session.session_key or ""):
+            request.session = type(request.session)()
+        return self.get_response(request)

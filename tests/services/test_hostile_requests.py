@@ -83,6 +83,15 @@ def test_a_cookie_or_a_host_of_the_senders_making_changes_no_answer(shop: Shop, 
     assert Client(headers={"host": "evil.example"}).post(notice.path).status_code == 400
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "status"), [("/admin/", 302), ("/admin/login/", 200), ("/api/v1/me", 401), ("/health/live", 200)]
+)
+def test_a_session_that_can_not_be_is_nobodys(path: str, status: int) -> None:
+    """PostgreSQL takes a NUL for an error: it is dropped before anybody asks who is signed in."""
+    assert Client(headers={"cookie": 'sessionid="abcdefghijkl\\000mnop"'}).get(path).status_code == status
+
+
 @pytest.mark.parametrize(
     "path",
     [
