@@ -270,7 +270,6 @@ class ApiKeyAdmin(MemberAdmin):
     section = _("System")
     list_title = _("API keys")
     add_title = _("Add API key")
-    empty_hint = _("A key lets another system read and renew through the API, within what you allow it.")
     list_display = (
         *("name", key_views.begins_with, "enterprise", key_views.state),
         *(key_views.may_do, key_views.expiry, key_views.last_use),
