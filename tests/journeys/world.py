@@ -31,11 +31,11 @@ class World:
         self.plan = factories.make_plan(self.product, months=12, amount=19_900, now=now)
         self.registered = factories.make_device(self.product, key="AS-4821", serial="GF-2291-4821", now=now)
         name = f"{self.product.key}/AS-4821"
-        self._let_in(mosquitto)
+        self.let_in(mosquitto)
         self.device = IndependentDevice(mosquitto.port, name, self.registered.password)
         self.link = f"{product.url}/r/{self.registered.renewal_token}"
 
-    def _let_in(self, mosquitto: Mosquitto) -> None:
+    def let_in(self, mosquitto: Mosquitto) -> None:
         """The broker learns of the device as in production: exported files and a signal."""
         self.amp.manage(
             "export_mqtt_credentials",

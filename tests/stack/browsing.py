@@ -45,6 +45,12 @@ def page(browser: Browser) -> Iterator[Page]:
 
 
 @pytest.fixture
+def colleagues_page(browser: Browser) -> Iterator[Page]:
+    """The same as `page`, of somebody else: neither sees the other's cookies."""
+    yield from _page(browser, viewport={"width": 1280, "height": 800})
+
+
+@pytest.fixture
 def phone_page(browser: Browser) -> Iterator[Page]:
     """The same, as wide as a phone: 390 x 844, with touch."""
     yield from _page(
