@@ -152,6 +152,17 @@ def test_the_last_administrator_of_an_enterprise_stays(tree: Any) -> None:
     assert not Membership.objects.filter(pk=held.pk).exists()
 
 
+def test_who_became_the_last_administrator_since_the_look_stays_too() -> None:
+    with system_scope():
+        place = make_enterprise(merchant=False)
+        person = make_member(place, Role.OPERATOR)
+        looked_at = Membership.objects.select_related("user", "enterprise").get(user=person)
+        Membership.objects.filter(user=person).update(role=Role.ENTERPRISE_ADMINISTRATOR.value)
+        with pytest.raises(MemberRefused, match="last one here"):
+            remove_member(membership=looked_at, actor="a@example.com", now=NOW)
+        assert Membership.objects.filter(user=person).exists()
+
+
 def test_somebody_switched_off_does_not_count_as_the_other_administrator(tree: Any) -> None:
     platform, maker, _dealer, _other = tree
     root = make_member(platform, Role.PLATFORM_ADMINISTRATOR)

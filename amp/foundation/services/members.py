@@ -63,10 +63,12 @@ def add_member(
 def remove_member(*, membership: Membership, actor: str, now: datetime) -> None:
     """Take a role away; it ends with the person's next request (F79). Raises MemberRefused for the last keeper."""
     hold_enterprise(membership.enterprise)
-    _keep_one(membership)
-    deleted, _rows = Membership.objects.filter(pk=membership.pk).delete()
-    if deleted:
-        record_member("member.removed", membership.user.email, membership.enterprise, membership.role, None, actor, now)
+    held = Membership.objects.select_related("user").filter(pk=membership.pk).first()
+    if held is None:
+        return
+    _keep_one(held)  # as the role is now: it may have been raised since the caller looked
+    held.delete()
+    record_member("member.removed", held.user.email, membership.enterprise, held.role, None, actor, now)
 
 
 @transaction.atomic
