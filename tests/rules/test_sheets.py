@@ -117,6 +117,7 @@ def test_a_workbook_and_a_csv_file_say_the_same() -> None:
         (bomb(MAX_UNPACKED + 1), [(0, "workbook_too_large")]),
         (workbook(["key"] * 70, ["k1"]), [(1, "too_many_columns")]),
     ],
+    ids=lambda value: str(len(value)),  # the contents hold the moment at which a workbook was packed
 )  # fmt: skip
 def test_f92_hostile_files_are_refused_with_their_reason(content: bytes, problems: list[tuple[int, str]]) -> None:
     assert refused(content) == problems
@@ -160,6 +161,7 @@ def test_f92_a_sheet_that_claims_to_be_huge_is_read_by_what_it_holds() -> None:
         (b'key,name\nk1,"open\nk2,b', [(2, "quotes_not_closed")]),
         (workbook(["key", "iccid"], ["k1", 89860012345678901234], ["k2", "8986001"]), [(2, "number_rounded")]),
     ],
+    ids=lambda value: str(len(value)),  # the contents hold the moment at which a workbook was packed
 )  # fmt: skip
 def test_f92_a_bad_line_is_told_and_the_others_go_on(content: bytes, problems: list[tuple[int, str]]) -> None:
     lines = sheet(content).lines
