@@ -160,7 +160,7 @@ class Period(models.Model):
 
 
 class EarlyEnd(models.Model):
-    """A period that was cut short: its device kept `[…, ends_at)`, the rest went elsewhere (A26). Append-only, as periods.
+    """A period that was cut short: its device kept `[…, ends_at)`, the rest went elsewhere (A26). Append-only.
 
     `source` names what cut it: "transfer:<uuid>", which is also the source of the period that the replacement got.
     No row of one enterprise refers to a device of another (R6): this is one side, that period the other.
