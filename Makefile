@@ -27,8 +27,8 @@ demo: $(VENV)/runtime ## Run the whole product on this machine, with simulated d
 	@AMP_MODE=demo exec $(BIN)/python manage.py demo
 
 test: test-packages $(VENV)/dev lint types contracts migrations ## Install what is missing, then run every check and every test
-	@$(BIN)/python -m pytest -m "not journey" -n $(WORKERS) --dist loadfile $(ARGS); quick=$$?; \
-	$(BIN)/python -m pytest -m journey $(ARGS); journeys=$$?; \
+	@$(BIN)/python -m pytest -m "not journey" -n $(WORKERS) --dist worksteal $(ARGS); quick=$$?; \
+	$(BIN)/python -m pytest -m journey -n $(WORKERS) --dist loadfile $(ARGS); journeys=$$?; \
 	if [ $$quick -eq 5 ] && [ $$journeys -eq 5 ]; then echo "No test matches." >&2; exit 5; fi; \
 	for code in $$quick $$journeys; do case $$code in 0|5) ;; *) exit $$code;; esac; done
 

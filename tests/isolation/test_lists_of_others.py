@@ -18,7 +18,10 @@ from django.urls import reverse
 from django.utils.http import urlencode
 
 from amp.foundation import clock
-from amp.foundation.models import ApiKey, Scope, User
+from amp.foundation.models import ApiKey, Enterprise, Scope, User
+from billing.models import Order
+from catalog.models import Product
+from devices.models import Device
 from tests.isolation.doors import BY_MODEL, LISTS, ROWS, doors, registered_models
 from tests.isolation.tenants import Tenant
 from tests.isolation.worlds import World, full_rate, world
@@ -104,9 +107,9 @@ def _filtered_lists() -> Iterator[tuple[str, list[str]]]:
 
 
 def test_a_filter_by_a_foreign_id_answers_as_by_one_of_nothing_F72(world: World) -> None:
-    """Every filter of every list, with the ids of all rows of another tenant: the same answer, but for the number."""
+    """Every filter of every list, with ids of another tenant's rows: the same answer, but for the number."""
     staff, headers = world.stranger.staff(), {"Authorization": f"Bearer {world.stranger.key()}"}
-    ids = {world.ours.row(model) for model in world.ours.rows}
+    ids = {world.ours.row(model) for model in (Enterprise, Product, Device, Order)}
     told = {}
     tried = 0
     for path, names in _filtered_lists():
