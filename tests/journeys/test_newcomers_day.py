@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import time
 from base64 import b32decode
 from collections.abc import Callable
@@ -33,6 +34,7 @@ from tests.stack.mosquitto import Mosquitto
 from tests.stack.processes import Product
 from tests.stack.waiting import eventually
 
+THOROUGH = "AMP_EVERY_PAGE" in os.environ  # `make prove` lives the day in English too
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
 NEWCOMER = "mei.lin@greenfield.example"
@@ -260,7 +262,7 @@ def export(newcomer: Person) -> None:
         assert [row[0] for row in table if row[column] == active] == [RENEWED]
 
 
-@pytest.mark.parametrize("language", ["en", "zh-hans"])
+@pytest.mark.parametrize("language", ["zh-hans", *(["en"] if THOROUGH else [])])
 def test_x1_x4_g1_g3_a4_q3_a_newcomers_first_day(
     language: str,
     mails: Path,
