@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import connection
 from django.utils import translation
 
+from amp.foundation import clock
 from tests.stack.plugin import Stack
 
 # A million rounds for every member that a test makes is most of a test's time; the processes under test keep them.
@@ -20,6 +23,21 @@ def django_db_modify_db_settings(stack: Stack, django_db_modify_db_settings_para
     if stack.starts_postgresql:
         stack.postgresql.start()
     stack.redis.start()  # services wake workers; without Redis each wake-up would wait for its timeout
+
+
+@pytest.fixture(autouse=True)
+def uncounted_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Production never reads the test clock from the database, and here that happens at any time: not counted."""
+    stored = clock._stored_shift
+
+    def unseen() -> timedelta:
+        logged, connection.force_debug_cursor = connection.force_debug_cursor, False
+        try:
+            return stored()
+        finally:
+            connection.force_debug_cursor = logged
+
+    monkeypatch.setattr(clock, "_stored_shift", unseen)
 
 
 @pytest.fixture(autouse=True)
