@@ -35,7 +35,7 @@ COSTS = {
     "/plans/{plan}": 4,
     "/devices": 7,
     "/devices/{device}": 4,
-    "/devices/{device}/presence": 5,
+    "/devices/{device}/presence": 4,
     "/device-services": 7,
     "/device-services/{device}": 4,
     "/device-services/{device}/history": 6,
