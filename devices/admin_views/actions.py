@@ -14,13 +14,12 @@ from amp.foundation import clock
 from amp.foundation.access import Action
 from amp.foundation.pages import Crumb, actor, done, ensure, found, page, private, refuse
 from amp.foundation.services.refusals import Refused
-from devices.admin_views.registration import link_of
 from devices.models import Command, Device, PublicToken
 from devices.qr import qr_svg
 from devices.services.credentials import DeviceTerminated, rotate_credential
 from devices.services.registration import terminate_device
 from devices.services.staff_commands import cancel_command, resend_command
-from devices.services.tokens import DeviceGone, issue_token, revoke_token
+from devices.services.tokens import DeviceGone, issue_token, link_of, revoke_token
 
 
 @require_POST
@@ -58,10 +57,16 @@ def new_credential(request: HttpRequest, pk: int) -> HttpResponse:
     except DeviceTerminated as refused:
         refuse(request, refused)
         return redirect("admin:device_details", pk)
-    name = f"{device.product.key}/{device.key}"
     title = _("New credential of %(device)s") % {"device": device}
     return private(
-        page(request, "devices/credential.html", title, crumbs=_crumbs(device), user_name=name, password=password)
+        page(
+            request,
+            "devices/credential.html",
+            title,
+            crumbs=_crumbs(device),
+            user_name=device.mqtt_user_name,
+            password=password,
+        )
     )
 
 

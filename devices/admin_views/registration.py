@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -13,6 +12,7 @@ from amp.foundation.pages import Crumb, actor, ensure, needs, page, private, sho
 from amp.foundation.services.refusals import Refused
 from devices.forms.registration import DeviceForm
 from devices.services.registration import Registered, register_device
+from devices.services.tokens import link_of
 
 
 @needs(Action.REGISTER_DEVICES)
@@ -41,16 +41,11 @@ def _credentials(request: HttpRequest, form: DeviceForm, made: Registered) -> Ht
         crumbs=[_list()],
         device=made.device,
         product=product,
-        user_name=f"{product.key}/{made.device.key}",
+        user_name=made.device.mqtt_user_name,
         password=made.password,
         link=link_of(made.renewal_token),
     )
     return private(response)
-
-
-def link_of(token: str) -> str:
-    """Address of a renewal page: from the configured base, never from the request (F96)."""
-    return f"{settings.BASE_URL}/r/{token}"
 
 
 def _list() -> Crumb:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from django.conf import settings
 from django.core.validators import RegexValidator
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
@@ -30,7 +29,7 @@ from devices.services.credentials import DeviceTerminated, revoke_credential, ro
 from devices.services.editing import EDITABLE, edit_device
 from devices.services.registration import register_device, terminate_device
 from devices.services.replanning import total_of
-from devices.services.tokens import DeviceGone, issue_token
+from devices.services.tokens import DeviceGone, issue_token, link_of
 
 
 class DeviceRow(serializers.ModelSerializer):
@@ -173,8 +172,8 @@ class Devices(Reading):
         device = self.found(self.get_queryset(), made.device.pk)
         told = {
             **self.shown(device),
-            "mqtt": _credential(wanted["product"], device, made.password),
-            "renewal_link": _link(made.renewal_token),
+            "mqtt": _credential(made.device, made.password),
+            "renewal_link": link_of(made.renewal_token),
         }
         return self.answered(told, status=201, location=f"{request.path}/{device.pk}")
 
@@ -204,7 +203,7 @@ class Devices(Reading):
             password = rotate_credential(device=device, actor=self.actor, now=clock.now())
         except DeviceTerminated as refused:
             raise ApiProblem("device_refused", str(refused)) from None
-        return Response(_credential(device.product, device, password), status=201)
+        return Response(_credential(device, password), status=201)
 
     @extend_schema(summary="Revoke the password", tags=["devices"], request=Nothing, responses=DeviceRow)
     @action(detail=True, methods=["post"], url_path="credential/revoke")
@@ -226,7 +225,7 @@ class Devices(Reading):
             token = issue_token(device=self._mine(pk), actor=self.actor, now=clock.now())
         except DeviceGone as refused:
             raise ApiProblem("device_refused", str(refused)) from None
-        return Response({"renewal_link": _link(token)}, status=201)
+        return Response({"renewal_link": link_of(token)}, status=201)
 
     @extend_schema(summary="Presence of a device", tags=["presence"], responses=PresenceAnswer)
     @action(detail=True, methods=["get"])
@@ -250,9 +249,5 @@ class Devices(Reading):
         return device
 
 
-def _credential(product: Product, device: Device, password: str) -> dict[str, str]:
-    return {"user_name": f"{product.key}/{device.key}", "password": password}
-
-
-def _link(token: str) -> str:
-    return f"{settings.BASE_URL}/r/{token}"
+def _credential(device: Device, password: str) -> dict[str, str]:
+    return {"user_name": device.mqtt_user_name, "password": password}

@@ -68,6 +68,11 @@ class Device(models.Model):
     def __str__(self) -> str:
         return self.key
 
+    @property
+    def mqtt_user_name(self) -> str:
+        """How the broker knows it, as user name and as client id (F68); reads the product."""
+        return f"{self.product.key}/{self.key}"
+
 
 class PublicToken(models.Model):
     """The secret of one device's renewal page: only its SHA-256 is kept; revocable (F85)."""

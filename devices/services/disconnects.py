@@ -45,9 +45,8 @@ def order_disconnect(device: Device, *, now: datetime) -> None:
     """Have the broker end the device's connection, soon after the caller's transaction commits."""
     waiting = Disconnect.objects.filter(device=device, status=DisconnectStatus.PENDING.value)
     if not waiting.update(due_at=now, attempts=0, problem=""):
-        client_id = f"{device.product.key}/{device.key}"
         columns = ("enterprise", "device", "client_id", "status", "attempts", "created_at", "due_at")
-        row = (device.enterprise_id, device.pk, client_id, DisconnectStatus.PENDING.value, 0, now, now)
+        row = (device.enterprise_id, device.pk, device.mqtt_user_name, DisconnectStatus.PENDING.value, 0, now, now)
         insert_rows(Disconnect, columns, [row], ignore_conflicts=True)
     wakeups.wake(TASK)
 

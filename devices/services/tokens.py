@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from datetime import datetime
 
+from django.conf import settings
 from django.db import transaction
 
 from amp.foundation.scoping import system_scope
@@ -58,6 +59,11 @@ def device_for_token(token: str) -> Device | None:
     if row is None or row.revoked_at or row.device.terminated_at:
         return None
     return row.device
+
+
+def link_of(token: str) -> str:
+    """Address of a renewal page: from the configured base, never from a request (F96)."""
+    return f"{settings.BASE_URL}/r/{token}"
 
 
 def new_token() -> str:
