@@ -13,8 +13,8 @@ UNTRANSLATED := $(VENV) tests bench
 ARGS ?=
 # How many tests run side by side; the journeys, which start the whole product, run one after the other.
 WORKERS ?= 2
-# How many requests `make prove` makes up for the API; `make test` makes a thousand.
-FUZZ ?= 5000
+# How many requests `make prove` makes up for the API; `make test` makes 5,000.
+FUZZ ?= 25000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

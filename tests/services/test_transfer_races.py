@@ -86,10 +86,9 @@ def together(first: Callable[[], Any], second: Callable[[], Any]) -> list[BaseEx
 
 
 def waits_for_a_lock() -> bool:
+    """Asked inside a transaction, where pg_stat_activity would go on showing what it showed at first."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-        )
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
         return bool(cursor.fetchone()[0])
 
 
