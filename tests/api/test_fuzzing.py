@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import schemathesis
 from django.apps import apps
+from django.core.cache import cache
 from django.core.wsgi import get_wsgi_application
 from hypothesis import settings as settings_of
 from schemathesis import GenerationMode
@@ -24,7 +25,7 @@ from billing.models import OrderChannel
 from billing.services.ordering import open_order
 from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
-from tests.api.calling import Tenant
+from tests.api.calling import Tenant, make_tenant
 from tests.api.fuzzing import ALIKE, Fuzzer
 from tests.factories import make_device
 
@@ -36,9 +37,11 @@ pytestmark = pytest.mark.timeout(300 + REQUESTS // 5)
 
 
 @pytest.fixture
-def fuzzer(transactional_db: None, ours: Tenant, other: Tenant, settings: Any) -> Fuzzer:
+def fuzzer(transactional_db: None, settings: Any) -> Fuzzer:
     """Two tenants with something of everything; the first one's key asks."""
     settings.API_REQUESTS_PER_MINUTE = 10**9
+    cache.clear()
+    ours, other = make_tenant("ours"), make_tenant("other")
     for tenant in (ours, other):
         furnish(tenant)
     schema = schemathesis.openapi.from_path(WHERE)

@@ -113,9 +113,13 @@ class Person:
         self.page.locator("input[name=code]").press("Enter")
 
     def sign_out(self) -> None:
-        """With the keyboard alone."""
-        self.page.locator("button[aria-controls=amp-account]").press("Enter")
-        self.page.locator("#logout-form button").press("Enter")
+        """With the keyboard alone; once the page is there, for its script opens the menu."""
+        menu, leave = self.page.locator("button[aria-controls=amp-account]"), self.page.locator("#logout-form button")
+        menu.wait_for()
+        self.page.wait_for_load_state()
+        menu.press("Enter")
+        expect(leave).to_be_visible()
+        leave.press("Enter")
         expect(self.page.locator("#logout-form")).to_have_count(0)
 
     def download(self, button: Locator) -> bytes:

@@ -14,9 +14,9 @@ from amp.foundation import clock
 from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
 from tests.factories import UserFactory, make_device
-from tests.services.admin_world import LISTS, Maker, makers, rows
+from tests.services.admin_world import LISTS, Maker, made_makers, makers, rows
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 
 
 def list_address(name: str) -> str:

@@ -15,10 +15,10 @@ from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
 from devices.forms.uploads import KEPT
 from devices.models import Device, Import
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 from tests.services.importing import device_list
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 
 UPLOAD = "/admin/devices/device/import/"
 

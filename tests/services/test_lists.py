@@ -19,9 +19,9 @@ from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
 from devices.models import Device, DeviceService
 from tests.factories import make_device, make_enterprise
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 DEVICES = "/admin/devices/device/"
 SERVICES = "/admin/devices/deviceservice/"
 ENDS = Ordering("ends", "", "ends_at", descending=False, nullable=True)

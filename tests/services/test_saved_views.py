@@ -7,9 +7,9 @@ import pytest
 from amp.foundation.models import Event, Membership, Role, SavedView
 from amp.foundation.scoping import system_scope
 from amp.foundation.services import saved_views
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 DEVICES = "/admin/devices/device/"
 KEEP = f"{DEVICES}views/"
 EXPIRED = {"name": "Expired ones", "query": "state=EXPIRED&columns=serial&sort=ends"}

@@ -142,7 +142,7 @@ def product(
     try:
         yield product
     finally:
-        product.stop()
+        product.end()
         postgresql_server.start()
         postgresql_server.drop_database(name)
 
@@ -162,4 +162,4 @@ def product_on_test_database(
     try:
         yield product
     finally:
-        product.stop()
+        product.end()
