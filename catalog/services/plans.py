@@ -69,8 +69,34 @@ def edit_plan(*, plan: Plan, actor: str, now: datetime, **terms: Unpack[PlanTerm
 
     What is published stays as it is, and on sale, until the draft is published. Raises PlanRefused.
     """
-    newest = _locked_family(plan)[-1]
+    newest = lock_family(plan)[-1]
     draft = newest if newest.status == PlanStatus.DRAFT.value else _next_version(newest)
+    return _saved_draft(draft, terms, actor, now)
+
+
+@transaction.atomic
+def change_draft(*, plan: Plan, actor: str, now: datetime, **terms: Unpack[PlanTerms]) -> Plan:
+    """Other terms for this draft. Raises PlanRefused, also for what was published: that never changes (E3)."""
+    draft = next(version for version in lock_family(plan) if version.pk == plan.pk)
+    if draft.status != PlanStatus.DRAFT.value:
+        raise PlanRefused.because(_("Only a draft can be changed. Make a new version of the plan instead."))
+    return _saved_draft(draft, terms, actor, now)
+
+
+@transaction.atomic
+def draft_next_version(*, plan: Plan, actor: str, now: datetime, **terms: Unpack[PlanTerms]) -> Plan:
+    """A new draft that follows the plan's versions; what is on sale stays so until the draft is published (E3).
+
+    Raises PlanRefused, also where a draft waits already: nobody overwrites what they haven't seen (F99).
+    """
+    newest = lock_family(plan)[-1]
+    if newest.status == PlanStatus.DRAFT.value:
+        message = _("A draft of this plan waits already: version %(version)d. Change that one, or withdraw it first.")
+        raise PlanRefused.because(message % {"version": newest.version})
+    return _saved_draft(_next_version(newest), terms, actor, now)
+
+
+def _saved_draft(draft: Plan, terms: PlanTerms, actor: str, now: datetime) -> Plan:
     before = told(draft) if draft.pk else None
     for name, value in terms.items():
         setattr(draft, name, value)
@@ -88,7 +114,7 @@ def publish_plan(*, plan: Plan, actor: str, now: datetime) -> Plan:
     Rules that include the version before include this one from now on; a version that can't be included (A9) is
     refused while a rule includes the plan.
     """
-    family = _locked_family(plan)
+    family = lock_family(plan)
     draft = next(version for version in family if version.pk == plan.pk)
     if draft.status != PlanStatus.DRAFT.value:
         raise PlanRefused.because(_("Only a draft can be published. Edit the plan to make one."))
@@ -106,10 +132,18 @@ def publish_plan(*, plan: Plan, actor: str, now: datetime) -> Plan:
 @transaction.atomic
 def withdraw_plan(*, plan: Plan, actor: str, now: datetime) -> Plan:
     """Take a published plan off sale, or drop a draft. Orders that were made keep their price (E3)."""
-    version = next(version for version in _locked_family(plan) if version.pk == plan.pk)
+    version = next(version for version in lock_family(plan) if version.pk == plan.pk)
     if version.status != PlanStatus.WITHDRAWN.value:
         _withdraw(version, actor, now)
     return version
+
+
+def lock_family(plan: Plan) -> list[Plan]:
+    """All versions of the plan, locked, oldest first: whoever changes one of them begins with this (F23).
+
+    Products whose rules follow a plan are locked after it, in the order of their ids.
+    """
+    return list(Plan.objects.select_for_update(no_key=True).filter(family=plan.family).order_by("version"))
 
 
 def plans_on_sale(*, product: Product, device_enterprise: Enterprise, now: datetime) -> list[Plan]:
@@ -164,11 +198,6 @@ def _sold_to(product: Product, device_enterprise: Enterprise) -> Q:
     return sold
 
 
-def _locked_family(plan: Plan) -> list[Plan]:
-    """All versions, oldest first, locked."""
-    return list(Plan.objects.select_for_update(no_key=True).filter(family=plan.family).order_by("version"))
-
-
 def _next_version(newest: Plan) -> Plan:
     top = Plan.objects.filter(family=newest.family).aggregate(top=Max("version"))["top"]
     return Plan(
@@ -188,7 +217,7 @@ def _withdraw(plan: Plan, actor: str, now: datetime, why: str = "") -> None:
 
 
 def _follow_in_rules(published: Plan, actor: str, now: datetime) -> None:
-    for product in products_including(published):
+    for product in sorted(products_including(published), key=lambda each: each.pk):
         draft = RuleDraft.of(current_rule(product.pk), auto_plan=published)
         save_rule(product=product, draft=draft, actor=actor, now=now)
 
