@@ -169,7 +169,7 @@ class Plans(Reading):
     )
     @action(detail=True, methods=["post"], url_path="versions")
     def new_version(self, request: Request, pk: str) -> Response:
-        """A draft with these terms, and those of this version else. It replaces what is on sale when it is published."""
+        """A draft with these terms, else those of this version. It replaces what is on sale once it is published."""
         plan = self._changing(pk)
         draft = draft_next_version(plan=plan, **self._terms(plan), actor=self.actor, now=clock.now())
         return self.answered(self.shown(draft), status=201, location=f"/api/v1/plans/{draft.pk}")
