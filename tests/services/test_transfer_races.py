@@ -87,6 +87,7 @@ def together(first: Callable[[], Any], second: Callable[[], Any]) -> list[BaseEx
 
 def waits_for_a_lock() -> bool:
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")  # else one transaction sees the same answer for ever
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
