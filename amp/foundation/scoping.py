@@ -44,10 +44,11 @@ def upward_manager(
 
     `above` says which rows of an ancestor they may read; all of them where it isn't given.
     """
-    manager: Any = models.Manager.from_queryset(queryset)
+    bases: Any = (models.Manager.from_queryset(queryset),)
     if above is not None:
-        manager = type("LimitedManager", (_LimitedAbove, manager), {"own": f"{path}__in", "above": above})
-    return ScopedManager(_manager_class=manager, readable=path)
+        bases = (_LimitedAbove, *bases)
+    limits: dict[str, Any] = {"own": f"{path}__in", "above": above}
+    return ScopedManager(_manager_class=type("UpwardManager", bases, limits), readable=path)
 
 
 class _LimitedAbove(models.Manager[Any]):

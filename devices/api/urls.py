@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
@@ -16,7 +18,7 @@ router = SimpleRouter(trailing_slash=False)
 router.register("devices", Devices, basename="device")
 router.register("device-services", DeviceServices, basename="device-service")
 router.register("commands", Commands, basename="command")
-ONE_VALIDITY = {"get": "retrieve", "put": "update", "delete": "destroy"}
+ONE_VALIDITY: Any = {"get": "retrieve", "put": "update", "delete": "destroy"}
 
 urlpatterns = [
     *router.urls,

@@ -55,6 +55,7 @@ class OfferedTree(Offered):
     """Enterprises, each below the one it belongs to (E1)."""
 
     columns = ("pk", "name", "path")
+    _found: tuple[Any, ...] | None = None
 
     def __call__(self) -> list[tuple[str, str]]:
         """Names, indented by how far down they are."""
@@ -63,9 +64,8 @@ class OfferedTree(Offered):
 
     def find(self, value: str) -> tuple[Any, ...] | None:
         """As ever; the one that was found last is remembered, since a filter first checks and then asks."""
-        if (known := self.__dict__.get("_found")) and str(known[0]) == value:
-            return known  # type: ignore[no-any-return]
-        self._found = super().find(value)
+        if self._found is None or str(self._found[0]) != value:
+            self._found = super().find(value)
         return self._found
 
     def below(self, value: str) -> list[int]:
