@@ -10,13 +10,12 @@ from django.db.models import Max, Q
 from django.utils.translation import gettext as _
 
 from amp.foundation.models import Enterprise, Merchant, MerchantStatus
-from amp.foundation.money import UnknownCurrency, minor_digits
 from amp.foundation.services.enterprises import effective_merchant
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Problem, Refused
 from catalog.models import Plan, PlanStatus, PlanType, Product, ServiceLevel, ServiceRule
-from catalog.models.plans import MAX_AMOUNT
 from catalog.services.included import included_plan_problem
+from catalog.services.plan_problems import plan_problems
 from catalog.services.rules import RuleDraft, current_rule, save_rule
 
 TERMS = ("merchant", "name", "amount", "currency", "months", "sale_from", "sale_until")
@@ -57,7 +56,7 @@ def draft_plan(
         created_by=actor,
         **terms,
     )
-    _refuse(_problems(plan))
+    _refuse(plan_problems(plan))
     plan.save()
     _record(plan, "plan.drafted", actor, now, after=told(plan))
     return plan
@@ -101,7 +100,7 @@ def _saved_draft(draft: Plan, terms: PlanTerms, actor: str, now: datetime) -> Pl
     for name, value in terms.items():
         setattr(draft, name, value)
     draft.created_at, draft.created_by = now, actor
-    _refuse(_problems(draft))
+    _refuse(plan_problems(draft))
     draft.save()
     _record(draft, "plan.drafted", actor, now, before=before, after=told(draft))
     return draft
@@ -118,7 +117,7 @@ def publish_plan(*, plan: Plan, actor: str, now: datetime) -> Plan:
     draft = next(version for version in family if version.pk == plan.pk)
     if draft.status != PlanStatus.DRAFT.value:
         raise PlanRefused.because(_("Only a draft can be published. Edit the plan to make one."))
-    _refuse([*_problems(draft), *_publishing_problems(draft, now)])
+    _refuse([*plan_problems(draft), *_publishing_problems(draft, now)])
     for version in family:
         if version.status == PlanStatus.PUBLISHED.value:
             _withdraw(version, actor, now, why="followed by a new version")
@@ -222,52 +221,6 @@ def _follow_in_rules(published: Plan, actor: str, now: datetime) -> None:
         save_rule(product=product, draft=draft, actor=actor, now=now)
 
 
-def _problems(plan: Plan) -> list[Problem]:
-    return [*_price_problems(plan), *_name_and_date_problems(plan), *_seller_problems(plan), *_level_problems(plan)]
-
-
-def _price_problems(plan: Plan) -> list[Problem]:
-    problems = []
-    if not _is_integer(plan.amount) or not 0 <= plan.amount <= MAX_AMOUNT:
-        problems.append(Problem("amount", _("The price is 0 to 10,000,000,000.00. Type it in digits.")))
-    try:
-        minor_digits(plan.currency)
-    except UnknownCurrency as unknown:
-        problems.append(Problem("currency", str(unknown)))
-    if not _is_integer(plan.months) or not 1 <= plan.months <= 120:
-        problems.append(Problem("months", _("The period is 1 to 120 months.")))
-    return problems
-
-
-def _name_and_date_problems(plan: Plan) -> list[Problem]:
-    plan.name = plan.name.strip()
-    problems = []
-    if not 1 <= len(plan.name) <= 80:
-        problems.append(Problem("name", _("Give a name of 1 to 80 characters.")))
-    if plan.sale_from and plan.sale_until and plan.sale_from >= plan.sale_until:
-        problems.append(Problem("sale_until", _("The sale must end after it starts. Give a later date.")))
-    return problems
-
-
-def _seller_problems(plan: Plan) -> list[Problem]:
-    """E1, E3: the enterprise's own merchant, or the one it sells through."""
-    merchant = plan.merchant
-    if merchant.status == MerchantStatus.RETIRED.value:
-        return [Problem("merchant", _("This merchant was replaced. Choose the one that is in force."))]
-    if merchant.enterprise_id == plan.enterprise_id or merchant == effective_merchant(plan.enterprise):
-        return []
-    return [Problem("merchant", _("Choose the merchant of the plan's enterprise, or the one it sells through."))]
-
-
-def _level_problems(plan: Plan) -> list[Problem]:
-    enterprise = plan.enterprise
-    if plan.plan_type == PlanType.MANUFACTURER.value:
-        known = plan.level.enterprise_id == enterprise.pk
-    else:
-        known = plan.level.enterprise_id in {*enterprise.ancestor_ids, enterprise.pk}
-    return [] if known else [Problem("level", _("Choose a service level of the plan's own enterprise."))]
-
-
 def _publishing_problems(plan: Plan, now: datetime) -> list[Problem]:
     problems = []
     if plan.merchant.status != MerchantStatus.VERIFIED.value:
@@ -288,10 +241,6 @@ def _inclusion_problems(plan: Plan, now: datetime) -> list[Problem]:
         "sold by the maker's merchant. Choose another included plan there first."
     )
     return [Problem("", message % {"products": ", ".join(product.name for product in refused)})]
-
-
-def _is_integer(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool)
 
 
 def _refuse(problems: list[Problem]) -> None:
