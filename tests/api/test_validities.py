@@ -85,7 +85,7 @@ def test_f99_what_changed_meanwhile_is_not_overwritten(ours: Tenant, device: Dev
         ({"why": 5}, "why"),
         ({"why": "x" * 301}, "why"),
         ({"set_by": "me"}, "set_by"),
-        ({"device": 1}, "device"),
+        ({"product": 1}, "product"),
     ],
 )
 def test_f82_a_wrong_field_is_refused_by_name(ours: Tenant, device: Device, terms: dict[str, Any], field: str) -> None:
