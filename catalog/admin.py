@@ -19,6 +19,7 @@ from amp.foundation.admin import MemberAdmin, RecordAdmin
 from amp.foundation.money import format_money
 from amp.foundation.templatetags.amp_display import (
     TONES,
+    author,
     badge_html,
     code_html,
     day,
@@ -84,7 +85,7 @@ class ThingModelAdmin(RecordAdmin):
     further = (("<int:pk>/download/", "tsl_download", views.download_tsl),)
     section = _("Product")
     list_title = "TSL"
-    list_display = ("product", "version", "created", "created_by", "download")
+    list_display = ("product", "version", "created", "by", "download")
     list_select_related = ("product",)
     search_fields = ("product__name",)
     sortable_by = ()
@@ -94,6 +95,11 @@ class ThingModelAdmin(RecordAdmin):
     def created(self, model: ThingModel) -> str:
         """The minute."""
         return moment(model.created_at)
+
+    @admin.display(description=_("by"))
+    def by(self, model: ThingModel) -> str:
+        """Who imported it, where that is one of us."""
+        return author(model)
 
     @admin.display(description=_("JSON"))
     def download(self, model: ThingModel) -> str:

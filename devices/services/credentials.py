@@ -13,13 +13,14 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.refusals import Refused
 from devices.models import Device
 from devices.services.disconnects import order_disconnect
 from devices.transports.mosquitto import hash_password
 
 
-class DeviceTerminated(Exception):
-    """The device is terminated: it gets no new credential."""
+class DeviceTerminated(Refused):
+    """The device is terminated: it gets no new credential, and no service."""
 
 
 def new_password() -> str:
@@ -60,7 +61,7 @@ def _locked(device: Device) -> Device:
         Device.objects.select_for_update(no_key=True, of=("self",)).select_related("product").get(pk=device.pk)
     )
     if locked.terminated_at:
-        raise DeviceTerminated(_("This device is terminated. Register its key anew to let it connect again."))
+        raise DeviceTerminated.because(_("This device is terminated. Register its key anew to let it connect again."))
     return locked
 
 

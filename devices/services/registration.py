@@ -106,8 +106,8 @@ def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceServ
 
     From here on its topics speak for whichever device its key is registered for.
     """
+    service = lock_whole_device(device.pk)
     end_presence(device_id=device.pk, now=now)
-    service: DeviceService = DeviceService.objects.select_for_update().select_related("device").get(pk=device.pk)
     if service.state == State.TERMINATED.value:
         return service
     before = _told(service)
@@ -129,6 +129,17 @@ def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceServ
         after=_told(service),
     )
     record_event(event, now=now)
+    return service
+
+
+def lock_whole_device(device_id: int) -> DeviceService:
+    """The device's service with the device: presence is locked first, then the service, then the device (F23).
+
+    Presence and service in the order in which a batch of presence takes them.
+    """
+    list(Presence.objects.filter(pk=device_id).select_for_update(of=("self",)).values_list("pk"))
+    service: DeviceService = DeviceService.objects.select_for_update().get(pk=device_id)
+    service.device = Device.objects.select_for_update(no_key=True).get(pk=device_id)
     return service
 
 

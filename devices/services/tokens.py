@@ -8,16 +8,18 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.refusals import Refused
 from devices.models import Device, PublicToken
 
 TOKEN_BYTES = 32
 """256 random bits in URL-safe base64; ASVS 11.5.1 asks for 128 at least, and takes no UUIDs."""
 
 
-class DeviceGone(Exception):
+class DeviceGone(Refused):
     """The device is terminated: it has no renewal page any more."""
 
 
@@ -29,7 +31,7 @@ def issue_token(*, device: Device, actor: str, now: datetime) -> str:
     """
     locked = Device.objects.select_for_update(no_key=True).get(pk=device.pk)
     if locked.terminated_at:
-        raise DeviceGone(f"{locked} is terminated.")
+        raise DeviceGone.because(_("This device is terminated: it has no renewal page any more."))
     token = new_token()
     PublicToken.objects.create(
         enterprise_id=locked.enterprise_id, device=locked, digest=digest_of(token), created_at=now

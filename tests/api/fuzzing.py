@@ -64,6 +64,7 @@ ALIKE = hypothesis_settings(
 )
 """The same requests each time, and no second look at a failure: the rows have changed since."""
 FINAL = ("/cancel", "/terminate", "/withdraw", "/credential/revoke")
+END = "2027-12-31T16:00:00Z"
 FEW = 4
 """How many of the oldest rows of a table are asked for by id, and how many of the newest."""
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -206,6 +207,9 @@ def _good_body(label: str, rows: Rows) -> dict[str, Any]:
         "POST /api/v1/orders/preview": order,
         "POST /api/v1/device-services/{id}/renew": {"plan": told["plans"]},
         "POST /api/v1/plans": {**plan, "currency": "CNY", "months": 12},
+        "POST /api/v1/plans/{id}/versions": {"amount": 17_900},
+        "PATCH /api/v1/plans/{id}": {"amount": 17_900},
+        "PUT /api/v1/devices/{id}/validities/{kind}": {"ends_at": END},
         "PUT /api/v1/products/{id}/rule": rule,
         "POST /api/v1/products/{id}/rule/preview": rule,
         "POST /api/v1/products/{id}/tsl": STANDARD_TSL,

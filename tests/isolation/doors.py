@@ -75,11 +75,13 @@ ROWS: dict[str, Kwargs] = {
     )},
     "api:enterprise-detail": {"pk": Enterprise},
     **{f"api:product-{name}": {"pk": Product} for name in ("detail", "thing-model", "rule", "rule-preview")},
-    **{f"api:plan-{name}": {"pk": Plan} for name in ("detail", "publish", "withdraw")},
+    **{f"api:plan-{name}": {"pk": Plan} for name in ("detail", "new-version", "publish", "withdraw")},
     **{f"api:device-{name}": DEVICE for name in (
         "detail", "issue-link", "presence", "revoke-credential", "rotate-credential", "terminate",
     )},
     **{f"api:device-service-{name}": {"pk": DeviceService} for name in ("detail", "history", "preview", "renew")},
+    "api:device-validities": DEVICE,
+    **{f"api:device-{name}": {"pk": Device, "kind": "SIM"} for name in ("validity", "validity-history")},
     **{f"api:command-{name}": {"pk": Command} for name in ("detail", "cancel", "resend")},
     **{f"api:order-{name}": ORDER for name in ("detail", "cancel", "payment", "lines")},
 }  # fmt: skip
@@ -101,7 +103,9 @@ LISTS = {
         "billing_paymentexception",
     ) for verb in ("keep_view", "export")),
     "api:me",
-    *(f"api:{name}-list" for name in ("enterprise", "product", "plan", "device", "device-service", "command", "order")),
+    *(f"api:{name}-list" for name in (
+        "enterprise", "product", "plan", "device", "device-service", "validity", "command", "order",
+    )),
     "api:order-preview",
 }  # fmt: skip
 TOKENS = {

@@ -79,6 +79,9 @@ TABLE: dict[str, Kind] = {
     "rule_refused": Kind(422, _("The rule can't be saved"), _("Mend what `errors` names.")),
     "plan_refused": Kind(422, _("The plan can't do that"), _("Mend what `errors` names.")),
     "device_refused": Kind(422, _("The device can't be saved"), _("Mend what `errors` names.")),
+    "device_terminated": Kind(422, _("The device is terminated"), _("Register its key anew, then use the new device.")),
+    "device_gone": Kind(422, _("The device has no renewal page"), _("Register its key anew, then use the new device.")),
+    "validity_refused": Kind(422, _("The validity can't be set"), _("Mend what `errors` names.")),
     "command_refused": Kind(422, _("The command can't do that"), _("Read `detail`; read the command again.")),
     "device_key_taken": Kind(422, _("The device key is taken"), _("Choose another key, or terminate that device.")),
     "devices_not_eligible": Kind(

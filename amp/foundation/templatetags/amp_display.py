@@ -18,6 +18,7 @@ from django.utils.translation import get_language, gettext_lazy, ngettext, pgett
 from django.utils.translation import gettext as _
 
 from amp.foundation.money import format_money
+from amp.foundation.scoping import author_of
 
 register = template.Library()
 
@@ -68,6 +69,13 @@ def badge(word: Any, state: str = "", tone: str = "") -> SafeString:
 def money(minor: int | None, currency: str) -> str:
     """Minor units as people read them; a dash where there is no amount."""
     return "—" if minor is None else format_money(minor, currency, get_language() or "en")
+
+
+@register.filter
+def author(row: Any) -> str:
+    """Who made the row; of an enterprise above, nobody's name (E1, R6)."""
+    name = author_of(row)
+    return _("the enterprise above") if name is None else name
 
 
 @register.filter
