@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.cache import cache
 from django.db import OperationalError, connection
 from django.db.models import QuerySet
 
@@ -23,7 +24,7 @@ from catalog.services.plans import edit_plan, withdraw_plan
 from devices.api import devices as devices_api
 from devices.models import Device, DeviceService
 from devices.services.registration import terminate_device
-from tests.api.calling import Tenant
+from tests.api.calling import Tenant, make_tenant
 from tests.factories import make_device
 from tests.services.test_transfer_races import waits_for_a_lock
 
@@ -75,6 +76,13 @@ class Meeting:
         finally:
             self.holds.set()
             connection.close()
+
+
+@pytest.fixture
+def ours(transactional_db: None) -> Tenant:
+    """Committed, for the other connection has to see it."""
+    cache.clear()
+    return make_tenant("ours")
 
 
 @pytest.fixture
