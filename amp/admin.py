@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -79,12 +80,13 @@ class AmpAdminSite(UnfoldAdminSite):
         from amp.accounts.forms import ChangePasswordForm
 
         request.current_app = self.name
-        return PasswordChangeView.as_view(
+        view: Callable[[HttpRequest], HttpResponse] = PasswordChangeView.as_view(
             form_class=ChangePasswordForm,
             success_url=reverse(f"{self.name}:password_change_done"),
             extra_context={**self.each_context(request), **(extra_context or {})},
             template_name=self.password_change_template or "registration/password_change_form.html",
-        )(request)
+        )
+        return view(request)
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The overview: figures counted ahead, each a link to the rows behind it."""

@@ -34,15 +34,20 @@ REFUSALS = 5
 
 
 class Claimed(NamedTuple):
-    """A connection that is ours to end now."""
+    """A connection that is ours to end now; `until`, the end of our lease, is the token of the claim."""
 
     id: int
     client_id: str
     attempts: int
+    until: datetime
 
 
 def order_disconnect(device: Device, *, now: datetime) -> None:
-    """Have the broker end the device's connection, soon after the caller's transaction commits."""
+    """Have the broker end the device's connection, soon after the caller's transaction commits.
+
+    Where a worker is at it just now, its claim ends: it may have asked before the old password was void, so the broker
+    is asked once more, and what the first answer was changes nothing.
+    """
     waiting = Disconnect.objects.filter(device=device, status=DisconnectStatus.PENDING.value)
     if not waiting.update(due_at=now, attempts=0, problem=""):
         columns = ("enterprise", "device", "client_id", "status", "attempts", "created_at", "due_at")
@@ -91,7 +96,7 @@ def _claim(now: datetime, limit: int) -> list[Claimed]:
     for row in rows:
         row.attempts, row.due_at = row.attempts + 1, now + LEASE
     Disconnect.objects.bulk_update(rows, ["attempts", "due_at"])
-    return [Claimed(row.pk, row.client_id, row.attempts) for row in rows]
+    return [Claimed(row.pk, row.client_id, row.attempts, now + LEASE) for row in rows]
 
 
 def _wait(row: Claimed, problem: str, now: datetime, *, is_last: bool = False) -> None:
@@ -107,8 +112,9 @@ def _close(row: Claimed, status: DisconnectStatus, now: datetime, problem: str =
 
 
 def _ours(row: Claimed) -> models.QuerySet[Disconnect]:
-    """The row as we claimed it; ordered anew meanwhile, it is somebody else's."""
-    return Disconnect.objects.filter(pk=row.id, status=DisconnectStatus.PENDING.value, attempts=row.attempts)
+    """The row as we claimed it; ordered anew or claimed by another meanwhile, it is somebody else's."""
+    pending = Disconnect.objects.filter(pk=row.id, status=DisconnectStatus.PENDING.value)
+    return pending.filter(attempts=row.attempts, due_at=row.until)
 
 
 @cache

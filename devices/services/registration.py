@@ -26,6 +26,7 @@ from devices.services.commands import cancel_commands
 from devices.services.credentials import new_password
 from devices.services.disconnects import order_disconnect
 from devices.services.session_ends import end_presence
+from devices.services.stuck import release
 from devices.services.tokens import digest_of, new_token
 from devices.transports.mosquitto import hash_password
 
@@ -117,6 +118,7 @@ def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceServ
     service.save(update_fields=["state", "state_since", "last_event_at", "due_at"])
     Device.objects.filter(pk=device.pk).update(terminated_at=at)
     PublicToken.objects.filter(device_id=device.pk, revoked_at=None).update(revoked_at=at)
+    release([device.pk])
     cancel_commands([device.pk], actor=actor, why="terminated", now=now)
     order_disconnect(service.device, now=now)
     event = EventDraft(

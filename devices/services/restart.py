@@ -18,6 +18,8 @@ from devices.models import DeviceService, Presence
 from devices.periods import RestartRefusal, restart_refusal
 from devices.services.ledger import READ, Changes, ServiceRow, facts_of, store
 from devices.services.lifecycle import advance, load_facts
+from devices.services.presence_rows import locked_states
+from devices.services.stuck import release
 from devices.services.terms import terms_for
 
 MAX_REASON = 200
@@ -75,6 +77,7 @@ def restart_service(*, device_id: int, reason: str, actor: str, now: datetime) -
     reason = " ".join(reason.split())
     if not reason.isprintable() or not 1 <= len(reason) <= MAX_REASON:
         raise RestartRefused.because(_("Say why in 1 to 200 characters; the record keeps it."), "reason")
+    locked_states(Presence.objects.filter(pk=device_id))  # a device that comes online now waits: presence first (F23)
     looked = _looked_at(DeviceService.objects.filter(pk=device_id).select_for_update(of=("self",)), now)
     if looked.preview.refusal:
         raise RestartRefused.for_reason(looked.preview.refusal)
@@ -142,6 +145,7 @@ def _begin(looked: _Looked, reason: str, actor: str, now: datetime) -> None:
     changes.note(before, changes.move(row), "device_service.restarted", at=at, why=reason, actor=actor)
     changes.events[-1] = changes.events[-1]._replace(after={**(changes.events[-1].after or {}), "life": row.life})
     store(changes, now=now)
+    release([row.device_id])
     DeviceService.objects.filter(pk=row.device_id).update(
         life=row.life, life_began_at=at, counts_from=row.counts_from, counted_at_pause=None
     )

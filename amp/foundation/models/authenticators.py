@@ -33,7 +33,7 @@ class Authenticator(TOTPDevice):
     def begin(cls, user: User) -> Authenticator:
         """An unconfirmed one with a fresh secret."""
         sealed = seal(secrets.token_bytes(SECRET_BYTES), owner_of(user.pk))
-        return cls.objects.create(user=user, name="authenticator", confirmed=False, key=sealed)  # type: ignore[no-any-return]
+        return cls.objects.create(user=user, name="authenticator", confirmed=False, key=sealed)
 
     @property
     def bin_key(self) -> bytes:

@@ -93,7 +93,8 @@ def verify_code(*, user: User, code: str, now: datetime, wall: datetime) -> Devi
 
 def authenticator_of(user: User) -> Authenticator | None:
     """The confirmed authenticator."""
-    return Authenticator.objects.filter(user=user, confirmed=True).first()
+    found: Authenticator | None = Authenticator.objects.filter(user=user, confirmed=True).first()
+    return found
 
 
 def renew_recovery_codes(*, user: User, now: datetime) -> list[str]:
@@ -151,8 +152,9 @@ def _waiting(device: Device | None, wall: datetime) -> int:
 def record_account(kind: str, person: User, actor: str, now: datetime) -> None:
     """One event for each enterprise where the person has a role, so that each can see it; one of the platform's own
     where there is none."""
-    places = list(Membership.objects.filter(user=person).values_list("enterprise_id", flat=True)) or [None]
+    places: list[int | None] = [*Membership.objects.filter(user=person).values_list("enterprise_id", flat=True)]
     drafts = [
-        EventDraft(kind, f"user:{person.pk}", place, now, actor, after={"user": person.email}) for place in places
+        EventDraft(kind, f"user:{person.pk}", place, now, actor, after={"user": person.email})
+        for place in places or [None]
     ]
     record_events(drafts, now=now)
