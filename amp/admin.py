@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
@@ -64,6 +63,7 @@ class AmpAdminSite(UnfoldAdminSite):
                 name="enterprise_verify_merchant",
             ),
             path("operations/", self.admin_view(panels.operations), name="operations"),
+            path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
         ]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -80,13 +80,13 @@ class AmpAdminSite(UnfoldAdminSite):
         from amp.accounts.forms import ChangePasswordForm
 
         request.current_app = self.name
-        view: Callable[[HttpRequest], HttpResponse] = PasswordChangeView.as_view(
+        view = PasswordChangeView.as_view(
             form_class=ChangePasswordForm,
             success_url=reverse(f"{self.name}:password_change_done"),
             extra_context={**self.each_context(request), **(extra_context or {})},
             template_name=self.password_change_template or "registration/password_change_form.html",
         )
-        return view(request)
+        return cast(HttpResponse, view(request))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The overview: figures counted ahead, each a link to the rows behind it."""

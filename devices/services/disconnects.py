@@ -84,6 +84,14 @@ def end_connections(*, now: datetime, broker: ConnectionControl, limit: int = CH
     return len(claimed)
 
 
+def given_up() -> models.QuerySet[Disconnect]:
+    """Connections that the broker isn't asked to end any more, and nobody has ordered anew: a person has to look."""
+    newer = Disconnect.objects.filter(device=models.OuterRef("device"), pk__gt=models.OuterRef("pk"))
+    dead = Disconnect.objects.filter(status=DisconnectStatus.DEAD.value).select_related("device__product")
+    rows: models.QuerySet[Disconnect] = dead.exclude(models.Exists(newer))
+    return rows
+
+
 def shared_control() -> ConnectionControl:
     """What this installation's broker can be asked: EMQX where its management API is set up, else nothing."""
     return _control(settings.EMQX_API_URL, settings.EMQX_API_KEY, settings.EMQX_API_SECRET)
