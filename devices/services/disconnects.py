@@ -16,7 +16,7 @@ from django.db import models, transaction
 
 from amp.foundation import wakeups
 from amp.foundation.bulk import insert_rows
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from devices.models import Device, Disconnect, DisconnectStatus
 from devices.transports.base import BrokerRefused, BrokerUnavailable, ConnectionControl, Ended
 from devices.transports.emqx import EmqxConnections
@@ -60,8 +60,7 @@ def order_disconnect(device: Device, *, now: datetime) -> None:
 def ask_again(*, device: Device, actor: str, now: datetime) -> None:
     """A person has the broker asked once more, after it said no."""
     order_disconnect(device, now=now)
-    subject = f"device:{device.pk}"
-    record_event(EventDraft("device.disconnect_ordered", subject, device.enterprise_id, now, actor), now=now)
+    record_about(device, "device.disconnect_ordered", actor=actor, now=now)
 
 
 def end_connections(*, now: datetime, broker: ConnectionControl, limit: int = CHUNK) -> int:

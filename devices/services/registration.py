@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from amp.foundation.bulk import chunks, insert_rows
 from amp.foundation.models import Enterprise
-from amp.foundation.services.events import EventDraft, record_event, record_events
+from amp.foundation.services.events import EventDraft, record_about, record_events
 from amp.foundation.services.refusals import Problem, Refused
 from catalog.models import Product, ServiceLevel
 from catalog.services.products import lock_product
@@ -121,16 +121,15 @@ def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceServ
     release([device.pk])
     cancel_commands([device.pk], actor=actor, why="terminated", now=now)
     order_disconnect(service.device, now=now)
-    event = EventDraft(
-        kind="device_service.terminated",
-        subject=f"device:{device.pk}",
-        enterprise_id=service.enterprise_id,
-        happened_at=at,
+    record_about(
+        service.device,
+        "device_service.terminated",
         actor=actor,
+        at=at,
+        now=now,
         before=before,
         after=_told(service),
     )
-    record_event(event, now=now)
     return service
 
 

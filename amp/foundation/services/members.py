@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.access import ALLOWED, Action, may
 from amp.foundation.models import Enterprise, Membership, Role, User
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.passwords import PASSWORD_CHOSEN
 from amp.foundation.services.refusals import Problem, Refused
 from amp.foundation.services.second_factor import forget_second_factor, record_account
@@ -165,16 +165,14 @@ def record_member(
     kind: str, email: str, enterprise: Enterprise, before: str | None, after: str | None, actor: str, now: datetime
 ) -> None:
     """One event about a role, for the record of the enterprise."""
-    draft = EventDraft(
-        kind=kind,
-        subject=f"enterprise:{enterprise.pk}",
-        enterprise_id=enterprise.pk,
-        happened_at=now,
+    record_about(
+        enterprise,
+        kind,
         actor=actor,
+        now=now,
         before={"user": email, "role": before} if before else None,
         after={"user": email, "role": after} if after else None,
     )
-    record_event(draft, now=now)
 
 
 def _keep_one(membership: Membership) -> None:
