@@ -5,7 +5,7 @@ Nothing else touches the counter: renaming, another SIM, unbinding and a reset b
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 from amp.foundation.services.refusals import Refused
 from devices.lifecycle import Facts, Lock, State, Terms, due_at
 from devices.models import DeviceService, Presence
+from devices.online_time import total_of
 from devices.periods import RestartRefusal, restart_refusal
 from devices.services.ledger import READ, Changes, ServiceRow, facts_of, store
 from devices.services.lifecycle import advance, load_facts
@@ -102,7 +103,7 @@ def _looked_at(services: object, now: datetime) -> _Looked:
     facts = load_facts([row], {row.place: terms})[row.device_id]
     row, facts = advance(row, facts, terms, changes, until=now, now=now)
     counted, open_since = Presence.objects.values_list("counted", "open_since").get(device_id=row.device_id)
-    total = counted + (max(now - open_since, timedelta()) // timedelta(microseconds=1) if open_since else 0)
+    total = total_of(counted, open_since, now)
     return _Looked(row, terms, changes, counted, open_since, total, _preview(row, facts, terms, total, reported))
 
 
