@@ -16,7 +16,8 @@ from django_otp.plugins.otp_totp.models import TOTPDevice
 from amp.foundation.models import Authenticator, Event, Membership, Role, User
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import SealBroken
-from tests.factories import make_enterprise, make_member
+from amp.foundation.services.second_factor import RECOVERY_CODES, recovery_codes_left, renew_recovery_codes
+from tests.factories import NOW, make_enterprise, make_member
 from tests.services.staff import CODE, ENROL, code_of, enrolled, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -149,6 +150,24 @@ def test_a_recovery_code_signs_in_once_however_it_is_typed_X1() -> None:
     assert other.get("/admin/").status_code == 200
     assert "This code is wrong" in sign_in(user).post(CODE, {"code": code}).content.decode()
     assert "user.recovery_code_used" in kinds()
+
+
+def test_a_recovery_code_is_not_spent_without_its_event_R9(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = member()
+    enrolled(user)
+    codes = renew_recovery_codes(user=user, now=NOW)
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError
+
+    browser = sign_in(user)
+    with monkeypatch.context() as patch:
+        patch.setattr("amp.foundation.services.second_factor.record_account", refuse)
+        with pytest.raises(RuntimeError):
+            browser.post(CODE, {"code": codes[0]})
+    assert recovery_codes_left(user) == RECOVERY_CODES
+    sign_in(user).post(CODE, {"code": codes[0]})
+    assert recovery_codes_left(user) == RECOVERY_CODES - 1
 
 
 def test_new_recovery_codes_void_the_old_ones() -> None:

@@ -83,11 +83,12 @@ def verify_code(*, user: User, code: str, now: datetime, wall: datetime) -> Devi
         raise CodeRefused
     if seconds := _waiting(device, wall):
         raise CodeRefused(seconds)
-    accepted = django_otp.verify_token(user, device.persistent_id, code if is_totp else _hashed(code))
-    if accepted is None:
+    with transaction.atomic():
+        accepted = django_otp.verify_token(user, device.persistent_id, code if is_totp else _hashed(code))
+        if accepted is not None and not is_totp:
+            record_account("user.recovery_code_used", user, user.email, now)
+    if accepted is None:  # outside of the transaction: the brake's count stays
         raise CodeRefused
-    if not is_totp:
-        record_account("user.recovery_code_used", user, user.email, now)
     return accepted
 
 
