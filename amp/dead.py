@@ -50,7 +50,7 @@ class _Kind:
     word: Any
     rows: Callable[[], QuerySet[Any]]
     told: Callable[[Any], DeadRow]
-    retry: Callable[[Any, str, datetime, datetime], object]
+    retry: Callable[[list[Any], str, datetime, datetime], object]
 
 
 def dead_numbers() -> dict[str, int]:
@@ -71,9 +71,10 @@ def dead_work() -> list[DeadWork]:
 def retry_dead(kind: str, *, pk: int | None, actor: str, now: datetime, wall: datetime) -> int:
     """Have all rows of a kind tried again, or one; how many. A kind that doesn't exist has none."""
     known = KINDS.get(kind)
-    rows = [] if known is None else list(known.rows() if pk is None else known.rows().filter(pk=pk))
-    for row in rows:
-        known.retry(row, actor, now, wall)  # type: ignore[union-attr]
+    if known is None:
+        return 0
+    rows = list(known.rows() if pk is None else known.rows().filter(pk=pk))
+    known.retry(rows, actor, now, wall)
     return len(rows)
 
 
@@ -103,13 +104,15 @@ KINDS = {
         told=lambda row: DeadRow(
             row.pk, str(row.device), _page("device_details", row.device), row.dead_at, row.problem
         ),
-        retry=lambda row, actor, now, _wall: retry_dead_services(actor=actor, now=now, only=row.pk),
+        retry=lambda rows, actor, now, _wall: retry_dead_services(
+            device_ids=[row.pk for row in rows], actor=actor, now=now
+        ),
     ),
     "orders": _Kind(
         word=_("Paid orders that could not be fulfilled"),
         rows=_stuck_orders,
         told=lambda row: DeadRow(row.pk, row.number, _page("billing_order_change", row), row.paid_at, ""),
-        retry=lambda row, actor, now, _wall: retry_fulfilment(order=row, actor=actor, now=now),
+        retry=lambda rows, actor, now, _wall: [retry_fulfilment(order=row, actor=actor, now=now) for row in rows],
     ),
     "imports": _Kind(
         word=_("Imports that stopped by a fault"),
@@ -117,7 +120,7 @@ KINDS = {
         told=lambda row: DeadRow(
             row.pk, row.file_name, _page("devices_import_change", row), row.finished_at, row.problem
         ),
-        retry=lambda row, actor, now, wall: retry_import(job=row, actor=actor, now=now, wall=wall),
+        retry=lambda rows, actor, now, wall: [retry_import(job=row, actor=actor, now=now, wall=wall) for row in rows],
     ),
     "disconnects": _Kind(
         word=_("Connections that the broker did not end"),
@@ -125,6 +128,6 @@ KINDS = {
         told=lambda row: DeadRow(
             row.pk, row.client_id, f"{_page('device_details', row.device)}?tab=access", row.closed_at, row.problem
         ),
-        retry=lambda row, actor, now, _wall: ask_again(device=row.device, actor=actor, now=now),
+        retry=lambda rows, actor, now, _wall: [ask_again(device=row.device, actor=actor, now=now) for row in rows],
     ),
 }

@@ -58,10 +58,10 @@ def release(device_ids: Collection[int]) -> None:
 
 
 @transaction.atomic
-def retry_dead_services(*, actor: str, now: datetime, only: int | None = None) -> int:
-    """Let the sweep try dead services again, as if for the first time: all in the caller's scope, or one; how many."""
-    dead = StuckService.objects.filter(dead_at__isnull=False)
-    ids = list((dead if only is None else dead.filter(pk=only)).values_list("device_id", flat=True))
+def retry_dead_services(*, device_ids: Collection[int], actor: str, now: datetime) -> int:
+    """Let the sweep try these again, as if for the first time, but still each alone; how many of them were dead."""
+    dead = StuckService.objects.filter(among("device_id", device_ids), dead_at__isnull=False)
+    ids = list(dead.values_list("device_id", flat=True))
     services = DeviceService.objects.filter(among("device_id", ids)).exclude(state=State.TERMINATED.value)
     held = services.order_by("device_id").select_for_update(of=("self",)).values_list("device_id", "enterprise_id")
     drafts = [

@@ -71,6 +71,10 @@ def kinds(fleet: Fleet, index: int = 1) -> list[str]:
     return [kind for kind, _at in story(fleet, index)]
 
 
+def retried(ids: list[int], *, at: datetime) -> int:
+    return retry_dead_services(device_ids=ids, actor="ann@example.com", now=at)
+
+
 def test_after_five_attempts_it_is_dead_with_one_event_and_the_others_go_on_F15() -> None:
     fleet = young_fleet(3)
     with poisonous(fleet) as met:
@@ -92,10 +96,10 @@ def test_one_click_has_a_dead_service_tried_again_F15() -> None:
     fleet = young_fleet(3)
     with poisonous(fleet):
         last = until_dead(fleet)
-        assert retry_dead_services(actor="ann@example.com", now=last + HOUR, only=fleet.ids[0]) == 0
-        assert retry_dead_services(actor="ann@example.com", now=last + HOUR) == 1
+        assert retried(fleet.ids[:1], at=last + HOUR) == 0
+        assert retried(fleet.ids, at=last + HOUR) == 1
         assert until_dead(fleet, now=last + HOUR) == last + HOUR + sum(RETRIES, timedelta())
-        assert retry_dead_services(actor="ann@example.com", now=last + DAY) == 1
+        assert retried(fleet.ids, at=last + DAY) == 1
     advance_due_services(now=last + DAY)  # our code is mended
     assert service(fleet, 1).state == "EXPIRED"
     assert not StuckService.objects.exists()

@@ -86,7 +86,9 @@ def together(first: Callable[[], Any], second: Callable[[], Any]) -> list[BaseEx
 
 
 def waits_for_a_lock() -> bool:
+    """Asked inside a transaction, which else keeps the first answer to its end."""
     with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_stat_clear_snapshot()")
         cursor.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
         )
