@@ -7,7 +7,25 @@ from typing import Any
 from django import forms
 from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
 from django.utils.translation import gettext_lazy as _
+from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordInput, UnfoldAdminTextInputWidget
+
+from amp.foundation import clock
+from amp.foundation.models import User
+from amp.foundation.services.passwords import PASSWORD_CHANGED, PASSWORD_RESET, change_password
+
+
+class Recorded:
+    """A form that changes somebody's password: the change and its event are one transaction (R9)."""
+
+    kind: str
+    user: User
+    cleaned_data: dict[str, Any]
+
+    def save(self, *_: Any, **__: Any) -> User:
+        """Called by Django's views."""
+        change_password(user=self.user, password=self.cleaned_data["new_password1"], kind=self.kind, now=clock.now())
+        return self.user
 
 
 class CodeForm(forms.Form):
@@ -51,3 +69,15 @@ class JoinForm(ChoosePasswordForm):
     full_name = forms.CharField(
         label=_("Name"), max_length=120, widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "name"})
     )
+
+
+class ResetPasswordForm(Recorded, ChoosePasswordForm):
+    """A new password by the link of a mail."""
+
+    kind = PASSWORD_RESET
+
+
+class ChangePasswordForm(Recorded, AdminOwnPasswordChangeForm):
+    """The old password, and a new one twice."""
+
+    kind = PASSWORD_CHANGED

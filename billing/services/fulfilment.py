@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import Sum
 
 from amp.foundation.bulk import insert_rows, update_rows
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.failures import is_conflict, is_database_trouble
 from amp.foundation.wakeups import wake
 from billing.models import EntryKind, LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt
@@ -188,5 +188,4 @@ def _put_off(order_id: int, now: datetime) -> None:
 
 def _record(order: Order, kind: str, actor: str, now: datetime, unapplied: int = 0) -> None:
     told = {"status": order.status, "devices": order.line_count, "unapplied": unapplied}
-    draft = EventDraft(kind, f"order:{order.pk}", order.enterprise_id, now, actor, after=told)
-    record_event(draft, now=now)
+    record_about(order, kind, actor=actor, now=now, after=told)

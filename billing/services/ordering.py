@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -15,7 +14,7 @@ from amp.foundation.bulk import insert_rows
 from amp.foundation.models import Enterprise, User
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.configuration import order_minutes
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
 from billing.models import LineStatus, Order, OrderChannel, OrderLine, PaymentAttempt
@@ -196,7 +195,7 @@ def _stored(offered: Quote, channel: OrderChannel, created_by: str, key: str | N
         "total": order.total,
         "currency": order.currency,
     }
-    _record(order, "order.created", actor=created_by, now=now, after=told)
+    record_about(order, "order.created", actor=created_by, now=now, after=told)
     return order
 
 
@@ -241,18 +240,4 @@ def _move(order: Order, to: OrderStatus, kind: str, *, actor: str, why: str, now
     before = order.status
     check_transition(OrderStatus(before), to)
     order.status = to.value
-    _record(order, kind, actor=actor, now=now, why=why, before={"status": before}, after={"status": order.status})
-
-
-def _record(
-    order: Order,
-    kind: str,
-    *,
-    actor: str,
-    now: datetime,
-    why: str = "",
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    draft = EventDraft(kind, f"order:{order.pk}", order.enterprise_id, now, actor, why, before, after)
-    record_event(draft, now=now)
+    record_about(order, kind, actor=actor, now=now, why=why, before={"status": before}, after={"status": order.status})

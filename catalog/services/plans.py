@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.models import Enterprise, Merchant, MerchantStatus
 from amp.foundation.services.enterprises import effective_merchant
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Problem, Refused
 from catalog.models import Plan, PlanStatus, PlanType, Product, ServiceLevel, ServiceRule
 from catalog.services.included import included_plan_problem
@@ -58,7 +58,7 @@ def draft_plan(
     )
     _refuse(plan_problems(plan))
     plan.save()
-    _record(plan, "plan.drafted", actor, now, after=told(plan))
+    record_about(plan, "plan.drafted", actor=actor, now=now, after=told(plan))
     return plan
 
 
@@ -102,7 +102,7 @@ def _saved_draft(draft: Plan, terms: PlanTerms, actor: str, now: datetime) -> Pl
     draft.created_at, draft.created_by = now, actor
     _refuse(plan_problems(draft))
     draft.save()
-    _record(draft, "plan.drafted", actor, now, before=before, after=told(draft))
+    record_about(draft, "plan.drafted", actor=actor, now=now, before=before, after=told(draft))
     return draft
 
 
@@ -123,7 +123,7 @@ def publish_plan(*, plan: Plan, actor: str, now: datetime) -> Plan:
             _withdraw(version, actor, now, why="followed by a new version")
     draft.status = PlanStatus.PUBLISHED.value
     draft.save(update_fields=["status"])
-    _record(draft, "plan.published", actor, now, after=told(draft))
+    record_about(draft, "plan.published", actor=actor, now=now, after=told(draft))
     _follow_in_rules(draft, actor, now)
     return draft
 
@@ -212,7 +212,7 @@ def _withdraw(plan: Plan, actor: str, now: datetime, why: str = "") -> None:
     before = told(plan)
     plan.status = PlanStatus.WITHDRAWN.value
     plan.save(update_fields=["status"])
-    _record(plan, "plan.withdrawn", actor, now, before=before, after=told(plan), why=why)
+    record_about(plan, "plan.withdrawn", actor=actor, now=now, before=before, after=told(plan), why=why)
 
 
 def _follow_in_rules(published: Plan, actor: str, now: datetime) -> None:
@@ -246,16 +246,3 @@ def _inclusion_problems(plan: Plan, now: datetime) -> list[Problem]:
 def _refuse(problems: list[Problem]) -> None:
     if problems:
         raise PlanRefused(problems)
-
-
-def _record(
-    plan: Plan,
-    kind: str,
-    actor: str,
-    now: datetime,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-    why: str = "",
-) -> None:
-    subject = f"plan:{plan.pk}"
-    record_event(EventDraft(kind, subject, plan.enterprise_id, now, actor, why, before, after), now=now)

@@ -12,7 +12,7 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 from devices.models import Device
 from devices.services.disconnects import order_disconnect
@@ -67,5 +67,5 @@ def _locked(device: Device) -> Device:
 
 def _store(locked: Device, kind: str, actor: str, now: datetime) -> None:
     locked.save(update_fields=["credential_hash", "credential_rotated_at", "credential_revoked_at"])
-    record_event(EventDraft(kind, f"device:{locked.pk}", locked.enterprise_id, now, actor), now=now)
+    record_about(locked, kind, actor=actor, now=now)
     order_disconnect(locked, now=now)

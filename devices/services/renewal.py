@@ -24,6 +24,7 @@ from devices.lifecycle import (
 from devices.models import DeviceService, Period, PeriodKind
 from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, store
 from devices.services.lifecycle import advance, load_facts
+from devices.services.stuck import release
 from devices.services.terms import terms_for
 
 
@@ -101,6 +102,7 @@ def renew_services(requests: Sequence[RenewalRequest], *, actor: str, now: datet
         )
         outcomes.append(outcome)
     store(changes, now=now)
+    release(ids)
     return outcomes
 
 

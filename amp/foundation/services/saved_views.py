@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.models import Enterprise, SavedView, User
 from amp.foundation.scoping import system_scope
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 
 MOST = 30
@@ -34,17 +34,17 @@ def save_view(
         view, _made = SavedView.objects.update_or_create(
             owner=owner, list_name=list_name, name=name, defaults=facts, create_defaults={**facts, "created_at": now}
         )
-        record_event(_draft("saved_view.saved", view, owner, now), now=now)
+        _record("saved_view.saved", view, owner, now)
     return view
 
 
 def delete_view(*, view: SavedView, actor: User, now: datetime) -> None:
     """Drop it."""
     with transaction.atomic():
-        record_event(_draft("saved_view.deleted", view, actor, now), now=now)
+        _record("saved_view.deleted", view, actor, now)
         view.delete()
 
 
-def _draft(kind: str, view: SavedView, actor: User, now: datetime) -> EventDraft:
+def _record(kind: str, view: SavedView, actor: User, now: datetime) -> None:
     after = {"list": view.list_name, "name": view.name, "filter": view.query, "shared": view.is_shared}
-    return EventDraft(kind, f"saved_view:{view.pk}", view.enterprise_id, now, actor.email, after=after)
+    record_about(view, kind, actor=actor.email, now=now, after=after)
