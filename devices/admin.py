@@ -162,6 +162,11 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
             request._paid_products = found  # type: ignore[attr-defined]
         return found
 
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Without the link to a page that would refuse the reader."""
+        columns = super().get_list_display(request)
+        return columns if self.has_renew_permission(request) else [name for name in columns if name != "act"]
+
     def has_renew_permission(self, request: HttpRequest) -> bool:
         """By role; the page of the renewal asks again for each enterprise."""
         return may_anywhere(signed_in(request), Action.RENEW)
@@ -264,7 +269,7 @@ class ValidityAdmin(ValidityColumns, Listed, RecordAdmin):
         Ordering("ends_last", _("Ends, latest first"), "ends_at"),
     )
     list_display = ("device_key", "kind", "badge", "until", "time_left", "product", "enterprise")
-    extra_columns = ("since", "set_by", "set_when")
+    extra_columns = ("since", "set_by_whom", "set_when")
     list_select_related = ("device", "product", "enterprise")
     export_columns = VALIDITY_COLUMNS
     sortable_by = ()
@@ -290,7 +295,7 @@ class ImportAdmin(ImportColumns, RecordAdmin):
     )
     section = _("Device")
     list_title = _("Imports")
-    list_display = ("file", "kind", "badge", "done", "rows_bad", "enterprise", "created_by", "uploaded")
+    list_display = ("file", "kind", "badge", "done", "rows_bad", "enterprise", "by", "uploaded")
     list_select_related = ("enterprise",)
     search_fields = ("file_name__startswith", "created_by__startswith")
     sortable_by = ()

@@ -17,6 +17,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation import clock
+from amp.foundation.choosing import ChooseInList
 from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ListFilterSet, ToDay
 from catalog.models import Product
 from devices.models import Command, Device, DeviceService, Validity
@@ -47,7 +48,9 @@ class _FleetFilters(EnterpriseFilterSet):
 
     unseen = frozenset({"key", "serial", "iccid"})
 
-    product = django_filters.ChoiceFilter(label=_("product"), field_name="product", choices=())
+    product = django_filters.ChoiceFilter(
+        label=_("product"), field_name="product", choices=(), widget=ChooseInList("admin:product_choices")
+    )
     state = django_filters.ChoiceFilter(label=_("service"), method="in_state", choices=STATE_CHOICES)
     presence = django_filters.ChoiceFilter(label=_("presence"), method="by_presence", choices=PRESENCES)
     lock = django_filters.ChoiceFilter(label=_("lock"), method="by_lock", choices=LOCKS)
@@ -64,6 +67,8 @@ class _FleetFilters(EnterpriseFilterSet):
         super().__init__(data, queryset, **options)
         if products is None:
             products = Product.objects.order_by("name", "pk").values_list("pk", "name")
+        elif isinstance(choosing := self.filters["product"].extra["widget"], ChooseInList):
+            choosing.asks = {"paid": "yes"}
         self.filters["product"].extra["choices"] = [(str(pk), name) for pk, name in products]
 
     def in_state(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
@@ -147,10 +152,12 @@ class ValidityFilters(EnterpriseFilterSet):
     search_hint = _("Device key, serial number or ICCID begins with …")
     decides_order = {"ends": "ends", "ends_from": "ends", "ends_to": "ends"}
 
-    product = django_filters.ChoiceFilter(label=_("product"), field_name="product", choices=())
+    product = django_filters.ChoiceFilter(
+        label=_("product"), field_name="product", choices=(), widget=ChooseInList("admin:product_choices")
+    )
     kind = django_filters.ChoiceFilter(label=_("service"), choices=SERVICE_CHOICES)
     ends = django_filters.ChoiceFilter(
-        label=_("ends within"), method="ends_within", choices=[*WITHIN, ("over", _("over"))]
+        label=_("ends within"), method="ends_within", choices=[*WITHIN, ("over", _("Over"))]
     )
     ends_from = FromDay(label=_("ends from"), field_name="ends_at")
     ends_to = ToDay(label=_("ends to"), field_name="ends_at")

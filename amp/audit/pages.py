@@ -50,6 +50,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         _("Audit"),
         amp_section=_("System"),
         entries=entries_of(events),
+        form=chosen.form,
         fields=fields_of(chosen),
         problems=problems,
         is_filtered=bool(chosen.given),

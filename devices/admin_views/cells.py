@@ -43,7 +43,7 @@ def lock_badges(service: DeviceService) -> str:
     reported = badge_html(service.get_reported_lock_display(), tone, _("reported"))
     if service.desired_lock in {service.reported_lock, "UNKNOWN"}:
         return reported
-    wish = _("lock wanted") if service.desired_lock == "LOCKED" else _("unlock wanted")
+    wish = _("Lock wanted") if service.desired_lock == "LOCKED" else _("Unlock wanted")
     return format_html("{} {}", badge_html(wish, "amber"), reported)
 
 
@@ -52,7 +52,7 @@ def left(end: datetime | None, now: datetime) -> str:
     if end is None:
         return "—"
     if end <= now:
-        return badge_html(_("over"))
+        return badge_html(_("Over"))
     days = (end - now).days
     if days:
         return ngettext("%(n)d day", "%(n)d days", days) % {"n": days}

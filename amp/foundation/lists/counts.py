@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 EXACT = 10_000
@@ -25,7 +24,7 @@ class Count(NamedTuple):
         """ "87 rows", "about 1,204,000 rows"."""
         if self.is_exact:
             return ngettext("%(n)s row", "%(n)s rows", self.number) % {"n": f"{self.number:,}"}
-        return _("about %(n)s rows") % {"n": f"{self.number:,}"}
+        return ngettext("about %(n)s row", "about %(n)s rows", self.number) % {"n": f"{self.number:,}"}
 
 
 def count_rows(rows: QuerySet[Any]) -> Count:

@@ -45,6 +45,17 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".amp-scroll, .amp-pre").forEach((region) => { region.tabIndex = 0; });
 });
 
+// A select that is searched is a box of its own: it gets the name of its label.
+window.addEventListener("load", () => {
+  document.querySelectorAll("select.unfold-admin-autocomplete").forEach((select) => {
+    const box = select.nextElementSibling?.querySelector("[role=combobox]");
+    const label = select.labels[0];
+    if (!box || !label) return;
+    label.id ||= `${select.id}-label`;
+    box.setAttribute("aria-labelledby", `${label.id} ${box.getAttribute("aria-labelledby") || ""}`.trim());
+  });
+});
+
 document.addEventListener("change", (event) => {
   const row = event.target.closest("[data-row]");
   if (row && event.target.tagName === "SELECT") {
