@@ -124,7 +124,7 @@ def found_choices(
     request: HttpRequest, rows: QuerySet[Any], *, by: str, label: Callable[[Any], str] = str
 ) -> JsonResponse:
     """A page of the rows whose `by` contains what was typed, as the select reads it. `rows` are in order and scope."""
-    term = request.GET.get("term", "").replace("\0", "").strip()[:LONGEST]
+    term = request.GET.get("term", "").strip()[:LONGEST]
     asked = request.GET.get("page", "")
     page = min(int(asked), LAST_PAGE) if asked.isascii() and asked.isdecimal() and len(asked) < 6 else 1
     start = (max(page, 1) - 1) * PAGE

