@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, npgettext
 
 from amp.dashboard import charts, links
 from amp.dashboard.figures import Figures, read_figures
@@ -71,11 +71,11 @@ def _tiles(figures: Figures) -> list[Tile]:
     soon, exceptions = figures.of("ends_soon"), figures.of("exceptions")
     failed, online = figures.of("commands", "failed"), figures.of("online")
     return [
-        Tile(_("Online now"), online, ngettext("device", "devices", online), links.devices_online()),
+        Tile(_("Online now"), online, npgettext("below a number", "device", "devices", online), links.devices_online()),
         Tile(
             _("End within 30 days"),
             soon,
-            ngettext("service", "services", soon),
+            npgettext("below a number", "service", "services", soon),
             links.services_ending_soon(),
             "amber" if soon else "",
         ),

@@ -174,7 +174,11 @@ class MembershipAdmin(MemberAdmin):
     @admin.display(description=_("account"))
     def account(self, member: Membership) -> str:
         """Whether the person can sign in."""
-        return badge_html(pgettext("account", "Active"), "green") if member.user.is_active else badge_html(_("Off"), "grey")
+        return (
+            badge_html(pgettext("account", "Active"), "green")
+            if member.user.is_active
+            else badge_html(_("Off"), "grey")
+        )
 
     @admin.display(description=_("two-step sign-in"))
     def two_step(self, member: Membership) -> str:

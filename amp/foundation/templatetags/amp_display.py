@@ -122,6 +122,12 @@ def duration(seconds: float | timedelta | None) -> str:
 
 
 @register.filter
+def grouped(number: int | None) -> str:
+    """A count as people read it, the same in every language: "20,001"."""
+    return "—" if number is None else f"{number:,}"
+
+
+@register.filter
 def took(began: datetime | None, ended: datetime | None) -> str:
     """How long something lasted; below ten seconds with a tenth: "0.4 s"."""
     if began is None or ended is None:

@@ -69,6 +69,7 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     return;
   }
+  form.closest("details.amp-menu")?.removeAttribute("open");
   // A second click must not send the form again.
   if (form.method === "post" && !("stays" in form.dataset)) setTimeout(() => form.querySelectorAll("button[type=submit]").forEach((b) => { b.disabled = true; }), 0);
 });

@@ -5,7 +5,7 @@
   const card = document.querySelector("[data-progress]");
   if (!card) return;
   let pause = 700;
-  const written = (number) => number.toLocaleString(document.documentElement.lang || "en");
+  const written = (number) => number.toLocaleString("en");
 
   const show = (job) => {
     const bar = card.querySelector("[role=progressbar]");
