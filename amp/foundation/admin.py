@@ -230,7 +230,7 @@ def invitation_state(invitation: Invitation, wall: datetime) -> tuple[Any, str]:
     if invitation.accepted_at:
         return _("Accepted"), "green"
     if invitation.voided_at:
-        return _("Withdrawn"), "grey"
+        return pgettext("mail", "Withdrawn"), "grey"
     if not invitation.is_open(wall):
         return _("Ended"), "grey"
     return (_("Mail failed"), "red") if invitation.send_failure else (_("Waits for an answer"), "blue")

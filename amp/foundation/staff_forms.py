@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from amp.foundation.access import Action
@@ -27,7 +28,9 @@ class InviteForm(forms.Form):
     halves = ("role", "language")
 
     email = forms.EmailField(label=_("E-mail"), max_length=254, widget=UnfoldAdminEmailInputWidget)
-    full_name = forms.CharField(label=_("Name"), max_length=120, required=False, widget=UnfoldAdminTextInputWidget)
+    full_name = forms.CharField(
+        label=pgettext_lazy("person", "Name"), max_length=120, required=False, widget=UnfoldAdminTextInputWidget
+    )
     enterprise = forms.ModelChoiceField(
         label=_("Enterprise"),
         queryset=Enterprise.objects.none(),

@@ -53,6 +53,13 @@ window.addEventListener("load", () => {
     if (!box || !label) return;
     label.id ||= `${select.id}-label`;
     box.setAttribute("aria-labelledby", `${label.id} ${box.getAttribute("aria-labelledby") || ""}`.trim());
+    const shown = box.querySelector("[role=textbox]");
+    for (const name of ["role", "aria-readonly"]) shown?.removeAttribute(name);
+    django.jQuery(select).on("select2:open", () => {
+      const typed = document.querySelector(".select2-container--open .select2-search__field");
+      typed?.setAttribute("aria-label", label.textContent);
+      typed?.focus();
+    });
   });
 });
 
