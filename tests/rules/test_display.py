@@ -7,6 +7,10 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from django.utils.translation import override
 
+from amp.audit.entries import changes_of
+from amp.audit.pages import NEWEST_FIRST
+from amp.audit.words import FIELDS
+from amp.foundation.lists.changelist import BY_KEY
 from amp.foundation.templatetags.amp_display import actor_name, actors_called, grouped, took
 
 BEGAN = datetime(2027, 2, 2, tzinfo=UTC)
@@ -27,6 +31,23 @@ BEGAN = datetime(2027, 2, 2, tzinfo=UTC)
 )
 def test_a_short_run_is_told_in_tenths_and_never_as_0_minutes(length: timedelta, read: str) -> None:
     assert took(BEGAN, BEGAN + length).replace("\N{NO-BREAK SPACE}", " ") == read
+
+
+def test_the_order_of_a_list_is_named_in_the_readers_language() -> None:
+    """Words of a module are lazy: they were English for whoever came first."""
+    for ordering in (BY_KEY, NEWEST_FIRST):
+        with override("zh-hans"):
+            assert not str(ordering.title).isascii()
+
+
+def test_facts_of_a_rule_have_names_and_lengths_read_as_such_X3() -> None:
+    named = {"trial_start_seconds", "trial_end_seconds", "cache_seconds", "heartbeat_seconds", "auto_subscribe", "user"}
+    assert named <= set(FIELDS)
+    (change,) = changes_of({"cache_seconds": 3_600}, {"cache_seconds": 90})
+    assert (change.before, change.after) == (
+        "1\N{NO-BREAK SPACE}h",
+        "1\N{NO-BREAK SPACE}min\N{NO-BREAK SPACE}30\N{NO-BREAK SPACE}s",
+    )
 
 
 def test_what_has_not_ended_has_no_length() -> None:
