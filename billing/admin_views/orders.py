@@ -176,8 +176,8 @@ def _line_view(line: OrderLine) -> LineView:
     service = line.device.service
     expired = service.state == State.EXPIRED.value
     if not expired:
-        return LineView(line, expired, service.ends_at, _("no command"), "grey")
-    word = _("unlock") if line.device.presence.is_online else _("unlock when online")
+        return LineView(line, expired, service.ends_at, _("No command"), "grey")
+    word = _("Unlock") if line.device.presence.is_online else _("Unlock when online")
     return LineView(line, expired, service.ends_at or service.state_since, word, "blue")
 
 
