@@ -26,6 +26,7 @@ from devices.admin_views import actions, credentials, import_files, imports, reg
 from devices.admin_views.cells import (
     DEVICE_COLUMNS,
     SERVICE_COLUMNS,
+    ServiceColumns,
     left,
     lock_badges,
     named,
@@ -119,7 +120,7 @@ class DeviceAdmin(Listed, MemberAdmin):
 
 
 @admin.register(DeviceService)
-class DeviceServiceAdmin(Listed, RecordAdmin):
+class DeviceServiceAdmin(ServiceColumns, Listed, RecordAdmin):
     """Plan > Device Service: every device with paid service (G3)."""
 
     section = _("Plan")
@@ -221,26 +222,6 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
     def last_seen(self, service: DeviceService) -> str:
         """The minute."""
         return moment(service.device.presence.last_seen_at)
-
-    @admin.display(description=_("name"))
-    def name(self, service: DeviceService) -> str:
-        """What people call it."""
-        return service.device.name
-
-    @admin.display(description=_("serial number"))
-    def serial(self, service: DeviceService) -> str:
-        """From the maker."""
-        return service.device.serial
-
-    @admin.display(description="ICCID")
-    def iccid(self, service: DeviceService) -> str:
-        """Of the SIM."""
-        return service.device.iccid
-
-    @admin.display(description=_("registered"))
-    def registered(self, service: DeviceService) -> str:
-        """The day."""
-        return day(service.device.created_at)
 
     @admin.display(description=_("next change"))
     def next_change(self, service: DeviceService) -> str:
