@@ -14,7 +14,7 @@ from amp.foundation.lists.columns import Column
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.lists.listed import Listed
 from amp.foundation.money import format_money
-from amp.foundation.templatetags.amp_display import TONES, badge_html, code_html, moment
+from amp.foundation.templatetags.amp_display import TONES, actor_name, badge_html, code_html, moment
 from billing.admin_views import orders, renewing
 from billing.filters import ExceptionFilters, OrderFilters, PaymentFilters
 from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException
@@ -91,7 +91,7 @@ class OrderAdmin(Listed, RecordAdmin):
     @admin.display(description=_("from"))
     def source(self, order: Order) -> str:
         """The channel, and who it was where it was staff."""
-        return order.created_by if order.channel == "STAFF" else str(order.get_channel_display())
+        return actor_name(order.created_by) if order.channel == "STAFF" else str(order.get_channel_display())
 
     @admin.display(description=_("created"))
     def created(self, order: Order) -> str:

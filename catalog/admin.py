@@ -40,7 +40,12 @@ class ProductAdmin(MemberAdmin):
     change_action = Action.EDIT_CATALOG
     creation = staticmethod(views.add_product)
     details = staticmethod(views.product_page)
-    further = (("<int:pk>/tsl/", "product_tsl", views.product_tsl),)
+    further = (
+        ("choices/", "product_choices", views.product_choices),
+        ("levels/", "level_choices", views.level_choices),
+        ("merchants/", "merchant_choices", views.merchant_choices),
+        ("<int:pk>/tsl/", "product_tsl", views.product_tsl),
+    )
     section = _("Product")
     list_title = _("Products")
     add_title = _("Add product")
@@ -69,7 +74,7 @@ class ProductAdmin(MemberAdmin):
     @admin.display(description="TSL")
     def tsl_version(self, product: Any) -> str:
         """The version in force."""
-        return _("version %(n)d") % {"n": product.tsl} if product.tsl else badge_html(_("missing"), "amber")
+        return _("version %(n)d") % {"n": product.tsl} if product.tsl else badge_html(_("Missing"), "amber")
 
     @admin.display(description=_("created"))
     def created(self, product: Product) -> str:

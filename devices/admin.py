@@ -26,6 +26,7 @@ from devices.admin_views import actions, credentials, import_files, imports, reg
 from devices.admin_views.cells import (
     DEVICE_COLUMNS,
     SERVICE_COLUMNS,
+    ServiceColumns,
     left,
     lock_badges,
     named,
@@ -119,7 +120,7 @@ class DeviceAdmin(Listed, MemberAdmin):
 
 
 @admin.register(DeviceService)
-class DeviceServiceAdmin(Listed, RecordAdmin):
+class DeviceServiceAdmin(ServiceColumns, Listed, RecordAdmin):
     """Plan > Device Service: every device with paid service (G3)."""
 
     section = _("Plan")
@@ -161,6 +162,11 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
             found = list(paid.order_by("name", "pk").values_list("pk", "name"))
             request._paid_products = found  # type: ignore[attr-defined]
         return found
+
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Without the link to a page that would refuse the reader."""
+        columns = super().get_list_display(request)
+        return columns if self.has_renew_permission(request) else [name for name in columns if name != "act"]
 
     def has_renew_permission(self, request: HttpRequest) -> bool:
         """By role; the page of the renewal asks again for each enterprise."""
@@ -217,26 +223,6 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
         """The minute."""
         return moment(service.device.presence.last_seen_at)
 
-    @admin.display(description=_("name"))
-    def name(self, service: DeviceService) -> str:
-        """What people call it."""
-        return service.device.name
-
-    @admin.display(description=_("serial number"))
-    def serial(self, service: DeviceService) -> str:
-        """From the maker."""
-        return service.device.serial
-
-    @admin.display(description="ICCID")
-    def iccid(self, service: DeviceService) -> str:
-        """Of the SIM."""
-        return service.device.iccid
-
-    @admin.display(description=_("registered"))
-    def registered(self, service: DeviceService) -> str:
-        """The day."""
-        return day(service.device.created_at)
-
     @admin.display(description=_("next change"))
     def next_change(self, service: DeviceService) -> str:
         """When something next happens by itself."""
@@ -264,7 +250,7 @@ class ValidityAdmin(ValidityColumns, Listed, RecordAdmin):
         Ordering("ends_last", _("Ends, latest first"), "ends_at"),
     )
     list_display = ("device_key", "kind", "badge", "until", "time_left", "product", "enterprise")
-    extra_columns = ("since", "set_by", "set_when")
+    extra_columns = ("since", "set_by_whom", "set_when")
     list_select_related = ("device", "product", "enterprise")
     export_columns = VALIDITY_COLUMNS
     sortable_by = ()
@@ -290,7 +276,7 @@ class ImportAdmin(ImportColumns, RecordAdmin):
     )
     section = _("Device")
     list_title = _("Imports")
-    list_display = ("file", "kind", "badge", "done", "rows_bad", "enterprise", "created_by", "uploaded")
+    list_display = ("file", "kind", "badge", "done", "rows_bad", "enterprise", "by", "uploaded")
     list_select_related = ("enterprise",)
     search_fields = ("file_name__startswith", "created_by__startswith")
     sortable_by = ()

@@ -17,6 +17,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation import clock
+from amp.foundation.choosing import ChooseInList
 from amp.foundation.filters import IdFilter
 from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ListFilterSet, ToDay
 from amp.foundation.lists.offered import Offered, RowChoiceFilter
@@ -48,7 +49,9 @@ class _FleetFilters(EnterpriseFilterSet):
 
     unseen = frozenset({"key", "serial", "iccid"})
 
-    product = RowChoiceFilter(label=_("product"), field_name="product", choices=())
+    product = RowChoiceFilter(
+        label=_("product"), field_name="product", choices=(), widget=ChooseInList("admin:product_choices")
+    )
     state = django_filters.ChoiceFilter(label=_("service"), method="in_state", choices=STATE_CHOICES)
     presence = django_filters.ChoiceFilter(label=_("presence"), method="by_presence", choices=PRESENCES)
     lock = django_filters.ChoiceFilter(label=_("lock"), method="by_lock", choices=LOCKS)
@@ -63,6 +66,9 @@ class _FleetFilters(EnterpriseFilterSet):
         **options: Any,
     ) -> None:
         super().__init__(data, queryset, **options)
+        choosing = self.filters["product"].extra["widget"]
+        if products is not None and isinstance(choosing, ChooseInList):
+            choosing.asks = {"paid": "yes"}
         self.filters["product"].extra["choices"] = Offered(Product.objects.order_by("name", "pk"), products)
 
     def in_state(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
@@ -149,10 +155,12 @@ class ValidityFilters(EnterpriseFilterSet):
     unseen = frozenset({"device"})
 
     device = IdFilter(field_name="device_id", label=_("id of the device"))
-    product = RowChoiceFilter(label=_("product"), field_name="product", choices=())
+    product = RowChoiceFilter(
+        label=_("product"), field_name="product", choices=(), widget=ChooseInList("admin:product_choices")
+    )
     kind = django_filters.ChoiceFilter(label=_("service"), choices=SERVICE_CHOICES)
     ends = django_filters.ChoiceFilter(
-        label=_("ends within"), method="ends_within", choices=[*WITHIN, ("over", _("over"))]
+        label=_("ends within"), method="ends_within", choices=[*WITHIN, ("over", _("Over"))]
     )
     ends_from = FromDay(label=_("ends from"), field_name="ends_at")
     ends_to = ToDay(label=_("ends to"), field_name="ends_at")

@@ -7,6 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib.auth.forms import PasswordResetForm, SetPasswordForm
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.forms import AdminOwnPasswordChangeForm
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminPasswordInput, UnfoldAdminTextInputWidget
 
@@ -32,7 +33,7 @@ class CodeForm(forms.Form):
     """Six digits of an authenticator, or a recovery code; spaces and dashes are as people type them."""
 
     code = forms.CharField(
-        label=_("Code"),
+        label=pgettext_lazy("sign-in", "Code"),
         max_length=40,
         widget=UnfoldAdminTextInputWidget(
             attrs={"autocomplete": "one-time-code", "autofocus": True, "inputmode": "text", "spellcheck": "false"}
@@ -67,7 +68,9 @@ class JoinForm(ChoosePasswordForm):
 
     field_order = ("full_name", "new_password1", "new_password2")
     full_name = forms.CharField(
-        label=_("Name"), max_length=120, widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "name"})
+        label=pgettext_lazy("person", "Name"),
+        max_length=120,
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "name"}),
     )
 
 

@@ -8,7 +8,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from amp.foundation.access import Action, may
+from amp.foundation.access import Action
+from amp.foundation.choosing import Choose, enterprises_where
 from amp.foundation.models import Enterprise, Scope, User
 
 SCOPE_NAMES: dict[Scope, Any] = {
@@ -44,7 +45,7 @@ class ApiKeyForm(forms.Form):
     enterprise: Any = forms.ModelChoiceField(
         label=_("Enterprise"),
         queryset=Enterprise.objects.none(),
-        widget=UnfoldAdminSelectWidget,
+        widget=Choose("admin:enterprise_choices", action=Action.MANAGE_API_KEYS),
         help_text=_("The key reaches down to the enterprises below."),
     )
     days = forms.TypedChoiceField(
@@ -59,8 +60,6 @@ class ApiKeyForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Enterprise.objects.order_by("path")
-        allowed = [row.pk for row in rows if may(user, Action.MANAGE_API_KEYS, row)]
-        self.fields["enterprise"].queryset = rows.filter(pk__in=allowed)  # type: ignore[attr-defined]
-        if allowed:
-            self.initial.setdefault("enterprise", allowed[0])
+        allowed = enterprises_where(user, Action.MANAGE_API_KEYS)
+        self.fields["enterprise"].queryset = allowed  # type: ignore[attr-defined]
+        self.initial.setdefault("enterprise", allowed.first())

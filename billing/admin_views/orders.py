@@ -10,6 +10,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from amp.foundation import clock
@@ -17,7 +18,7 @@ from amp.foundation.access import Action, NotAllowed, may
 from amp.foundation.models import Merchant
 from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse, signed_in
 from amp.foundation.services.refusals import Refused
-from amp.foundation.templatetags.amp_display import moment
+from amp.foundation.templatetags.amp_display import actor_name, moment
 from billing.models import LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt, PaymentException
 from billing.orders import OPEN_ATTEMPTS, SETTLED, OrderStatus
 from billing.services.attempts import start_attempt
@@ -162,9 +163,8 @@ def exception_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _title(order: Order) -> str:
-    if order.line_count == 1:
-        return _("Renew 1 device")
-    return _("Renew %(n)s devices") % {"n": f"{order.line_count:,}"}
+    told = ngettext("Renew %(n)s device", "Renew %(n)s devices", order.line_count)
+    return told % {"n": f"{order.line_count:,}"}
 
 
 def _lines(order: Order) -> list[OrderLine]:
@@ -176,8 +176,8 @@ def _line_view(line: OrderLine) -> LineView:
     service = line.device.service
     expired = service.state == State.EXPIRED.value
     if not expired:
-        return LineView(line, expired, service.ends_at, _("no command"), "grey")
-    word = _("unlock") if line.device.presence.is_online else _("unlock when online")
+        return LineView(line, expired, service.ends_at, _("No command"), "grey")
+    word = _("Unlock") if line.device.presence.is_online else _("Unlock when online")
     return LineView(line, expired, service.ends_at or service.state_since, word, "blue")
 
 
@@ -200,9 +200,8 @@ def _version(order: Order, attempt: Any, applied: int, unapplied: int) -> str:
 
 
 def _steps(order: Order, applied: int, unapplied: int) -> list[Step]:
-    created = Step(
-        "done", _("Order created"), _("%(at)s by %(who)s") % {"at": moment(order.created_at), "who": order.created_by}
-    )
+    by = {"at": moment(order.created_at), "who": actor_name(order.created_by)}
+    created = Step("done", _("Order created"), _("%(at)s by %(who)s") % by)
     return [created, _payment_step(order), *_renewal_steps(order, applied, unapplied)]
 
 
@@ -235,8 +234,12 @@ def _renewal_steps(order: Order, applied: int, unapplied: int) -> list[Step]:
         "done" if over else "now" if paid else "later", _("Renewing devices"), counts if paid or over else "", share
     )
     if over and unapplied:
-        left = _("%(n)s could not be renewed; their money is refundable") % {"n": f"{unapplied:,}"}
-        return [renewing, Step("failed", _("Done, with devices left out"), left)]
+        left = ngettext(
+            "%(n)s device could not be renewed; its money is refundable",
+            "%(n)s devices could not be renewed; their money is refundable",
+            unapplied,
+        )
+        return [renewing, Step("failed", _("Done, with devices left out"), left % {"n": f"{unapplied:,}"})]
     return [renewing, Step("done" if over else "later", _("Done"), moment(order.fulfilled_at) if over else "")]
 
 

@@ -9,6 +9,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from amp.foundation import clock
 from amp.foundation.access import Action
@@ -55,7 +56,7 @@ def renew(request: HttpRequest) -> HttpResponse:
     title = (
         _("Renew %(device)s") % {"device": first}
         if len(devices) == 1
-        else _("Renew %(n)d devices") % {"n": len(devices)}
+        else ngettext("Renew %(n)s device", "Renew %(n)s devices", len(devices)) % {"n": f"{len(devices):,}"}
     )
     return page(
         request,

@@ -94,6 +94,7 @@ LISTS = {
     "admin:foundation_roles",
     "admin:order_renew",
     "admin:autocomplete",
+    *(f"admin:{name}_choices" for name in ("enterprise", "product", "level", "merchant")),
     "admin:app_list",
     "admin:devices_import",
     "admin:devices_import_validities",

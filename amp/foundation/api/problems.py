@@ -14,8 +14,8 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import IntegrityError
 from django.http import Http404
 from django.utils.encoding import force_str
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -220,6 +220,6 @@ def _framework(failure: exceptions.APIException) -> ApiProblem:
             return ApiProblem("not_json", failure.detail)
         case exceptions.Throttled():
             wait = max(1, int(getattr(failure, "wait", None) or 1))
-            sentence = gettext("Wait %(seconds)d seconds.") % {"seconds": wait}
+            sentence = ngettext("Wait %(n)d second.", "Wait %(n)d seconds.", wait) % {"n": wait}
             return ApiProblem("too_many_requests", sentence, headers={"Retry-After": str(wait)})
     return ApiProblem(OF_STATUS.get(failure.status_code, "internal_error"), failure.detail)

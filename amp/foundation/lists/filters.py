@@ -18,6 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from amp.foundation.choosing import ChooseInList
 from amp.foundation.lists.offered import OfferedTree, RowChoiceFilter
 from amp.foundation.models import Enterprise
 from amp.foundation.templatetags.amp_display import day
@@ -137,7 +138,9 @@ class EnterpriseFilterSet(ListFilterSet):
 
     enterprise_paths: ClassVar[tuple[str, ...]] = ("enterprise",)
 
-    enterprise = RowChoiceFilter(label=gettext_lazy("enterprise"), method="within", choices=())
+    enterprise = RowChoiceFilter(
+        label=gettext_lazy("enterprise"), method="within", choices=(), widget=ChooseInList("admin:enterprise_choices")
+    )
 
     def __init__(self, data: QueryDict | None = None, queryset: QuerySet[Any] | None = None, **options: Any) -> None:
         super().__init__(data, queryset, **options)
