@@ -27,7 +27,7 @@ from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
 from tests.api.fuzzing import ALIKE, Fuzzer
-from tests.factories import make_device
+from tests.factories import make_device, make_plan
 
 REQUESTS = int(os.environ.get("AMP_FUZZ_REQUESTS", "5000"))
 """In all, both modes and all operations together."""
@@ -50,9 +50,10 @@ def fuzzer(transactional_db: None, settings: Any) -> Fuzzer:
 
 
 def furnish(tenant: Tenant) -> None:
-    """Devices of which some may be renewed, a command, an order."""
+    """Devices of which some may be renewed, a command, an order, a draft of a plan."""
     now = clock.now()
     with system_scope():
+        make_plan(tenant.product, name="Draft", published=False)
         devices = [make_device(tenant.product).device for _ in range(4)]
         DeviceService.objects.filter(pk__in=[device.pk for device in devices[:3]]).update(state="EXPIRED")
         open_order(

@@ -13,9 +13,9 @@ from amp.foundation import choosing
 from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
 from tests.factories import make_enterprise, make_member
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 pytestmark = pytest.mark.django_db
 ADD = "/admin/catalog/product/add/"
 DEVICES = "/admin/devices/device/"
