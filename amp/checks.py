@@ -23,6 +23,10 @@ SCHEMES = {
     "MQTT_URL": {"mqtt", "mqtts"},
     "AMP_BASE_URL": {"http", "https"},
 }
+GATEWAY_HOSTS = {
+    "WECHAT_GATEWAY_URL": {"api.mch.weixin.qq.com", "api2.mch.weixin.qq.com"},
+    "ALIPAY_GATEWAY_URL": {"openapi.alipay.com"},
+}
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 TRUE = {"true", "on", "ok", "y", "yes", "1"}
 """What django-environ takes for true."""
@@ -33,7 +37,8 @@ def weak_settings(environment: Mapping[str, str]) -> list[str]:
     told = {name: value.strip() for name, value in environment.items() if name in REQUIRED}
     missing = [f"Set {name}: production does not start without it." for name in REQUIRED if not told.get(name)]
     given = {name: value for name, value in told.items() if value}
-    return [*missing, *_weak(given), *_proxies(environment), *_switches(environment), *_emqx(environment)]
+    others = (_proxies, _switches, _emqx, _gateways)
+    return [*missing, *_weak(given), *(sentence for check in others for sentence in check(environment))]
 
 
 def weak_values(values: Mapping[str, Any]) -> list[str]:
@@ -130,3 +135,16 @@ def _emqx(environment: Mapping[str, str]) -> Iterator[str]:
     secret = environment.get("AMP_EMQX_SECRET", "").strip()
     if secret and (len(secret) < EMQX_SECRET_LENGTH or len(set(secret)) < SECRET_LETTERS):
         yield f"AMP_EMQX_SECRET is weak: give at least {EMQX_SECRET_LENGTH} random characters, or leave it out."
+
+
+def _gateways(environment: Mapping[str, str]) -> Iterator[str]:
+    """A simulator, a gateway's own test system or a stranger would take payments, or see them."""
+    for name, hosts in GATEWAY_HOSTS.items():
+        value = environment.get(name, "").strip()
+        try:
+            address = urlsplit(value)
+            is_theirs = address.scheme == "https" and address.netloc in hosts
+        except ValueError:
+            is_theirs = False
+        if value and not is_theirs:
+            yield f"{name} must be https:// and {' or '.join(sorted(hosts))}, or be left out."
