@@ -24,8 +24,11 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl
 
+from Cryptodome.PublicKey import RSA
+
 from billing.providers.account_secrets import AlipaySecret
 from billing.providers.calling import call
+from billing.providers.keys import loaded_private
 from billing.providers.protocol import GatewayRefused, GatewayTimeout
 
 
@@ -78,6 +81,13 @@ class GuardedAliPay(AliPay):
         self._gateway = gateway_url
         self._token = secret.app_auth_token
         self._wall = wall
+
+    def _load_key(self) -> None:
+        """The SDK's own way checks the whole key each time, which takes longer than the call."""
+        own = loaded_private(self._app_private_key_string).private_numbers()
+        parts = (own.public_numbers.n, own.public_numbers.e, own.d, own.p, own.q)
+        self._app_private_key = RSA.construct(parts, consistency_check=False)
+        self._alipay_public_key = RSA.import_key(self._alipay_public_key_string)
 
     def build_body(self, method: str, biz_content: Any = None, **kwargs: Any) -> dict[str, Any]:
         """The SDK's parameters, on Beijing time, and for the merchant who let the application act for it."""

@@ -63,9 +63,16 @@ def serial_key(serial: str) -> str:
     return serial.strip().upper().lstrip("0")
 
 
+def loaded_private(pem: str) -> RSAPrivateKey:
+    """A key that `private_pem` has checked. Checking it again takes 40 ms, and so would each call to a gateway."""
+    key = load_pem_private_key(pem.encode(), None, unsafe_skip_rsa_key_validation=True)
+    assert isinstance(key, RSAPrivateKey)  # noqa: S101, nothing else was ever sealed
+    return key
+
+
 def is_pair(private: str, public: str) -> bool:
     """Whether the two PEM keys belong together: then somebody pasted the own public key for the gateway's."""
-    own = load_pem_private_key(private.encode(), None).public_key()
+    own = loaded_private(private).public_key()
     return own == load_pem_public_key(public.encode())
 
 
