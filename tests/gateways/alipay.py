@@ -187,6 +187,8 @@ class Alipay:
             return Reply(0)
         if fault == Fault.SERVER_ERROR:
             return Reply(502, {"Content-Type": "text/html"}, b"<html>Bad Gateway</html>")
+        if fault == Fault.REDIRECT:
+            return Reply(307, {"Location": "/elsewhere"})
         if fault == Fault.MALFORMED:
             return Reply(200, {"Content-Type": "text/html"}, b'{"' + response.encode() + b'":[')
         text = json.dumps(content, ensure_ascii=False, separators=(",", ":")).replace("/", "\\/")

@@ -27,6 +27,7 @@ class Fault(StrEnum):
     LOST_ANSWER = "lost_answer"
     SERVER_ERROR = "server_error"
     MALFORMED = "malformed"
+    REDIRECT = "redirect"
     STALE = "stale"
 
 
@@ -113,15 +114,20 @@ class Notice:
 
 @dataclass
 class Books:
-    """All of it, at the moment that the test has set."""
+    """All of it, at the moment that the test has set, or now."""
 
-    now: datetime = datetime(2026, 1, 1, tzinfo=UTC)
+    moment: datetime | None = None
     merchants: dict[str, Merchant] = field(default_factory=dict)
     trades: dict[tuple[str, str, str], Trade] = field(default_factory=dict)
     notices: list[Notice] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def now(self) -> datetime:
+        """The gateway's clock."""
+        return self.moment or datetime.now(UTC)  # noqa: TID251, it is another company's machine
 
     def open(self, made: Trade) -> Trade:
         """The trade of that number; the same request again finds it, a different one is refused."""

@@ -9,6 +9,8 @@ import threading
 from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import ProxyHandler, Request, build_opener
 
 from tests.gateways.alipay import Alipay
 from tests.gateways.books import Books, Merchant, Refused
@@ -48,8 +50,8 @@ class Simulator:
         self.reset()
 
     def do_clock(self, now: str) -> None:
-        """The gateway's time."""
-        self.books.now = datetime.fromisoformat(now)
+        """The gateway's time from now on; it stands still."""
+        self.books.moment = datetime.fromisoformat(now)
 
     def do_register(self, **merchant: Any) -> None:
         """A merchant's account; the same again changes it."""
@@ -76,6 +78,18 @@ class Simulator:
             headers, body = self.wires[gateway].notice(notice)
             sent.append({"url": notice.trade.notify_url, "headers": headers, "body": base64.b64encode(body).decode()})
         return sent
+
+    def do_deliver(self) -> list[int]:
+        """POST the notices that are due to where they belong; statuses of the answers."""
+        answers = []
+        for sent in self.do_notices():
+            request = Request(sent["url"], data=base64.b64decode(sent["body"]), headers=sent["headers"])
+            try:
+                with build_opener(ProxyHandler({})).open(request, timeout=5) as answer:
+                    answers.append(answer.status)
+            except HTTPError as refused:
+                answers.append(refused.code)
+        return answers
 
     def do_books(self) -> list[dict[str, Any]]:
         """The trades."""

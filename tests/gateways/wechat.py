@@ -215,6 +215,8 @@ class WeChat:
             return Reply(0)
         if fault == Fault.SERVER_ERROR:
             return self._error(500, "SYSTEM_ERROR", "")
+        if fault == Fault.REDIRECT:
+            return Reply(307, {"Location": "/elsewhere"})
         if fault == Fault.MALFORMED:
             body, status = b"<html>\xff", 200
         signed = self._headers(merchant.signing_key, merchant.signing_id, body)

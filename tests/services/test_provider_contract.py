@@ -29,6 +29,10 @@ from tests.services.shop import WALL, Shop
 
 __all__ = ["books_in_order", "gateway_process", "gateways", "shop", "wire"]
 OPEN = {GatewayState.NOT_FOUND, GatewayState.NOT_PAID}
+UNANSWERED = (
+    *(Fault.SERVER_ERROR, Fault.MALFORMED, Fault.REDIRECT),
+    *(Fault.PROBE, Fault.LOST_ANSWER, Fault.LOST_REQUEST),
+)
 ENDED = {GatewayState.NOT_FOUND, GatewayState.CLOSED}
 
 
@@ -169,7 +173,7 @@ def test_contract_an_answer_that_proves_nothing_is_a_timeout_and_never_a_no_F45(
         "refund": lambda: provider.refund(number, refund_number="REFUND01", amount=1, wall=WALL),
         "query_refund": lambda: provider.query_refund("REFUND01", number=number, wall=WALL),
     }
-    for fault in (Fault.SERVER_ERROR, Fault.MALFORMED, Fault.PROBE, Fault.LOST_ANSWER, Fault.LOST_REQUEST):
+    for fault in UNANSWERED:
         for verb, call in calls.items():
             if verb == "close":  # which is done, although its answer is lost: each time a new one
                 open_one = open_one._replace(number=f"CLOSE{fault.upper()}".replace("_", ""))
@@ -177,6 +181,7 @@ def test_contract_an_answer_that_proves_nothing_is_a_timeout_and_never_a_no_F45(
             say("fail", fault=fault, verb=verb)
             with pytest.raises(GatewayTimeout):
                 call()
+    assert [called for called in say("calls") if "elsewhere" in called] == [], "no redirect is followed"
 
 
 def test_contract_a_refund_whose_answer_was_lost_is_repeated_and_pays_back_once_F44_F45(place: Place) -> None:
@@ -227,6 +232,18 @@ def test_contract_only_a_key_of_this_account_signs_its_notices_F29(place: Place,
     (sent,) = place.bench.notices()
     with pytest.raises(NoticeRefused):
         place.provider.parse_notification(sent.headers, sent.body, wall=WALL)
+
+
+def test_contract_without_the_signature_check_a_forged_notice_would_pay(
+    real: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Negative control: it is the check that stops it, not some other field."""
+    code = real.provider.create(real.request, wall=WALL)
+    real.bench.pay(real.account, code.text, Fault.FORGED)
+    (sent,) = real.bench.notices()
+    monkeypatch.setattr("billing.providers.wechat_guard.GuardedCore._verify_signature", lambda *_: True)
+    monkeypatch.setattr("billing.providers.alipay_guard.GuardedAliPay._is_signed", lambda *_: True)
+    assert real.provider.parse_notification(sent.headers, sent.body, wall=WALL).state is GatewayState.PAID
 
 
 def test_contract_other_currencies_are_refused_before_the_call(real: Place) -> None:

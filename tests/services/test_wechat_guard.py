@@ -13,6 +13,7 @@ import requests
 from wechatpayv3 import WeChatPay, WeChatPayType
 
 from billing.providers.account_secrets import WeChatSecret
+from billing.providers.protocol import GatewayTimeout
 from billing.providers.wechat_guard import GuardedCore, SignatureRefused, guarded_sdk
 from tests.gateways import signing
 from tests.gateways.process import (
@@ -139,6 +140,17 @@ def test_no_call_waits_for_ever_or_goes_elsewhere_F87(gateways: Gateways, sent_w
     assert (alone["timeout"], alone["allow_redirects"]) == (None, True)
     assert all(0 < seconds <= 5 for seconds in with_guard["timeout"])
     assert with_guard["allow_redirects"] is False
+
+
+def test_an_answer_that_is_too_long_or_comes_too_slowly_is_none(
+    gateways: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gateways.at(WALL)
+    for limit, value in (("MAX_ANSWER", 10), ("DEADLINE_SECONDS", -1)):
+        with monkeypatch.context() as patch, pytest.raises(GatewayTimeout, match="too long or too slow"):
+            patch.setattr(f"billing.providers.calling.{limit}", value)
+            guarded(gateways).pay(**order())
+    assert guarded(gateways).pay(**order())[0] == 200
 
 
 def test_a_netrc_replaces_no_signature(
