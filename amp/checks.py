@@ -53,6 +53,10 @@ def weak_values(values: Mapping[str, Any]) -> list[str]:
         "REST_FRAMEWORK shows the browsable API: its forms list what others own.": any(
             "Browsable" in str(renderer) for renderer in renderers
         ),
+        "PAYMENT_GATEWAYS leads elsewhere than to the gateways: payments could be made up.": not all(
+            _leads_to(url, GATEWAY_HOSTS[f"{name.upper()}_GATEWAY_URL"])
+            for name, url in values.get("PAYMENT_GATEWAYS", {}).items()
+        ),
     }
     return [sentence for sentence, is_weak in told.items() if is_weak]
 
@@ -141,10 +145,13 @@ def _gateways(environment: Mapping[str, str]) -> Iterator[str]:
     """A simulator, a gateway's own test system or a stranger would take payments, or see them."""
     for name, hosts in GATEWAY_HOSTS.items():
         value = environment.get(name, "").strip()
-        try:
-            address = urlsplit(value)
-            is_theirs = address.scheme == "https" and address.netloc in hosts
-        except ValueError:
-            is_theirs = False
-        if value and not is_theirs:
+        if value and not _leads_to(value, hosts):
             yield f"{name} must be https:// and {' or '.join(sorted(hosts))}, or be left out."
+
+
+def _leads_to(value: str, hosts: set[str]) -> bool:
+    try:
+        address = urlsplit(value)
+    except ValueError:
+        return False
+    return address.scheme == "https" and address.netloc in hosts

@@ -36,6 +36,8 @@ STATES = {
     "TRADE_FINISHED": GatewayState.PAID,
     "TRADE_CLOSED": GatewayState.CLOSED,
 }
+WAP_PRODUCT = "QUICK_WAP_WAY"
+"""The SDK says QUICK_WAP_PAY, which is no product that a merchant could have signed up for."""
 NOT_EXIST = "ACQ.TRADE_NOT_EXIST"
 TRADE_EXISTS = {"ACQ.TRADE_HAS_SUCCESS", "ACQ.TRADE_HAS_CLOSE", "ACQ.CONTEXT_INCONSISTENT"}
 """Refusals of `create` that mean: look at what is there, before anything else."""
@@ -169,7 +171,8 @@ class AlipayProvider:
     def _link(self, sdk: GuardedAliPay, request: PaymentRequest, order: dict[str, Any]) -> str:
         back = f"{self._credentials.base_url}{request.return_path}" if request.return_path else None
         ends = f"{request.expires_at.astimezone(BEIJING):%Y-%m-%d %H:%M:%S}"
-        signed = sdk.api_alipay_trade_wap_pay(**order, time_expire=ends, return_url=back, notify_url=request.notify_url)
+        order |= {"time_expire": ends, "product_code": WAP_PRODUCT} | ({"quit_url": back} if back else {})
+        signed = sdk.api_alipay_trade_wap_pay(**order, return_url=back, notify_url=request.notify_url)
         return f"{self._credentials.gateway_url}?{signed}"
 
     def _merchant(self, told: Mapping[str, str]) -> str:

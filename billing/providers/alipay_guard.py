@@ -4,6 +4,7 @@ Left of the SDK are parameters and RSA2. Replaced are its transport and its read
 
 - finds the signed part of an answer by counting braces, also those within texts: a `}` in a subject breaks it;
 - dates requests by the machine's local time, where Alipay wants Beijing's;
+- names a product that doesn't exist in the link for phones (`billing.providers.alipay` names the right one);
 - waits 15 s, follows redirects, and sends everything in the URL, token and signature included, which logs keep;
 - puts the gateway's raw answer into its exceptions: about a bad signature, that holds all that was signed, also tokens;
 - crashes on answers that are no JSON object, takes the last of two equal fields of a notice, and removes fields from

@@ -84,6 +84,8 @@ class GuardedCore(Core):
         self._private_key = loaded_private(secret.private_key)
         self._gate_way = gateway_url.rstrip("/")
         self._wall = wall
+        # Asks to be answered by that key. Of certificates WeChat Pay chooses the one in force by itself.
+        self._wanted = {"Wechatpay-Serial": secret.public_key_id} if secret.public_key_id else {}
 
     def request(self, path: str, method: RequestType = RequestType.GET, data: Any = None) -> tuple[int, dict[str, Any]]:
         """(status, JSON object) of one call. Raises GatewayTimeout for an answer that can't be trusted."""
@@ -92,9 +94,8 @@ class GuardedCore(Core):
             "Accept": "application/json",
             "Content-Type": "application/json",
             "User-Agent": "amp",
-            "Wechatpay-Serial": self._public_key_id,
             "Authorization": self._authorization(method.value, path, body),
-        }
+        } | self._wanted
         answer = call(method.value, self._gate_way + path, headers=headers, body=body.encode() or None)
         if 200 <= answer.status < 300:
             try:

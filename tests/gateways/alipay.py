@@ -93,7 +93,10 @@ class Alipay:
         told = dict(parse_qsl(address.query))
         if told.get("method") == "alipay.trade.wap.pay":
             merchant = self._asker(told)
-            made = self._made(merchant, json.loads(told["biz_content"]), told)
+            content = json.loads(told["biz_content"])
+            if content["product_code"] != "QUICK_WAP_WAY":
+                raise Refused("ACCESS_FORBIDDEN")
+            made = self._made(merchant, content, told)
         elif code in self.codes:
             made = self.codes[code]
         else:

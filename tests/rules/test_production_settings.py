@@ -80,6 +80,7 @@ WEAK_VALUES = [
     ("SECURE_HSTS_SECONDS", 0),
     ("REST_FRAMEWORK", {"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.BrowsableAPIRenderer"]}),
     ("REST_FRAMEWORK", {}),
+    ("PAYMENT_GATEWAYS", {"wechat": "http://127.0.0.1:9000"}),
 ]
 
 

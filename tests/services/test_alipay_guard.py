@@ -14,9 +14,11 @@ import pytest
 from alipay import AliPay, ISVAliPay
 from alipay.exceptions import AliPayException, AliPayValidationError
 
+from billing.orders import PayWay
 from billing.providers.account_secrets import AlipaySecret
+from billing.providers.alipay import AlipayProvider
 from billing.providers.alipay_guard import GuardedAliPay, Refusal, SignatureRefused
-from billing.providers.protocol import GatewayTimeout
+from billing.providers.protocol import Credentials, GatewayTimeout, PaymentRequest
 from tests.gateways.process import (
     APP_ID,
     SUB_SELLER,
@@ -112,6 +114,23 @@ def test_requests_are_dated_in_beijing_wherever_the_machine_is(gateways: Gateway
     assert guarded(gateways, wall).api_alipay_trade_precreate(**order())["code"] == "10000"
     with pytest.raises(AliPayException, match="invalid-timestamp"):
         bare(gateways).api_alipay_trade_precreate(**order())
+
+
+def test_the_link_for_phones_names_the_product_that_merchants_sign_up_for(gateways: Gateways, in_beijing: None) -> None:
+    wall = real_time()
+    gateways.at(wall)
+    link = bare(gateways).api_alipay_trade_wap_pay(**order())
+    assert gateways.say("scan", code=f"{gateways.url}/gateway.do?{link}") == {"refused": "ACCESS_FORBIDDEN"}
+    credentials = Credentials(
+        "account",
+        "BSS-1",
+        AlipaySecret.parse(alipay_secret()).dump(),
+        "https://a.example",
+        f"{gateways.url}/gateway.do",
+    )
+    request = PaymentRequest(NUMBER, 1, "CNY", "Plan", "https://a.example/n", "", wall + timedelta(hours=1), wall)
+    code = AlipayProvider(credentials).create(request._replace(way=PayWay.BROWSER), wall=wall)
+    assert gateways.say("scan", code=code.text) == NUMBER
 
 
 def test_calls_are_short_and_say_nothing_in_their_address_F87(
