@@ -178,7 +178,7 @@ def test_another_application_or_another_seller_is_another_merchant_F29(shop: Sho
 
 
 def test_two_merchants_under_one_service_provider_share_keys_and_no_payment_F29(shop: Shop, real: Gateways) -> None:
-    """The signature is the same service provider's: the account that was asked, and the sub-merchant, keep them apart."""
+    """One signs for both: the account that was asked, and the sub-merchant that was paid, keep them apart."""
     other = open_shop(name="Other")
     mine = opened(shop, Provider.WECHAT, wechat_secret(is_partner=True))
     theirs = opened(other, Provider.WECHAT, wechat_secret(is_partner=True, sub_mchid="1900007777"))
