@@ -126,9 +126,10 @@ class Alipay:
     ) -> dict[str, Any]:
         if verb == "create":
             made = self._made(merchant, content, told)
-            if found := self.books.trades.get((made.merchant, made.seller, made.number)):
+            if (made.merchant, made.seller, made.number) in self.books.trades:
                 self.books.open(made)
-                assert found
+            if any(made.number == other.number and made.request != other.request for other in self.codes.values()):
+                raise Refused("NUMBER_USED")
             code = f"https://qr.alipay.com/bax{secrets.token_hex(8)}"
             self.codes[code] = made
             return {"out_trade_no": made.number, "qr_code": code}

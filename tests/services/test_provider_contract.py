@@ -85,6 +85,18 @@ def test_contract_the_same_request_gives_a_code_for_the_same_trade(place: Place,
     assert place.bench.received() == 19_900
 
 
+def test_contract_another_request_under_the_same_number_makes_no_second_trade_F45(real: Place) -> None:
+    """Also the proof that the simulator sees when a repeated request differs from the first by anything."""
+    first = real.provider.create(real.request, wall=WALL)
+    for change in ({"amount": 19_901}, {"subject": "Monthly"}, {"expires_at": WALL + timedelta(minutes=31)}):
+        with pytest.raises(GatewayTimeout, match="exists already"):
+            real.provider.create(real.request._replace(**change), wall=WALL)
+    assert real.bench.pay(real.account, first.text)
+    with pytest.raises(GatewayTimeout, match="exists already"):
+        real.provider.create(real.request, wall=WALL)
+    assert real.bench.received() == 19_900
+
+
 def test_contract_an_unknown_trade_is_not_found_and_not_an_error(place: Place) -> None:
     facts = place.provider.query("NOBODY000001", wall=WALL)
     assert (facts.number, facts.state) == ("NOBODY000001", GatewayState.NOT_FOUND)
