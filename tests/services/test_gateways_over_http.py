@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -13,8 +15,18 @@ from billing.services.fulfilment import fulfil_paid_orders
 from tests.gateways.process import Gateways, alipay_secret, gateway_process, gateways, wechat_secret
 from tests.services.gateway import books_in_order
 from tests.services.shop import ACTOR, open_shop, paid_periods
+from tests.stack.processes import REPOSITORY
 
 __all__ = ["books_in_order", "gateway_process", "gateways"]
+
+
+def test_the_simulator_shares_no_line_with_the_product_or_with_the_sdks() -> None:
+    """Where both sides made the same mistake, a test of one against the other would prove nothing."""
+    script = "import sys, tests.gateways.server; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", script], cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "cryptography" in loaded
+    assert loaded & {"amp", "billing", "django", "alipay", "Cryptodome", "wechatpayv3", "requests"} == set()
 
 
 @pytest.mark.django_db(transaction=True)
