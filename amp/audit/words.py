@@ -45,6 +45,7 @@ WORDS = {
     "merchant.verified": _("Change of merchant verified"),
     "merchant.dropped": _("Change of merchant dropped"),
     "merchant.account_opened": _("Account at a gateway opened"),
+    "merchant.account_rekeyed": _("Keys of an account at a gateway replaced"),
     "member.added": _("Member added"),
     "member.removed": _("Member removed"),
     "member.role_changed": _("Role changed"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.conf import settings
@@ -14,24 +15,34 @@ from amp.foundation.models import Merchant
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import seal, unseal
 from amp.foundation.services.events import EventDraft, record_event
-from amp.foundation.services.refusals import Refused
 from billing.models import MerchantAccount, PaymentAttempt, Provider
+from billing.orders import PayWay
 from billing.providers.protocol import Credentials, PaymentProvider
-from billing.providers.registry import provider_for
-
-
-class AccountRefused(Refused):
-    """The merchant can't have such an account, or has none to be paid through."""
+from billing.providers.registry import WAYS, provider_for
+from billing.services.account_secrets import AccountRefused as AccountRefused
+from billing.services.account_secrets import checked_secret
 
 
 @transaction.atomic
 def open_account(
-    *, merchant: Merchant, provider: Provider, secret: bytes, actor: str, now: datetime
+    *,
+    merchant: Merchant,
+    provider: Provider,
+    secret: bytes | Mapping[str, str],
+    actor: str,
+    now: datetime,
+    ways: Collection[PayWay] = (),
 ) -> MerchantAccount:
     """Connect a merchant to a gateway; `secret` is sealed for this account and never shown again.
 
-    Raises AccountRefused: one active account per gateway, and TEST money never beside real money in one enterprise.
+    The sandbox takes random bytes, the others the texts of `account_secrets.secret_fields`. `ways` narrows what the
+    account offers; none named means all that the gateway can.
+    Raises AccountRefused, beside its field where one is wrong: one active account per gateway, and TEST money never
+    beside real money in one enterprise, nor where the sandbox is on in production (X9).
     """
+    sealable = checked_secret(provider, secret)
+    if settings.IS_PRODUCTION and settings.SANDBOX_ENABLED and provider is not Provider.SANDBOX:
+        raise AccountRefused.because(_("This installation takes TEST payments: switch AMP_SANDBOX off first."))
     with system_scope():
         Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)
         active = MerchantAccount.objects.filter(enterprise_id=merchant.enterprise_id, is_active=True)
@@ -40,7 +51,7 @@ def open_account(
             raise AccountRefused.because(_("This merchant has an account at this gateway already."))
         if kinds and (provider is Provider.SANDBOX) != (kinds == {Provider.SANDBOX.value}):
             raise AccountRefused.because(_("An enterprise can't take TEST payments and real payments side by side."))
-        account = _made(merchant, provider, secret, now)
+        account = _made(merchant, provider, sealable, ways, now)
     record_event(
         EventDraft(
             "merchant.account_opened",
@@ -55,19 +66,53 @@ def open_account(
     return account
 
 
-def account_that_sells(merchant: Merchant, *, now: datetime) -> MerchantAccount:
-    """The active account through which `merchant` is paid. Raises AccountRefused where there is none.
+@transaction.atomic
+def replace_secret(
+    *, account: MerchantAccount, secret: bytes | Mapping[str, str], actor: str, now: datetime
+) -> MerchantAccount:
+    """New keys for an account, at once for all its payments, also those that wait. Raises AccountRefused."""
+    sealable = checked_secret(Provider(account.provider), secret)
+    with system_scope():
+        locked: MerchantAccount = MerchantAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+        locked.sealed_secret = seal(sealable, str(locked.public_id))
+        locked.save(update_fields=["sealed_secret"])
+        told = {"merchant": locked.merchant.merchant_id, "gateway": locked.provider}
+    subject = f"enterprise:{locked.enterprise_id}"
+    draft = EventDraft("merchant.account_rekeyed", subject, locked.enterprise_id, now, actor, after=told)
+    record_event(draft, now=now)
+    return locked
+
+
+def ways_of(account: MerchantAccount) -> frozenset[PayWay]:
+    """The ways of paying that the account offers."""
+    can = WAYS[account.provider]
+    return frozenset(way for way in can if way.value in account.ways) if account.ways else can
+
+
+def account_that_sells(merchant: Merchant, *, now: datetime, way: PayWay = PayWay.SCREEN) -> MerchantAccount:
+    """The oldest active account that offers `way` for `merchant`. Raises AccountRefused where there is none.
 
     Where the sandbox is on, a merchant without any account gets one there: the product can be tried at once. A buyer
     below the merchant's enterprise never reads the account, hence the system's scope.
     """
     with system_scope():
-        found = _first_active(merchant)
-        if found is None and settings.SANDBOX_ENABLED:
-            found = _sandbox_account(merchant, now)
-    if found is None:
+        found = accounts_of(merchant)
+        if not found and settings.SANDBOX_ENABLED and (opened := _sandbox_account(merchant, now)):
+            found = [opened]
+        offering = next((account for account in found if way in ways_of(account)), None)
+    if found and offering is None:
+        raise AccountRefused.because(_("The seller's payment account does not offer this way of paying."))
+    if offering is None:
         raise AccountRefused.because(_("The seller can't take payments yet: no payment account is connected."))
-    return found
+    return offering
+
+
+def accounts_of(merchant: Merchant) -> list[MerchantAccount]:
+    """The active accounts through which `merchant` can be paid, oldest first. Runs in the system's scope."""
+    active = MerchantAccount.objects.filter(merchant=merchant, is_active=True).select_related("merchant")
+    if not settings.SANDBOX_ENABLED:
+        active = active.exclude(provider=Provider.SANDBOX.value)
+    return list(active.order_by("id"))
 
 
 def gateway_of(account: MerchantAccount) -> PaymentProvider:
@@ -80,6 +125,7 @@ def gateway_of(account: MerchantAccount) -> PaymentProvider:
             merchant_id=account.merchant.merchant_id,
             secret=unseal(account.sealed_secret, owner),
             base_url=settings.BASE_URL,
+            gateway_url=settings.PAYMENT_GATEWAYS.get(account.provider, ""),
         ),
     )
 
@@ -94,19 +140,12 @@ def notify_url(account: MerchantAccount) -> str:
     return f"{settings.BASE_URL}/pay/notify/{account.provider}/{account.public_id}"
 
 
-def _first_active(merchant: Merchant) -> MerchantAccount | None:
-    active = MerchantAccount.objects.filter(merchant=merchant, is_active=True).select_related("merchant")
-    if not settings.SANDBOX_ENABLED:
-        active = active.exclude(provider=Provider.SANDBOX.value)
-    return active.order_by("id").first()
-
-
 def _sandbox_account(merchant: Merchant, now: datetime) -> MerchantAccount | None:
     """One more look under the merchant's lock: two first buyers make one account."""
     with transaction.atomic():
         Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)
-        if found := _first_active(merchant):
-            return found
+        if found := accounts_of(merchant):
+            return found[0]
         elsewhere = MerchantAccount.objects.filter(enterprise_id=merchant.enterprise_id, is_active=True)
         if elsewhere.exclude(provider=Provider.SANDBOX.value).exists():
             return None
@@ -115,7 +154,9 @@ def _sandbox_account(merchant: Merchant, now: datetime) -> MerchantAccount | Non
         )
 
 
-def _made(merchant: Merchant, provider: Provider, secret: bytes, now: datetime) -> MerchantAccount:
+def _made(
+    merchant: Merchant, provider: Provider, secret: bytes, ways: Collection[PayWay], now: datetime
+) -> MerchantAccount:
     public_id = uuid.uuid4()
     account: MerchantAccount = MerchantAccount.objects.create(
         enterprise_id=merchant.enterprise_id,
@@ -123,6 +164,7 @@ def _made(merchant: Merchant, provider: Provider, secret: bytes, now: datetime) 
         provider=provider.value,
         public_id=public_id,
         sealed_secret=seal(secret, str(public_id)),
+        ways=sorted(way.value for way in ways),
         created_at=now,
     )
     return account
