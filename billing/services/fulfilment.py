@@ -123,6 +123,7 @@ def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLi
             plan_name=order.plan_name,
             source=f"line:{line.pk}",
             paid_at=order.paid_at or now,
+            enterprise_id=line.enterprise_id,
         )
         for line in lines
     ]
