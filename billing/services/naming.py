@@ -40,8 +40,8 @@ def find_devices(names: Sequence[NamedDevice]) -> list[Found]:
     holders: dict[str, list[_Holder]] = defaultdict(list)
     for keys in chunks(sorted({name.key for name in names if name.problem is None}), AT_ONCE):
         rows = Device.objects.filter(among("key", keys)).order_by("pk")
-        for key, *holder in rows.values_list("key", "pk", "product__key", "terminated_at"):
-            holders[key].append(_Holder(*holder))
+        for key, pk, product, terminated_at in rows.values_list("key", "pk", "product__key", "terminated_at"):
+            holders[key].append(_Holder(pk, product, terminated_at))
     return [_found(name, holders.get(name.key, ())) for name in names]
 
 
