@@ -109,6 +109,7 @@ def _choose(request: HttpRequest, selection: RenewalSelection) -> HttpResponse:
     offers = [Offer(each, len(each.accepted), reasons_of(each)) for each in quotes]
     for_all = [offer for offer in offers if offer.accepted == selection.devices]
     for_some = sorted((offer for offer in offers if offer not in for_all), key=lambda offer: -offer.accepted)
+    groups = [(_("For all of these devices"), for_all), (_("For some of them"), for_some)]
     possible = [offer for offer in (*for_all, *for_some) if offer.accepted]
     return page(
         request,
@@ -116,9 +117,7 @@ def _choose(request: HttpRequest, selection: RenewalSelection) -> HttpResponse:
         title_of(selection.devices),
         crumbs=[services_list()],
         selection=selection,
-        groups=[
-            each for each in ((_("For all of these devices"), for_all), (_("For some of them"), for_some)) if each[1]
-        ],
+        groups=[group for group in groups if group[1]],
         first=possible[0].quote.plan.pk if possible else None,
         zone=selection.enterprise.time_zone,
         unknown=_unknown(selection),
