@@ -32,7 +32,7 @@ class KeyName(Input):
     """A device by its key; `product` is the key of its product, needed where several have such a device."""
 
     key = Text(max_length=64)
-    product = Text(max_length=64, required=False, default="")
+    product = Text(max_length=64, required=False, default="", allow_blank=True)
 
 
 @extend_schema_field(
