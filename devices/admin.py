@@ -165,9 +165,7 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
     @admin.action(description=_("Renew"), permissions=["renew"])
     def renew_selected(self, request: HttpRequest, _services: QuerySet[DeviceService]) -> HttpResponse:
         """The page that keeps selections reads this very form itself: what was ticked, or all that matches."""
-        return HttpResponse(
-            status=307, headers={"Location": f"{reverse('admin:order_select')}?{request.GET.urlencode()}"}
-        )
+        return redirect(f"{reverse('admin:order_select')}?{request.GET.urlencode()}", preserve_request=True)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
