@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from django.test import Client
 from amp.foundation import clock
 from amp.foundation.models import Event, Role
 from amp.foundation.scoping import system_scope
-from billing.models import Order, OrderLine, RenewalSelection
+from billing.models import Order, OrderLine, RenewalSelection, SelectedDevice
 from billing.services.selecting import select_devices
 from devices.models import DeviceService
 from tests.factories import make_device
@@ -21,6 +22,7 @@ from tests.services.admin_world import Maker, makers
 __all__ = ["makers"]
 pytestmark = pytest.mark.django_db
 UPLOAD = "/admin/billing/order/renew/upload/"
+SERVICES = "/admin/devices/deviceservice/"
 
 
 def fleet(maker: Maker, count: int, *, bad: int = 2) -> list[int]:
@@ -188,3 +190,34 @@ def test_an_order_that_got_stuck_says_so_and_is_tried_again_by_a_click_F15(maker
         order.refresh_from_db()
     assert order.due_at is not None
     assert order.attempts_made == 0
+
+
+def test_rows_can_be_chosen_for_a_renewal_by_those_who_may(makers: tuple[Maker, Maker]) -> None:
+    maker, _other = makers
+    with system_scope():
+        chosen = [device.pk for device in maker.devices[:2]]
+    form: dict[str, Any] = {"action": "renew_selected", "_selected_action": chosen, "index": "0", "select_across": "0"}
+    assert selected(maker.client().post(SERVICES, form, follow=True)) == set(chosen)
+    page = maker.client(Role.READ_ONLY).get(SERVICES).content.decode()
+    assert "action-select" not in page
+    assert maker.client(Role.READ_ONLY).post(SERVICES, form).status_code == 200
+
+
+def test_all_rows_that_match_can_be_chosen_and_no_foreign_one(makers: tuple[Maker, Maker]) -> None:
+    ours, other = makers
+    with system_scope():
+        own, foreign = [device.pk for device in ours.devices], other.devices[0].pk
+    form = {"action": "renew_selected", "_selected_action": [own[0]], "index": "0", "select_across": "1"}
+    assert selected(ours.client().post(f"{SERVICES}?state=PENDING", form, follow=True)) == set(own[1:])
+    form = {"action": "renew_selected", "_selected_action": [foreign], "index": "0", "select_across": "0"}
+    answer = ours.client().post(SERVICES, form, follow=True)
+    assert "not there any more" in answer.content.decode()
+    assert selected(answer) == set()
+
+
+def selected(answer: Any) -> set[int]:
+    """Devices of the selection to which the list's form has led."""
+    page = re.search(r"/billing/order/renew/(\d+)/$", answer.redirect_chain[-1][0])
+    with system_scope():
+        rows = SelectedDevice.objects.filter(selection=int(page[1]) if page else 0)
+        return {pk for pk in rows.values_list("device_id", flat=True) if pk}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -15,9 +14,7 @@ from django.utils.html import escape
 from amp.foundation import clock
 from amp.foundation.lists import counts, keyset, search
 from amp.foundation.lists.keyset import Ordering
-from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
-from billing.models import SelectedDevice
 from devices.models import Device, DeviceService
 from tests.factories import make_device, make_enterprise
 from tests.services.admin_world import Maker, makers
@@ -274,33 +271,3 @@ def test_search_is_served_by_an_index(fleet: Maker, column: str) -> None:
         plan = search._branch(Device.objects.all(), column, "pump").explain()
     assert f"devices_device_{column}_prefix" in plan
     assert "Sort" not in plan
-
-
-def test_rows_can_be_chosen_for_a_renewal_by_those_who_may(fleet: Maker) -> None:
-    with system_scope():
-        chosen = [device.pk for device in fleet.devices[:2]]
-    form: dict[str, Any] = {"action": "renew_selected", "_selected_action": chosen, "index": "0", "select_across": "0"}
-    assert selected(fleet.client().post(SERVICES, form, follow=True)) == set(chosen)
-    page = fleet.client(Role.READ_ONLY).get(SERVICES).content.decode()
-    assert "action-select" not in page
-    assert fleet.client(Role.READ_ONLY).post(SERVICES, form).status_code == 200
-
-
-def test_all_rows_that_match_can_be_chosen_and_no_foreign_one(makers: tuple[Maker, Maker]) -> None:
-    ours, other = makers
-    with system_scope():
-        own, foreign = [device.pk for device in ours.devices], other.devices[0].pk
-    form = {"action": "renew_selected", "_selected_action": [own[0]], "index": "0", "select_across": "1"}
-    assert selected(ours.client().post(f"{SERVICES}?state=PENDING", form, follow=True)) == set(own[1:])
-    form = {"action": "renew_selected", "_selected_action": [foreign], "index": "0", "select_across": "0"}
-    answer = ours.client().post(SERVICES, form, follow=True)
-    assert "not there any more" in answer.content.decode()
-    assert selected(answer) == set()
-
-
-def selected(answer: Any) -> set[int]:
-    """Devices of the selection to which the list's form has led."""
-    page = re.search(r"/billing/order/renew/(\d+)/$", answer.redirect_chain[-1][0])
-    with system_scope():
-        rows = SelectedDevice.objects.filter(selection=int(page[1]) if page else 0)
-        return {pk for pk in rows.values_list("device_id", flat=True) if pk}
