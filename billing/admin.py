@@ -15,7 +15,7 @@ from amp.foundation.lists.keyset import Ordering
 from amp.foundation.lists.listed import Listed
 from amp.foundation.money import format_money
 from amp.foundation.templatetags.amp_display import TONES, actor_name, badge_html, code_html, moment
-from billing.admin_views import orders, renewing
+from billing.admin_views import batch, files, orders, renewing, selecting
 from billing.filters import ExceptionFilters, OrderFilters, PaymentFilters
 from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException
 
@@ -48,6 +48,13 @@ class OrderAdmin(Listed, RecordAdmin):
     details = staticmethod(orders.order_page)
     further = (
         ("renew/", "order_renew", renewing.renew),
+        ("renew/select/", "order_select", selecting.select),
+        ("renew/upload/", "order_upload", selecting.upload),
+        ("renew/<int:pk>/", "order_selection", batch.selection_page),
+        ("renew/<int:pk>/file/", "order_selection_file", files.preview_file),
+        ("renew/<int:pk>/unknown/", "order_selection_unknown", files.unknown_file),
+        ("<int:pk>/lines/", "order_lines_file", files.lines_file),
+        ("<int:pk>/retry/", "order_retry", orders.retry),
         ("<int:pk>/status/", "order_status", orders.order_status),
         ("<int:pk>/code/", "order_new_code", orders.new_code),
         ("<int:pk>/cancel/", "order_cancel", orders.cancel),

@@ -12,8 +12,9 @@ import django_filters
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ToDay
-from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException
+from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ListFilterSet, ToDay
+from billing.models import MerchantAccount, Order, OrderLine, PaymentAttempt, PaymentException
+from billing.services.quoting import REFUSALS
 
 RANGE = {"created_from": "created", "created_to": "created"}
 
@@ -38,6 +39,17 @@ class OrderFilters(EnterpriseFilterSet):
 
     class Meta:
         model = Order
+        fields: list[str] = []
+
+
+class OrderLineFilters(ListFilterSet):
+    """The devices of one order: `status`, and `reason` of those that were not applied (Q4)."""
+
+    status = django_filters.ChoiceFilter(label=_("status"), choices=_choices(OrderLine, "status"))
+    reason = django_filters.ChoiceFilter(label=_("reason"), choices=list(REFUSALS.items()))
+
+    class Meta:
+        model = OrderLine
         fields: list[str] = []
 
 

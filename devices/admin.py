@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -18,8 +17,7 @@ from amp.foundation.access import Action, may_anywhere
 from amp.foundation.admin import MemberAdmin, RecordAdmin
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.lists.listed import Listed
-from amp.foundation.pages import found, refuse, signed_in
-from amp.foundation.services.refusals import Refused
+from amp.foundation.pages import found, signed_in
 from amp.foundation.templatetags.amp_display import day, moment
 from catalog.models import Product
 from devices.admin_views import actions, credentials, import_files, imports, registration, restart, transfer, validities
@@ -36,9 +34,6 @@ from devices.admin_views.cells import (
 from devices.admin_views.import_columns import VALIDITY_COLUMNS, ImportColumns, ValidityColumns
 from devices.filters import DeviceFilters, DeviceServiceFilters, ValidityFilters
 from devices.models import Device, DeviceService, Import, Validity
-
-MOST_CHOSEN = 200
-"""Devices that a selection hands to the renewal by the address."""
 
 
 @admin.register(Device)
@@ -123,6 +118,7 @@ class DeviceAdmin(Listed, MemberAdmin):
 class DeviceServiceAdmin(ServiceColumns, Listed, RecordAdmin):
     """Plan > Device Service: every device with paid service (G3)."""
 
+    tools = ((_("Renew from a file"), "upload_file", "admin:order_upload", Action.RENEW),)
     section = _("Plan")
     list_title = _("Device Service")
     filterset_class = DeviceServiceFilters
@@ -173,13 +169,9 @@ class DeviceServiceAdmin(ServiceColumns, Listed, RecordAdmin):
         return may_anywhere(signed_in(request), Action.RENEW)
 
     @admin.action(description=_("Renew"), permissions=["renew"])
-    def renew_selected(self, request: HttpRequest, services: QuerySet[DeviceService]) -> HttpResponse | None:
-        """To the choice of a plan for the chosen devices."""
-        devices = list(services.order_by("-pk").values_list("pk", flat=True)[: MOST_CHOSEN + 1])
-        if len(devices) > MOST_CHOSEN:
-            refuse(request, Refused.because(str(_("Choose at most %(n)d devices at a time.") % {"n": MOST_CHOSEN})))
-            return None
-        return redirect(f"{reverse('admin:order_renew')}?{urlencode({'device': devices}, doseq=True)}")
+    def renew_selected(self, request: HttpRequest, _services: QuerySet[DeviceService]) -> HttpResponse:
+        """The page that keeps selections reads this very form itself: what was ticked, or all that matches."""
+        return redirect(f"{reverse('admin:order_select')}?{request.GET.urlencode()}", preserve_request=True)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -81,6 +81,12 @@ def add_months(anchor: datetime, months: int, zone: str) -> datetime:
     0..MAX_MONTHS.
     """
     _require_range("months", months, MAX_MONTHS)
+    return _months_later(anchor, months, zone)
+
+
+@lru_cache(maxsize=4096)
+def _months_later(anchor: datetime, months: int, zone: str) -> datetime:
+    """A batch that was paid at one moment asks the same thousands of times."""
     return _shift(anchor, relativedelta(months=months), zone)
 
 
@@ -88,4 +94,9 @@ def is_within_horizon(now: datetime, end: datetime) -> bool:
     """Whether `end` is at most 30 calendar years after `now`, counted in UTC (A15)."""
     _require_aware(now)
     _require_aware(end)
-    return end <= now.astimezone(UTC) + relativedelta(years=HORIZON_YEARS)
+    return end <= _horizon(now)
+
+
+@lru_cache(maxsize=64)
+def _horizon(now: datetime) -> datetime:
+    return now.astimezone(UTC) + relativedelta(years=HORIZON_YEARS)

@@ -1,9 +1,11 @@
-"""Tables of billing: `accounts` (gateways per merchant), `orders`, `payments` (attempts, exceptions), `ledger`."""
+"""Tables of billing: `accounts` (gateways per merchant), `orders` and the `selections` before them, `payments`
+(attempts, exceptions), `ledger`."""
 
 from billing.models.accounts import MerchantAccount, Provider, SandboxRefund, SandboxTrade
 from billing.models.ledger import EntryKind, MoneyEntry
 from billing.models.orders import LineStatus, Order, OrderChannel, OrderKind, OrderLine
 from billing.models.payments import PaymentAttempt, PaymentException
+from billing.models.selections import RenewalSelection, SelectedDevice, SelectionSource
 from billing.orders import AttemptStatus, ExceptionKind, OrderStatus
 
 __all__ = [
@@ -21,6 +23,9 @@ __all__ = [
     "PaymentAttempt",
     "PaymentException",
     "Provider",
+    "RenewalSelection",
     "SandboxRefund",
     "SandboxTrade",
+    "SelectedDevice",
+    "SelectionSource",
 ]

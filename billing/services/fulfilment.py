@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import Sum
@@ -30,6 +31,15 @@ LEASE = timedelta(seconds=30)
 RETRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600))
 """After the last one the order waits for a person (house pattern 3)."""
 ENTRY_COLUMNS = ("enterprise", "merchant", "attempt", "line", "kind", "amount", "currency", "source", "created_at")
+
+
+class _Line(NamedTuple):
+    """What a slice needs of an `OrderLine`; field names are the model's."""
+
+    pk: int
+    device_id: int
+    enterprise_id: int
+    amount: int
 
 
 class LinesStuck(Exception):
@@ -86,7 +96,7 @@ def _fulfil_slice(order_id: int, now: datetime) -> None:
     if order.status != OrderStatus.PAID.value:
         return
     queued = OrderLine.objects.filter(order=order, status=LineStatus.QUEUED.value).order_by("device_id")
-    lines = list(queued[: SLICE + 1])
+    lines = [_Line(*values) for values in queued.values_list(*_Line._fields)[: SLICE + 1]]
     payment = PaymentAttempt.objects.filter(order=order, settles=True).first()
     applied = _apply_or_halve(order, payment, lines[:SLICE], now) if lines else 0
     if lines and not applied:
@@ -97,7 +107,7 @@ def _fulfil_slice(order_id: int, now: datetime) -> None:
     order.save(update_fields=["attempts_made", "due_at", "status", "fulfilled_at"])
 
 
-def _apply_or_halve(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLine], now: datetime) -> int:
+def _apply_or_halve(order: Order, payment: PaymentAttempt | None, lines: Sequence[_Line], now: datetime) -> int:
     """Apply these lines; where that fails, their halves, until the fault stands alone: that line stays queued, the
     others go through (Q4, F15). Number of lines applied."""
     try:
@@ -114,7 +124,7 @@ def _apply_or_halve(order: Order, payment: PaymentAttempt | None, lines: Sequenc
     return sum(_apply_or_halve(order, payment, half, now) for half in (lines[:middle], lines[middle:]))
 
 
-def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLine], now: datetime) -> None:
+def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[_Line], now: datetime) -> None:
     requests = [
         RenewalRequest(
             device_id=line.device_id,
@@ -123,6 +133,7 @@ def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLi
             plan_name=order.plan_name,
             source=f"line:{line.pk}",
             paid_at=order.paid_at or now,
+            enterprise_id=line.enterprise_id,
         )
         for line in lines
     ]
@@ -133,7 +144,7 @@ def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLi
         insert_rows(MoneyEntry, ENTRY_COLUMNS, [_entry(order, payment, line, each, now) for line, each in outcomes])
 
 
-def _marked(line: OrderLine, outcome: RenewalOutcome) -> tuple[object, ...]:
+def _marked(line: _Line, outcome: RenewalOutcome) -> tuple[object, ...]:
     return line.pk, _status(outcome).value, outcome.ends_at, outcome.refusal.value if outcome.refusal else ""
 
 
@@ -142,7 +153,7 @@ def _status(outcome: RenewalOutcome) -> LineStatus:
 
 
 def _entry(
-    order: Order, payment: PaymentAttempt, line: OrderLine, outcome: RenewalOutcome, now: datetime
+    order: Order, payment: PaymentAttempt, line: _Line, outcome: RenewalOutcome, now: datetime
 ) -> tuple[object, ...]:
     kind = EntryKind.UNAPPLIED if outcome.refusal else EntryKind.APPLIED
     return (

@@ -6,17 +6,17 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from amp.foundation.models import Enterprise, Merchant, MerchantStatus
-from amp.foundation.services.enterprises import effective_merchant
 from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Problem, Refused
 from catalog.models import Plan, PlanStatus, PlanType, Product, ServiceLevel, ServiceRule
 from catalog.services.included import included_plan_problem
 from catalog.services.plan_problems import plan_problems
 from catalog.services.rules import RuleDraft, current_rule, save_rule
+from catalog.services.sales import plans_by_place
 
 TERMS = ("merchant", "name", "amount", "currency", "months", "sale_from", "sale_until")
 
@@ -150,15 +150,7 @@ def plans_on_sale(*, product: Product, device_enterprise: Enterprise, now: datet
 
     E4 without what depends on the single device: its state, A12 and A15. Includes plans with the price 0.
     """
-    if not current_rule(product.pk).paid_mode:
-        return []
-    offered = (
-        Plan.objects.filter(_sold_to(product, device_enterprise), status=PlanStatus.PUBLISHED.value)
-        .filter(Q(sale_from=None) | Q(sale_from__lte=now), Q(sale_until=None) | Q(sale_until__gt=now))
-        .filter(level__products=product)
-        .select_related("merchant", "level")
-    )
-    return list(offered.order_by("months", "amount", "name", "id"))
+    return plans_by_place([(product, device_enterprise)], now=now)[product.pk, device_enterprise.pk]
 
 
 def products_including(plan: Plan) -> list[Product]:
@@ -180,21 +172,6 @@ def told(plan: Plan) -> dict[str, Any]:
         "sale_from": plan.sale_from.isoformat() if plan.sale_from else None,
         "sale_until": plan.sale_until.isoformat() if plan.sale_until else None,
     }
-
-
-def _sold_to(product: Product, device_enterprise: Enterprise) -> Q:
-    """Who may sell to this device: the maker's merchant, and the merchant of the device's enterprise (E4).
-
-    Siblings share their parent's merchant, so a reseller plan must also belong to the device's own line (E1).
-    """
-    maker, reseller = effective_merchant(product.enterprise), effective_merchant(device_enterprise)
-    sold = Q(pk__in=())
-    if maker:
-        sold |= Q(plan_type=PlanType.MANUFACTURER.value, merchant=maker)
-    if reseller:
-        line = [*device_enterprise.ancestor_ids, device_enterprise.pk]
-        sold |= Q(plan_type=PlanType.RESELLER.value, merchant=reseller, enterprise_id__in=line)
-    return sold
 
 
 def _next_version(newest: Plan) -> Plan:

@@ -16,7 +16,7 @@ from amp.foundation.access import Action, may
 from amp.foundation.pages import Crumb, actor, done, ensure, found, needs, page, signed_in
 from amp.foundation.services.refusals import Refused
 from amp.foundation.templatetags.amp_display import moment
-from devices.admin_views.import_words import column_word, problem_sentence
+from devices.forms.import_words import column_word, problem_sentence
 from devices.forms.imports import ConfirmForm, DeviceFileForm, UploadForm, ValidityFileForm
 from devices.models import Import, ImportKind, ImportMode, ImportRow, ImportState, RowStatus
 from devices.services.import_judging import moment_of

@@ -198,14 +198,15 @@ def bent(case: Any, rows: Rows, draw: Draw) -> Any:
 def _good_body(label: str, rows: Rows) -> dict[str, Any]:
     """What an integrator would send; the generated body then spoils at most one field of it."""
     told = {name: ids[0] for name, ids in rows.ours.items() if ids}
-    order = {"devices": [told["devices"]], "plan": told["plans"]}
+    order: dict[str, Any] = {"devices": [told["devices"]], "plan": told["plans"]}
+    by_filter = {"filter": {"state": "EXPIRED"}, "plan": told["plans"], "continue_without_refused": True}
     rule = {"paid_mode": True, "trial_start_seconds": 60, "trial_end_seconds": 3_600, "auto_subscribe": False}
     rule |= {"auto_plan": None, "renewal_before_trial_end": True, "lock_action": LOCK, "unlock_action": UNLOCK}
     rule |= {"cache_seconds": 600, "heartbeat_seconds": None}
     plan = {"enterprise": told["enterprises"], "product": told["products"], "name": "Annual", "amount": 19_900}
     return {
         "POST /api/v1/orders": order,
-        "POST /api/v1/orders/preview": order,
+        "POST /api/v1/orders/preview": by_filter,
         "POST /api/v1/device-services/{id}/renew": {"plan": told["plans"]},
         "POST /api/v1/plans": {**plan, "currency": "CNY", "months": 12},
         "POST /api/v1/plans/{id}/versions": {"amount": 17_900},

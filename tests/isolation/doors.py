@@ -15,7 +15,7 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, SavedView
-from billing.models import Order, PaymentAttempt, PaymentException
+from billing.models import Order, PaymentAttempt, PaymentException, RenewalSelection
 from catalog.models import Plan, Product, ServiceRule, ThingModel
 from devices.models import Command, Device, DeviceService, Import, PublicToken, Validity
 from tests.isolation.tenants import Tenant
@@ -68,7 +68,12 @@ ROWS: dict[str, Kwargs] = {
     **{f"admin:devices_import_{verb}": {"pk": Import} for verb in (
         "confirm", "cancel", "retry", "status", "credentials", "problems",
     )},
-    **{f"admin:order_{verb}": ORDER for verb in ("status", "new_code", "cancel", "confirm_free")},
+    **{f"admin:order_{verb}": ORDER for verb in (
+        "status", "new_code", "cancel", "confirm_free", "retry", "lines_file",
+    )},
+    **{f"admin:order_{name}": {"pk": RenewalSelection} for name in (
+        "selection", "selection_file", "selection_unknown",
+    )},
     **{f"admin:{name}_drop_view": {"pk": SavedView} for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
         "billing_paymentexception",
@@ -92,7 +97,7 @@ LISTS = {
     "admin:audit_export",
     "admin:organization",
     "admin:foundation_roles",
-    "admin:order_renew",
+    *(f"admin:order_{verb}" for verb in ("renew", "select", "upload")),
     "admin:autocomplete",
     *(f"admin:{name}_choices" for name in ("enterprise", "product", "level", "merchant")),
     "admin:app_list",

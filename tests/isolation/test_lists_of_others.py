@@ -125,7 +125,7 @@ def test_a_filter_by_a_foreign_id_answers_as_by_one_of_nothing_F72(world: World)
             tried += len(foreign)
             if any(each != nothing for each in foreign):
                 told[f"{path}?{name}"] = [each[0] for each in (nothing, *foreign)]
-    assert tried > 100
+    assert tried > 90
     assert told == {}
 
 
