@@ -1,4 +1,4 @@
-"""The peer's process: `python -m bench.plans_peer DATABASE_URL ACCOUNTS [renew]` prints accounts, seconds as JSON."""
+"""The peer's process: `python -m bench.plans_peer DATABASE_URL ACCOUNTS [renew]` prints what it took (JSON)."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
 from billing.models import OrderChannel
-from billing.services.ordering import open_order
+from billing.services.ordering import cancel_order, open_order
 from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
@@ -50,20 +50,24 @@ def fuzzer(transactional_db: None, settings: Any) -> Fuzzer:
 
 
 def furnish(tenant: Tenant) -> None:
-    """Devices of which some may be renewed, a command, an order, a draft of a plan."""
+    """Devices of which some may be renewed, a command, a draft of a plan, an order that waits and one that is over."""
     now = clock.now()
     with system_scope():
         make_plan(tenant.product, name="Draft", published=False)
         devices = [make_device(tenant.product).device for _ in range(4)]
         DeviceService.objects.filter(pk__in=[device.pk for device in devices[:3]]).update(state="EXPIRED")
-        open_order(
-            device_ids=[devices[0].pk],
-            plan=tenant.plan,
-            channel=OrderChannel.API,
-            created_by="test",
-            once_key=None,
-            now=now,
+        _waiting, over = (
+            open_order(
+                device_ids=[device.pk],
+                plan=tenant.plan,
+                channel=OrderChannel.API,
+                created_by="test",
+                once_key=None,
+                now=now,
+            )
+            for device in devices[:2]
         )
+        cancel_order(order=over, actor="test", now=now)
         DeviceService.objects.filter(pk=devices[3].pk).update(generation=1)
         order_commands(
             [CommandOrder(devices[3].pk, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)], now=now
