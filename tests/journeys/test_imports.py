@@ -71,8 +71,8 @@ def test_f92_a_longer_list_is_done_by_a_worker_while_its_page_shows_the_progress
     path = tmp_path / "long.csv"
     path.write_text("\n".join(["key", *(f"long-{number}" for number in range(2_500))]))
     choose(page, amp, path)
-    page.get_by_role("button", name="Register 2500 devices").click(timeout=LONG)
-    expect(page.get_by_text("2500 devices are registered.")).to_be_visible(timeout=LONG)
+    page.get_by_role("button", name="Register 2,500 devices").click(timeout=LONG)
+    expect(page.get_by_text("2,500 devices are registered.")).to_be_visible(timeout=LONG)
     assert Device.objects.filter(key__startswith="long-").count() == 2_500
     assert Import.objects.get().state == "DONE"
     choose(page, amp, path)
