@@ -17,9 +17,9 @@ from billing.models import Order, OrderLine, RenewalSelection, SelectedDevice
 from billing.services.selecting import select_devices
 from devices.models import DeviceService
 from tests.factories import make_device
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 pytestmark = pytest.mark.django_db
 UPLOAD = "/admin/billing/order/renew/upload/"
 SERVICES = "/admin/devices/deviceservice/"
