@@ -112,6 +112,7 @@ FIELDS = {
     "format": _("Format"),
     "filter": _("Filter"),
     "rows": _("Rows"),
+    "older_links": _("Older links"),
     "order_minutes": _("Minutes to pay an order"),
 }
 """Names of recorded facts; others are shown as they are stored."""

@@ -97,6 +97,8 @@ LISTS = {
     "admin:app_list",
     "admin:devices_import",
     "admin:devices_import_validities",
+    "admin:devices_stickers",
+    "admin:devices_revoke_links",
     *(f"admin:{name}_{verb}" for name in BY_MODEL for verb in ("changelist", "add")),
     *(f"admin:{name}_{verb}" for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
