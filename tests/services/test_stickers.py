@@ -106,7 +106,9 @@ def test_the_table_of_places_yields_what_the_library_draws(text: str, level: int
     peer.make(fit=True)
     assert matrix(text, level) == peer.modules
     drawn = {(run.row, run.column + step) for run in runs(peer.modules) for step in range(run.length)}
-    assert drawn == {(row, column) for row, cells in enumerate(peer.modules) for column, dark in enumerate(cells) if dark}
+    assert drawn == {
+        (row, column) for row, cells in enumerate(peer.modules) for column, dark in enumerate(cells) if dark
+    }
 
 
 def test_a_screen_code_is_one_path_and_speaks_for_itself() -> None:
@@ -224,9 +226,7 @@ def test_more_than_a_thousand_are_refused_with_what_to_do(devices: list[Device],
     assert PublicToken.objects.count() == 3
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"older": ""}, {"older": "burn"}, {"line": " "}, {"line": "x" * 41}]
-)
+@pytest.mark.parametrize("wrong", [{"older": ""}, {"older": "burn"}, {"line": " "}, {"line": "x" * 41}])
 def test_a_wrong_form_prints_nothing(devices: list[Device], wrong: dict[str, str]) -> None:
     answer = staff(devices[0]).post(f"{STICKERS}?ids={ids(devices)}", PRINT | wrong)
     assert answer.status_code == 422
