@@ -83,6 +83,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar, in the order of the spec; entries that the user's roles don't reach are left out."""
     platform = may_anywhere(signed_in(request), Action.OPERATE_PLATFORM)
     keys = may_anywhere(signed_in(request), Action.MANAGE_API_KEYS)
+    books = may_anywhere(signed_in(request), Action.KEEP_BOOKS)
     return [
         _group("", _item(_("Overview"), "space_dashboard", "admin:index")),
         _group(
@@ -112,6 +113,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _item(_("Orders"), "receipt_long", "admin:billing_order_changelist"),
             _item(_("Payments"), "payments", "admin:billing_paymentattempt_changelist"),
             _item(_("Exceptions"), "report", "admin:billing_paymentexception_changelist"),
+            *(_book_items() if books else []),
         ),
         _group(
             _("System"),
@@ -119,6 +121,15 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             *([_item(_("API keys"), "key", "admin:foundation_apikey_changelist")] if keys else []),
             *(_platform_items() if platform else []),
         ),
+    ]
+
+
+def _book_items() -> list[Item]:
+    return [
+        _item(_("Totals"), "functions", "admin:billing_totals"),
+        _item(_("Money ledger"), "account_balance", "admin:billing_moneyentry_changelist"),
+        _item(_("Fapiao requests"), "request_quote", "admin:billing_fapiaorequest_changelist"),
+        _item(_("Gateway bills"), "rule", "admin:billing_bill_changelist"),
     ]
 
 

@@ -6,6 +6,7 @@ any mask, so one is fixed here. Where the bits of a version go is looked up, not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -94,13 +95,22 @@ class _Code(qrcode.QRCode):  # type: ignore[misc,type-arg,unused-ignore]
             modules[row][column] = bit == "1"
 
 
+class _Blank(qrcode.QRCode):  # type: ignore[misc,type-arg,unused-ignore]
+    """A code with its patterns alone, which tells where bits would go."""
+
+    walked: list[tuple[int, int]]
+
+    def map_data(self, data: Any, mask_pattern: int) -> None:
+        """Look, and draw nothing."""
+        self.walked = _free(self.modules)
+
+
 @cache
 def _places(version: int, mask: int) -> tuple[list[int], list[int], str]:
     """Rows and columns of the free modules of a version in the order of its bits, and which of them the mask flips."""
-    blank = _Code(version=version, error_correction=PAPER, mask_pattern=mask)
-    walked: list[tuple[int, int]] = []
-    blank.map_data = lambda _data, _mask: walked.extend(_free(blank.modules))
+    blank = _Blank(version=version, error_correction=PAPER, mask_pattern=mask)
     blank.makeImpl(True, mask)
+    walked = blank.walked
     flips = mask_func(mask)
     return (
         [row for row, _column in walked],
@@ -109,7 +119,7 @@ def _places(version: int, mask: int) -> tuple[list[int], list[int], str]:
     )
 
 
-def _free(modules: list[list[bool | None]]) -> list[tuple[int, int]]:
+def _free(modules: Sequence[Sequence[bool | None]]) -> list[tuple[int, int]]:
     """Modules that no pattern has taken, by pairs of columns from the right, upwards and downwards in turn."""
     size = len(modules)
     pairs = [column if column > 6 else column - 1 for column in range(size - 1, 0, -2)]  # column 6 is the timing's

@@ -15,7 +15,16 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, SavedView
-from billing.models import Order, PaymentAttempt, PaymentException
+from billing.models import (
+    Bill,
+    BillRow,
+    FapiaoRequest,
+    MerchantAccount,
+    MoneyEntry,
+    Order,
+    PaymentAttempt,
+    PaymentException,
+)
 from catalog.models import Plan, Product, ServiceRule, ThingModel
 from devices.models import Command, Device, DeviceService, Import, PublicToken, Validity
 from tests.isolation.tenants import Tenant
@@ -35,6 +44,7 @@ Kwargs = dict[str, type[Model] | str]
 BY_MODEL: dict[str, type[Model]] = {
     model._meta.label_lower.replace(".", "_"): model
     for model in (
+        *(Bill, BillRow, FapiaoRequest, MoneyEntry),
         *(ApiKey, Device, DeviceService, Enterprise, Event, Import, Invitation, Membership, Order),
         *(PaymentAttempt, PaymentException, Plan, Product, ServiceRule, ThingModel, Validity),
     )
@@ -68,10 +78,15 @@ ROWS: dict[str, Kwargs] = {
     **{f"admin:devices_import_{verb}": {"pk": Import} for verb in (
         "confirm", "cancel", "retry", "status", "credentials", "problems",
     )},
-    **{f"admin:order_{verb}": ORDER for verb in ("status", "new_code", "cancel", "confirm_free")},
+    **{f"admin:order_{verb}": ORDER for verb in (
+        "status", "new_code", "cancel", "confirm_free", "receipt", "receipt_file", "fapiao",
+    )},
+    **{f"admin:fapiao_{verb}": {"pk": FapiaoRequest} for verb in ("issue", "refuse")},
+    "admin:bill_settle": {"pk": Bill},
+    "admin:bill_sandbox_file": {"pk": MerchantAccount},
     **{f"admin:{name}_drop_view": {"pk": SavedView} for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
-        "billing_paymentexception",
+        "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
     )},
     "api:enterprise-detail": {"pk": Enterprise},
     **{f"api:product-{name}": {"pk": Product} for name in ("detail", "thing-model", "rule", "rule-preview")},
@@ -97,12 +112,14 @@ LISTS = {
     "admin:app_list",
     "admin:devices_import",
     "admin:devices_import_validities",
+    "admin:billing_totals",
+    "admin:bill_upload",
     "admin:devices_stickers",
     "admin:devices_revoke_links",
     *(f"admin:{name}_{verb}" for name in BY_MODEL for verb in ("changelist", "add")),
     *(f"admin:{name}_{verb}" for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
-        "billing_paymentexception",
+        "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
     ) for verb in ("keep_view", "export")),
     "api:me",
     *(f"api:{name}-list" for name in (
@@ -112,6 +129,7 @@ LISTS = {
 }  # fmt: skip
 TOKENS = {
     *("accounts:join", "password_reset_confirm", "public:device", "public:pay", "public:result", "public:status"),
+    *("public:receipt", "public:receipt_file", "public:fapiao"),
     *("payment_notify", "payment_return", "sandbox_pay", "sandbox_gateway"),
     *("emqx_ingest", "emqx_authenticate", "emqx_authorize"),
 }

@@ -1,0 +1,1 @@
+"""Input shapes of billing: what finance chooses and uploads."""
