@@ -40,6 +40,7 @@ class AmpAdminSite(UnfoldAdminSite):
         """Pages of the roof; they come before those of the models."""
         from amp import configuration, organization, panels
         from amp.audit import pages as audit
+        from billing.admin_views.books import totals_page
         from devices.admin_views.rules import product_rule
 
         return [
@@ -62,6 +63,7 @@ class AmpAdminSite(UnfoldAdminSite):
                 self.admin_view(organization.verify_merchant),
                 name="enterprise_verify_merchant",
             ),
+            path("billing/totals/", self.admin_view(totals_page), name="billing_totals"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
         ]
 

@@ -229,12 +229,11 @@ class MoneyEntryAdmin(book_lists.BooksOnly, book_lists.LedgerColumns, Listed, Re
     """Payments > Money ledger: every movement (R1, R9)."""
 
     details = staticmethod(book_pages.entry_page)
-    further = (("totals/", "billing_totals", book_pages.totals_page),)
     tools = ((_("Totals"), "functions", "admin:billing_totals", Action.KEEP_BOOKS),)
     section = _("Payments")
     list_title = _("Money ledger")
-    list_display = ("booked", "movement", "amount_money", "order_number", "payment_number", "merchant", "gateway")
-    extra_columns = ("enterprise",)
+    list_display = ("booked", "movement", "amount_money", "order_number", "merchant", "gateway")
+    extra_columns = ("payment_number", "enterprise")
     list_select_related = ("attempt__order", "merchant", "enterprise")
     filterset_class = LedgerFilters
     orderings = BY_DAY

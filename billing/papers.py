@@ -169,7 +169,7 @@ class _Paper:
 
     def _mark_test(self) -> None:
         self.canvas.saveState()
-        self._grey(0.9)
+        self._grey(0.94)
         self.canvas.translate(A4[0] / 2, A4[1] / 2)
         self.canvas.rotate(45)
         self.canvas.setFont("Helvetica-Bold", 150)

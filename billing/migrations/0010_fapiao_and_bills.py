@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
                 ('currency', models.CharField(max_length=3, verbose_name='currency')),
                 ('happened_at', models.DateTimeField(verbose_name='at the gateway')),
                 ('our_amount', models.BigIntegerField(null=True, verbose_name='amount with us, minor units')),
-                ('result', models.CharField(choices=[('MATCHED', 'Matched'), ('DIFFERS', 'Amount differs'), ('TO_SETTLE', 'Paid there, not booked here yet'), ('SETTLED', 'Booked by this bill'), ('UNKNOWN', 'Number is not ours'), ('REFUND_MISSING', 'Refund not in our ledger'), ('MISSING_THERE', "Missing in the gateway's bill")], max_length=14, verbose_name='result')),
+                ('result', models.CharField(choices=[('MATCHED', 'Matched'), ('DIFFERS', 'Amount differs'), ('TO_SETTLE', 'Not booked here yet'), ('SETTLED', 'Booked by this bill'), ('UNKNOWN', 'Number is not ours'), ('REFUND_MISSING', 'Refund not booked'), ('MISSING_THERE', 'Not in the bill')], max_length=14, verbose_name='result')),
                 ('detail', models.CharField(default='', max_length=300, verbose_name='detail')),
             ],
             options={

@@ -15,11 +15,11 @@ from billing.models.payments import PaymentAttempt
 RESULTS = [
     (Result.MATCHED.value, _("Matched")),
     (Result.DIFFERS.value, _("Amount differs")),
-    (Result.TO_SETTLE.value, _("Paid there, not booked here yet")),
+    (Result.TO_SETTLE.value, _("Not booked here yet")),
     (Result.SETTLED.value, _("Booked by this bill")),
     (Result.UNKNOWN.value, _("Number is not ours")),
-    (Result.REFUND_MISSING.value, _("Refund not in our ledger")),
-    (Result.MISSING_THERE.value, _("Missing in the gateway's bill")),
+    (Result.REFUND_MISSING.value, _("Refund not booked")),
+    (Result.MISSING_THERE.value, _("Not in the bill")),
 ]
 
 
