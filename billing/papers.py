@@ -39,7 +39,7 @@ def _facts(receipt: Receipt) -> list[Fact]:
     return [
         (_("Order"), order.number),
         (_("Sold by"), order.merchant_name),
-        *([(_("For"), receipt.seller)] if receipt.seller != order.merchant_name else []),
+        *([(_("Enterprise"), receipt.seller)] if receipt.seller != order.merchant_name else []),
         (_("Plan"), _plan(receipt)),
         (_("Paid"), moment(order.paid_at)),
         *(fact for each in receipt.payments for fact in _payment_facts(each)),

@@ -98,7 +98,7 @@ ROWS: dict[str, Kwargs] = {
     "api:device-validities": DEVICE,
     **{f"api:device-{name}": {"pk": Device, "kind": "SIM"} for name in ("validity", "validity-history")},
     **{f"api:command-{name}": {"pk": Command} for name in ("detail", "cancel", "resend")},
-    **{f"api:order-{name}": ORDER for name in ("detail", "cancel", "payment", "lines")},
+    **{f"api:order-{name}": ORDER for name in ("detail", "cancel", "payment", "lines", "receipt", "receipt-file")},
 }  # fmt: skip
 LISTS = {
     "admin:index",
