@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.access import Action
 from amp.foundation.admin import RecordAdmin
-from amp.foundation.lists.columns import Column
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.lists.listed import Listed
 from amp.foundation.templatetags.amp_display import badge_html, code_html, moment
 from billing.admin_views import bills as bill_pages
-from billing.admin_views import book_lists, fapiao, orders, receipts, renewing
+from billing.admin_views import book_lists, exports, fapiao, orders, receipts, renewing
 from billing.admin_views import books as book_pages
 from billing.admin_views.cells import money_cell, status_badge
 from billing.filters import (
@@ -31,7 +28,6 @@ from billing.models import (
     Bill,
     BillRow,
     FapiaoRequest,
-    MerchantAccount,
     MoneyEntry,
     Order,
     PaymentAttempt,
@@ -42,10 +38,6 @@ BY_DAY = (
     Ordering("created", _("Created, newest first"), "created_at"),
     Ordering("oldest", _("Created, oldest first"), "created_at", descending=False),
 )
-
-
-def _choices(model: Any, field: str) -> Any:
-    return model._meta.get_field(field).choices
 
 
 @admin.register(Order)
@@ -70,21 +62,7 @@ class OrderAdmin(Listed, RecordAdmin):
     list_select_related = ("enterprise",)
     filterset_class = OrderFilters
     orderings = BY_DAY
-    export_columns = (
-        Column(_("order"), "number"),
-        Column(_("status"), "status", _choices(Order, "status")),
-        Column(_("total"), "total", currency="currency"),
-        Column(_("currency"), "currency"),
-        Column(_("devices"), "line_count"),
-        Column(_("plan"), "plan_name"),
-        Column(_("months"), "months"),
-        Column(_("merchant"), "merchant_name"),
-        Column(_("enterprise"), "enterprise__name"),
-        Column(_("channel"), "channel", _choices(Order, "channel")),
-        Column(_("by"), "created_by"),
-        Column(_("created"), "created_at"),
-        Column(_("paid"), "paid_at"),
-    )
+    export_columns = exports.ORDER_EXPORT
     sortable_by = ()
     empty_hint = _("Orders are made by Renew, or by customers on the renewal page of a device.")
 
@@ -126,18 +104,7 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
     extra_columns = ("transaction_id", "enterprise")
     filterset_class = PaymentFilters
     orderings = BY_DAY
-    export_columns = (
-        Column(_("payment"), "number"),
-        Column(_("status"), "status", _choices(PaymentAttempt, "status")),
-        Column(_("amount"), "amount", currency="currency"),
-        Column(_("currency"), "currency"),
-        Column(_("order"), "order__number"),
-        Column(_("gateway"), "provider", _choices(MerchantAccount, "provider")),
-        Column(_("gateway transaction"), "transaction_id"),
-        Column(_("enterprise"), "enterprise__name"),
-        Column(_("created"), "created_at"),
-        Column(_("paid"), "paid_at"),
-    )
+    export_columns = exports.PAYMENT_EXPORT
     sortable_by = ()
     empty_hint = _("A payment appears when an order asks for a code to scan.")
 
@@ -188,18 +155,7 @@ class PaymentExceptionAdmin(Listed, RecordAdmin):
     list_select_related = ("attempt__order", "enterprise")
     extra_columns = ("enterprise",)
     filterset_class = ExceptionFilters
-    export_columns = (
-        Column(_("reason"), "kind", _choices(PaymentException, "kind")),
-        Column(_("amount"), "amount", currency="currency"),
-        Column(_("currency"), "currency"),
-        Column(_("payment"), "attempt__number"),
-        Column(_("order"), "attempt__order__number"),
-        Column(_("detail"), "detail"),
-        Column(_("enterprise"), "enterprise__name"),
-        Column(_("noticed"), "created_at"),
-        Column(_("resolved"), "resolved_at"),
-        Column(_("by"), "resolved_by"),
-    )
+    export_columns = exports.EXCEPTION_EXPORT
     sortable_by = ()
     empty_hint = _("Every payment could be applied. What can't be, is listed here.")
 

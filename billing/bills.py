@@ -6,23 +6,29 @@ the file, since half a bill would report payments as missing that are not. Days 
 
 from __future__ import annotations
 
-import csv
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta, timezone
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
-from amp.foundation.money import parse_amount
+from billing.bill_files import (
+    BEIJING,
+    MAX_BYTES,
+    MAX_PARTS,
+    MAX_UNPACKED,
+    BillRefused,
+    Head,
+    amount_of,
+    count_of,
+    expect,
+    moment_of,
+    rows_of,
+    text_of,
+)
 
-BEIJING = timezone(timedelta(hours=8))
-MAX_BYTES = 10 * 1024 * 1024
-MAX_UNPACKED = 40 * 1024 * 1024
-MAX_LINES = 50_000
-MAX_CELL = 2_000
-MAX_PARTS = 20
 SANDBOX_HEAD = ("merchant_id", "number", "transaction_id", "kind", "amount", "currency", "time")
 SANDBOX_END = "end"
 
@@ -73,14 +79,6 @@ class Known(NamedTuple):
     refunds: tuple[int, ...] = ()
 
 
-class BillRefused(Exception):
-    """The file is no bill of that gateway and day; `code` says why, `place` in which line (0: the whole file)."""
-
-    def __init__(self, code: str, place: int = 0, detail: str = "") -> None:
-        super().__init__(code)
-        self.code, self.place, self.detail = code, place, detail[:60]
-
-
 def read_bill(provider: str, content: bytes, *, day: date) -> list[BillLine]:
     """Every movement of the bill of `day`. Raises BillRefused, and nothing else whatever the file holds."""
     if len(content) > MAX_BYTES:
@@ -115,11 +113,11 @@ def judge(line: BillLine, known: Known | None) -> Result:
 
 # --- WeChat: the trade bill of all kinds, UTF-8, each cell behind a backtick, two lines of sums at the end ------------
 def _wechat(content: bytes) -> Iterator[BillLine]:
-    rows = _rows(_text(content, ("utf-8-sig",)))
-    head = _Head(next(rows, (0, []))[1], ("交易时间", "商户号", "微信订单号", "商户订单号", "交易状态", "货币种类"))
+    rows = rows_of(text_of(content, ("utf-8-sig",)))
+    head = Head(next(rows, (0, []))[1], ("交易时间", "商户号", "微信订单号", "商户订单号", "交易状态", "货币种类"))
     for count, (place, cells) in enumerate(rows):
         if cells[0] == "总交易单数":
-            _expect(_count(next(rows, (0, []))[1]), count)
+            expect(count_of(next(rows, (0, []))[1]), count)
             return
         line = _wechat_line(head, [cell.lstrip("`") for cell in cells], place)
         if line:
@@ -127,7 +125,7 @@ def _wechat(content: bytes) -> Iterator[BillLine]:
     raise BillRefused("incomplete")
 
 
-def _wechat_line(head: _Head, cells: list[str], place: int) -> BillLine | None:
+def _wechat_line(head: Head, cells: list[str], place: int) -> BillLine | None:
     state = head.get(cells, "交易状态", place)
     kind = {"SUCCESS": LineKind.PAYMENT, "REFUND": LineKind.REFUND}.get(state)
     if kind is None:
@@ -141,23 +139,23 @@ def _wechat_line(head: _Head, cells: list[str], place: int) -> BillLine | None:
         sub if sub.strip("0") else head.get(cells, "商户号", place),
         head.get(cells, "商户订单号", place),
         head.get(cells, "微信订单号", place),
-        _amount(head.first(cells, amount, place), currency, place),
+        amount_of(head.first(cells, amount, place), currency, place),
         currency,
-        _moment(head.get(cells, "交易时间", place), place),
+        moment_of(head.get(cells, "交易时间", place), place),
         place,
     )
 
 
 # --- Alipay: a ZIP of CSV files in GBK; remarks begin with #, cells end with a tab ------------------------------------
 def _alipay(content: bytes) -> Iterator[BillLine]:
-    rows = _rows(_text(_unpacked(content), ("gb18030", "utf-8-sig")))
+    rows = rows_of(text_of(_unpacked(content), ("gb18030", "utf-8-sig")))
     merchant, head, ended = "", None, False
     for place, cells in rows:
         if cells[0].startswith("#"):
             merchant = merchant or _account(cells[0])
             ended = ended or "明细列表结束" in cells[0]
         elif head is None:
-            head = _Head(cells, ("支付宝交易号", "商户订单号", "业务类型", "完成时间"))
+            head = Head(cells, ("支付宝交易号", "商户订单号", "业务类型", "完成时间"))
         elif not ended:
             yield _alipay_line(head, cells, merchant, place)
     if head is None or not ended or not merchant:
@@ -169,7 +167,7 @@ def _account(remark: str) -> str:
     return found[1] if found else ""
 
 
-def _alipay_line(head: _Head, cells: list[str], merchant: str, place: int) -> BillLine:
+def _alipay_line(head: Head, cells: list[str], merchant: str, place: int) -> BillLine:
     is_refund = head.get(cells, "业务类型", place) == "退款"
     amount = head.first(cells, ("订单金额（元）", "订单金额(元)"), place)
     return BillLine(
@@ -177,9 +175,9 @@ def _alipay_line(head: _Head, cells: list[str], merchant: str, place: int) -> Bi
         merchant,
         head.get(cells, "商户订单号", place),
         head.get(cells, "支付宝交易号", place),
-        _amount(amount.lstrip("-"), "CNY", place),
+        amount_of(amount.lstrip("-"), "CNY", place),
         "CNY",
-        _moment(head.get(cells, "完成时间", place), place),
+        moment_of(head.get(cells, "完成时间", place), place),
         place,
     )
 
@@ -212,11 +210,11 @@ def _is_of_movements(text: bytes) -> bool:
 
 # --- The sandbox: our own -------------------------------------------------------------------------------------------
 def _sandbox(content: bytes) -> Iterator[BillLine]:
-    rows = _rows(_text(content, ("utf-8-sig",)))
-    head = _Head(next(rows, (0, []))[1], SANDBOX_HEAD)
+    rows = rows_of(text_of(content, ("utf-8-sig",)))
+    head = Head(next(rows, (0, []))[1], SANDBOX_HEAD)
     for count, (place, cells) in enumerate(rows):
         if cells[0] == SANDBOX_END:
-            _expect(_count(cells[1:]), count)
+            expect(count_of(cells[1:]), count)
             return
         kind = head.get(cells, "kind", place)
         if kind not in {each.value for each in LineKind}:
@@ -227,89 +225,12 @@ def _sandbox(content: bytes) -> Iterator[BillLine]:
             head.get(cells, "merchant_id", place),
             head.get(cells, "number", place),
             head.get(cells, "transaction_id", place),
-            _amount(head.get(cells, "amount", place), currency, place),
+            amount_of(head.get(cells, "amount", place), currency, place),
             currency,
-            _moment(head.get(cells, "time", place), place),
+            moment_of(head.get(cells, "time", place), place),
             place,
         )
     raise BillRefused("incomplete")
 
 
 READERS: dict[str, Callable[[bytes], Iterator[BillLine]]] = {"wechat": _wechat, "alipay": _alipay, "sandbox": _sandbox}
-
-
-# --- What they share ------------------------------------------------------------------------------------------------
-class _Head:
-    """Names of columns → where they are; gateways add columns, and sometimes move them."""
-
-    def __init__(self, cells: Sequence[str], needed: Sequence[str]) -> None:
-        self._places = {cell.lstrip("`"): at for at, cell in enumerate(cells)}
-        missing = [name for name in needed if name not in self._places]
-        if missing:
-            raise BillRefused("not_a_bill", 1, missing[0])
-
-    def optional(self, cells: Sequence[str], name: str) -> str:
-        at = self._places.get(name)
-        return cells[at] if at is not None and at < len(cells) else ""
-
-    def get(self, cells: Sequence[str], name: str, place: int) -> str:
-        value = self.optional(cells, name)
-        if not value or len(value) > 64:
-            raise BillRefused("cell", place, name)
-        return value
-
-    def first(self, cells: Sequence[str], names: Sequence[str], place: int) -> str:
-        return next((found for name in names if (found := self.optional(cells, name))), "") or self.get(
-            cells, names[0], place
-        )
-
-
-def _text(content: bytes, encodings: Sequence[str]) -> str:
-    if b"\0" in content:
-        raise BillRefused("not_a_bill")
-    for encoding in encodings:
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise BillRefused("encoding")
-
-
-def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells, without the blanks and tabs around them; empty lines are left out."""
-    try:
-        for count, cells in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), 1):
-            if count > MAX_LINES + 50:
-                raise BillRefused("too_many_lines")
-            if any(len(cell) > MAX_CELL for cell in cells) or len(cells) > 100:
-                raise BillRefused("not_a_bill", count)
-            found = [cell.strip() for cell in cells]
-            if any(found):
-                yield count, found
-    except csv.Error as failure:
-        raise BillRefused("not_a_bill") from failure
-
-
-def _amount(text: str, currency: str, place: int) -> int:
-    try:
-        return parse_amount(text, currency)
-    except ValueError as wrong:
-        raise BillRefused("amount", place, text) from wrong
-
-
-def _moment(text: str, place: int) -> datetime:
-    try:
-        found = datetime.strptime(text, "%Y-%m-%d %H:%M:%S")  # noqa: DTZ007  (the zone follows)
-        return found.replace(tzinfo=BEIJING).astimezone(UTC)
-    except (ValueError, OverflowError) as wrong:
-        raise BillRefused("time", place, text) from wrong
-
-
-def _count(cells: Sequence[str]) -> str:
-    return cells[0].lstrip("`") if cells else ""
-
-
-def _expect(said: str, count: int) -> None:
-    """The gateway says how many lines there are: a file that was cut off is refused."""
-    if said != str(count):
-        raise BillRefused("incomplete")

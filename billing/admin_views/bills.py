@@ -16,7 +16,8 @@ from amp.foundation.access import Action
 from amp.foundation.pages import Crumb, actor, done, ensure, found, needs, page, private, show, signed_in
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.refusals import Refused
-from billing.bills import BEIJING, FINE, MAX_BYTES, Result
+from billing.bill_files import BEIJING, MAX_BYTES
+from billing.bills import FINE, Result
 from billing.forms.books import BillForm
 from billing.models import Bill, BillRow, MerchantAccount
 from billing.models.bills import RESULTS

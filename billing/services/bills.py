@@ -19,7 +19,8 @@ from django.utils.translation import gettext_lazy
 from amp.foundation.bulk import among, insert_rows, update_rows
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
-from billing.bills import FINE, BillLine, BillRefused, Known, LineKind, Result, day_of, judge, read_bill
+from billing.bill_files import BillRefused
+from billing.bills import FINE, BillLine, Known, LineKind, Result, day_of, judge, read_bill
 from billing.models import Bill, BillRow, MerchantAccount, MoneyEntry, PaymentAttempt
 from billing.orders import AttemptStatus, GatewayFacts, GatewayState, Outcome
 from billing.services.receipts import REFUNDED

@@ -7,7 +7,8 @@ import io
 from datetime import date, datetime
 
 from amp.foundation.money import decimal_text
-from billing.bills import BEIJING, SANDBOX_END, SANDBOX_HEAD, LineKind, day_of
+from billing.bill_files import BEIJING
+from billing.bills import SANDBOX_END, SANDBOX_HEAD, LineKind, day_of
 from billing.models import MerchantAccount, SandboxRefund, SandboxTrade
 
 

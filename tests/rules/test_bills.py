@@ -10,19 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from billing.bills import (
-    MAX_BYTES,
-    MAX_LINES,
-    READERS,
-    BillLine,
-    BillRefused,
-    Known,
-    LineKind,
-    Result,
-    day_of,
-    judge,
-    read_bill,
-)
+from billing.bill_files import MAX_BYTES, MAX_LINES, BillRefused
+from billing.bills import READERS, BillLine, Known, LineKind, Result, day_of, judge, read_bill
 
 DAY = date(2026, 11, 26)
 WECHAT_HEAD = (
