@@ -40,6 +40,7 @@ class AmpAdminSite(UnfoldAdminSite):
         """Pages of the roof; they come before those of the models."""
         from amp import configuration, organization, panels
         from amp.audit import pages as audit
+        from billing.admin_views.books import totals_page
         from devices.admin_views.rules import product_rule
 
         return [
@@ -62,6 +63,7 @@ class AmpAdminSite(UnfoldAdminSite):
                 self.admin_view(organization.verify_merchant),
                 name="enterprise_verify_merchant",
             ),
+            path("billing/totals/", self.admin_view(totals_page), name="billing_totals"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
             path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
         ]
@@ -99,6 +101,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """The sidebar, in the order of the spec; entries that the user's roles don't reach are left out."""
     platform = may_anywhere(signed_in(request), Action.OPERATE_PLATFORM)
     keys = may_anywhere(signed_in(request), Action.MANAGE_API_KEYS)
+    books = may_anywhere(signed_in(request), Action.KEEP_BOOKS)
     return [
         _group("", _item(_("Overview"), "space_dashboard", "admin:index")),
         _group(
@@ -128,6 +131,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _item(_("Orders"), "receipt_long", "admin:billing_order_changelist"),
             _item(_("Payments"), "payments", "admin:billing_paymentattempt_changelist"),
             _item(_("Exceptions"), "report", "admin:billing_paymentexception_changelist"),
+            *(_book_items() if books else []),
         ),
         _group(
             _("System"),
@@ -135,6 +139,15 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             *([_item(_("API keys"), "key", "admin:foundation_apikey_changelist")] if keys else []),
             *(_platform_items() if platform else []),
         ),
+    ]
+
+
+def _book_items() -> list[Item]:
+    return [
+        _item(_("Totals"), "functions", "admin:billing_totals"),
+        _item(_("Money ledger"), "account_balance", "admin:billing_moneyentry_changelist"),
+        _item(_("Fapiao requests"), "request_quote", "admin:billing_fapiaorequest_changelist"),
+        _item(_("Gateway bills"), "rule", "admin:billing_bill_changelist"),
     ]
 
 

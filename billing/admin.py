@@ -2,43 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.contrib import admin
 from django.utils.html import format_html
-from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
+from amp.foundation.access import Action
 from amp.foundation.admin import RecordAdmin
-from amp.foundation.lists.columns import Column
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.lists.listed import Listed
-from amp.foundation.money import format_money
-from amp.foundation.templatetags.amp_display import TONES, actor_name, badge_html, code_html, moment
-from billing.admin_views import batch, files, orders, renewing, selecting
-from billing.filters import ExceptionFilters, OrderFilters, PaymentFilters
-from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException
+from amp.foundation.templatetags.amp_display import actor_name, badge_html, code_html, moment
+from billing.admin_views import batch, book_lists, exports, fapiao, files, orders, receipts, renewing, selecting
+from billing.admin_views import bills as bill_pages
+from billing.admin_views import books as book_pages
+from billing.admin_views.cells import money_cell, status_badge
+from billing.filters import (
+    BillFilters,
+    BillRowFilters,
+    ExceptionFilters,
+    FapiaoFilters,
+    LedgerFilters,
+    OrderFilters,
+    PaymentFilters,
+)
+from billing.models import (
+    Bill,
+    BillRow,
+    FapiaoRequest,
+    MoneyEntry,
+    Order,
+    PaymentAttempt,
+    PaymentException,
+)
 
-WAITING = {"PENDING": "amber", "UNKNOWN": "amber"}
 BY_DAY = (
     Ordering("created", _("Created, newest first"), "created_at"),
     Ordering("oldest", _("Created, oldest first"), "created_at", descending=False),
 )
-
-
-def _choices(model: Any, field: str) -> Any:
-    return model._meta.get_field(field).choices
-
-
-def money_cell(minor: int | None, currency: str) -> str:
-    """Right-aligned, tabular figures."""
-    shown = "—" if minor is None else format_money(minor, currency, get_language() or "en")
-    return format_html('<span class="amp-money">{}</span>', shown)
-
-
-def status_badge(row: Any) -> str:
-    """PENDING waits here; elsewhere it is only young."""
-    return badge_html(row.get_status_display(), WAITING.get(row.status) or TONES.get(row.status, "grey"))
 
 
 @admin.register(Order)
@@ -59,6 +58,9 @@ class OrderAdmin(Listed, RecordAdmin):
         ("<int:pk>/code/", "order_new_code", orders.new_code),
         ("<int:pk>/cancel/", "order_cancel", orders.cancel),
         ("<int:pk>/confirm/", "order_confirm_free", orders.confirm_free),
+        ("<int:pk>/receipt/", "order_receipt", receipts.receipt_page),
+        ("<int:pk>/receipt.pdf", "order_receipt_file", receipts.receipt_file),
+        ("<int:pk>/fapiao/", "order_fapiao", fapiao.ask),
     )
     section = _("Payments")
     list_title = _("Orders")
@@ -67,21 +69,7 @@ class OrderAdmin(Listed, RecordAdmin):
     list_select_related = ("enterprise",)
     filterset_class = OrderFilters
     orderings = BY_DAY
-    export_columns = (
-        Column(_("order"), "number"),
-        Column(_("status"), "status", _choices(Order, "status")),
-        Column(_("total"), "total", currency="currency"),
-        Column(_("currency"), "currency"),
-        Column(_("devices"), "line_count"),
-        Column(_("plan"), "plan_name"),
-        Column(_("months"), "months"),
-        Column(_("merchant"), "merchant_name"),
-        Column(_("enterprise"), "enterprise__name"),
-        Column(_("channel"), "channel", _choices(Order, "channel")),
-        Column(_("by"), "created_by"),
-        Column(_("created"), "created_at"),
-        Column(_("paid"), "paid_at"),
-    )
+    export_columns = exports.ORDER_EXPORT
     sortable_by = ()
     empty_hint = _("Orders are made by Renew, or by customers on the renewal page of a device.")
 
@@ -123,18 +111,7 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
     extra_columns = ("transaction_id", "enterprise")
     filterset_class = PaymentFilters
     orderings = BY_DAY
-    export_columns = (
-        Column(_("payment"), "number"),
-        Column(_("status"), "status", _choices(PaymentAttempt, "status")),
-        Column(_("amount"), "amount", currency="currency"),
-        Column(_("currency"), "currency"),
-        Column(_("order"), "order__number"),
-        Column(_("gateway"), "provider", _choices(MerchantAccount, "provider")),
-        Column(_("gateway transaction"), "transaction_id"),
-        Column(_("enterprise"), "enterprise__name"),
-        Column(_("created"), "created_at"),
-        Column(_("paid"), "paid_at"),
-    )
+    export_columns = exports.PAYMENT_EXPORT
     sortable_by = ()
     empty_hint = _("A payment appears when an order asks for a code to scan.")
 
@@ -185,18 +162,7 @@ class PaymentExceptionAdmin(Listed, RecordAdmin):
     list_select_related = ("attempt__order", "enterprise")
     extra_columns = ("enterprise",)
     filterset_class = ExceptionFilters
-    export_columns = (
-        Column(_("reason"), "kind", _choices(PaymentException, "kind")),
-        Column(_("amount"), "amount", currency="currency"),
-        Column(_("currency"), "currency"),
-        Column(_("payment"), "attempt__number"),
-        Column(_("order"), "attempt__order__number"),
-        Column(_("detail"), "detail"),
-        Column(_("enterprise"), "enterprise__name"),
-        Column(_("noticed"), "created_at"),
-        Column(_("resolved"), "resolved_at"),
-        Column(_("by"), "resolved_by"),
-    )
+    export_columns = exports.EXCEPTION_EXPORT
     sortable_by = ()
     empty_hint = _("Every payment could be applied. What can't be, is listed here.")
 
@@ -219,3 +185,83 @@ class PaymentExceptionAdmin(Listed, RecordAdmin):
     def noticed(self, exception: PaymentException) -> str:
         """The minute."""
         return moment(exception.created_at)
+
+
+@admin.register(MoneyEntry)
+class MoneyEntryAdmin(book_lists.BooksOnly, book_lists.LedgerColumns, Listed, RecordAdmin):
+    """Payments > Money ledger: every movement (R1, R9)."""
+
+    details = staticmethod(book_pages.entry_page)
+    tools = ((_("Totals"), "functions", "admin:billing_totals", Action.KEEP_BOOKS),)
+    section = _("Payments")
+    list_title = _("Money ledger")
+    list_display = ("booked", "movement", "amount_money", "order_number", "merchant", "gateway")
+    extra_columns = ("payment_number", "enterprise")
+    list_select_related = ("attempt__order", "merchant", "enterprise")
+    filterset_class = LedgerFilters
+    orderings = BY_DAY
+    export_columns = book_lists.LEDGER_EXPORT
+    sortable_by = ()
+    empty_hint = _("The first payment that comes in is booked here.")
+
+
+@admin.register(FapiaoRequest)
+class FapiaoRequestAdmin(book_lists.BooksOnly, book_lists.FapiaoColumns, Listed, RecordAdmin):
+    """Payments > Fapiao requests."""
+
+    details = staticmethod(fapiao.fapiao_page)
+    further = (
+        ("<int:pk>/issue/", "fapiao_issue", fapiao.issue),
+        ("<int:pk>/refuse/", "fapiao_refuse", fapiao.refuse_request),
+    )
+    section = _("Payments")
+    list_title = _("Fapiao requests")
+    list_display = ("order_number", "state", "amount_money", "title", "tax_code", "merchant", "requested", "asker")
+    extra_columns = ("email", "number", "enterprise")
+    list_select_related = ("order", "enterprise")
+    filterset_class = FapiaoFilters
+    orderings = (
+        Ordering("created", _("Requested, newest first"), "requested_at"),
+        Ordering("oldest", _("Requested, oldest first"), "requested_at", descending=False),
+    )
+    export_columns = book_lists.FAPIAO_EXPORT
+    sortable_by = ()
+    empty_hint = _("Payers ask for a fapiao on the page of their payment, staff on the receipt of an order.")
+
+
+@admin.register(Bill)
+class BillAdmin(book_lists.BooksOnly, book_lists.BillColumns, Listed, RecordAdmin):
+    """Payments > Gateway bills (F102)."""
+
+    details = staticmethod(bill_pages.bill_page)
+    further = (
+        ("upload/", "bill_upload", bill_pages.upload),
+        ("<int:pk>/settle/", "bill_settle", bill_pages.settle_lines),
+        ("sandbox/<int:pk>/", "bill_sandbox_file", bill_pages.sandbox_file),
+    )
+    tools = ((_("Upload a bill"), "upload_file", "admin:bill_upload", Action.KEEP_BOOKS),)
+    section = _("Payments")
+    list_title = _("Gateway bills")
+    list_display = ("day", "outcome", "merchant_account", "lines", "file_name", "uploaded", "uploaded_by")
+    extra_columns = ("enterprise",)
+    list_select_related = ("account__merchant", "enterprise")
+    filterset_class = BillFilters
+    export_columns = book_lists.BILL_EXPORT
+    sortable_by = ()
+    empty_hint = _("Upload the daily bill of a gateway to compare it with the payments here.")
+
+
+@admin.register(BillRow)
+class BillRowAdmin(book_lists.BooksOnly, book_lists.BillRowColumns, Listed, RecordAdmin):
+    """Lines of bills, reached from a bill."""
+
+    details = staticmethod(bill_pages.row_page)
+    section = _("Payments")
+    list_title = _("Lines of gateway bills")
+    list_display = ("number", "outcome", "kind", "there", "here", "order_number", "at")
+    extra_columns = ("transaction_id", "detail", "enterprise")
+    list_select_related = ("attempt__order", "enterprise")
+    filterset_class = BillRowFilters
+    export_columns = book_lists.BILL_ROW_EXPORT
+    sortable_by = ()
+    empty_hint = _("Upload the daily bill of a gateway to compare it with the payments here.")

@@ -13,7 +13,19 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ListFilterSet, ToDay
-from billing.models import MerchantAccount, Order, OrderLine, PaymentAttempt, PaymentException
+from amp.foundation.lists.offered import Offered, RowChoiceFilter
+from amp.foundation.models import Merchant
+from billing.models import (
+    Bill,
+    BillRow,
+    FapiaoRequest,
+    MerchantAccount,
+    MoneyEntry,
+    Order,
+    OrderLine,
+    PaymentAttempt,
+    PaymentException,
+)
 from billing.services.quoting import REFUSALS
 
 RANGE = {"created_from": "created", "created_to": "created"}
@@ -88,3 +100,80 @@ class ExceptionFilters(EnterpriseFilterSet):
     def by_open(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """By whether somebody has resolved it."""
         return rows.filter(resolved_at__isnull=value == "yes")
+
+
+class LedgerFilters(EnterpriseFilterSet):
+    """Payments > Money ledger."""
+
+    decides_order = RANGE
+
+    kind = django_filters.ChoiceFilter(label=_("movement"), choices=_choices(MoneyEntry, "kind"))
+    merchant = RowChoiceFilter(label=_("merchant"), choices=())
+    created_from = FromDay(label=_("booked from"), field_name="created_at")
+    created_to = ToDay(label=_("booked to"), field_name="created_at")
+
+    class Meta:
+        model = MoneyEntry
+        fields: list[str] = []
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.filters["merchant"].extra["choices"] = Offered(Merchant.objects.order_by("name", "pk"))
+
+
+class FapiaoFilters(EnterpriseFilterSet):
+    """Payments > Fapiao requests."""
+
+    searched = ("order__number", "tax_number", "number")
+    search_hint = _("Order, tax or fapiao number begins with …")
+    decides_order = RANGE
+
+    status = django_filters.ChoiceFilter(label=_("status"), choices=_choices(FapiaoRequest, "status"))
+    created_from = FromDay(label=_("requested from"), field_name="requested_at")
+    created_to = ToDay(label=_("requested to"), field_name="requested_at")
+
+    class Meta:
+        model = FapiaoRequest
+        fields: list[str] = []
+
+
+class BillFilters(EnterpriseFilterSet):
+    """Payments > Gateway bills."""
+
+    open = django_filters.ChoiceFilter(
+        label=_("result"), method="by_open", choices=[("yes", _("To look at")), ("no", _("Everything agrees"))]
+    )
+
+    class Meta:
+        model = Bill
+        fields: list[str] = []
+
+    def by_open(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
+        """By whether somebody should look at it."""
+        return rows.filter(open_lines__gt=0) if value == "yes" else rows.filter(open_lines=0)
+
+
+class BillRowFilters(EnterpriseFilterSet):
+    """Payments > Gateway bills > Lines; `bill` comes from the page of one bill."""
+
+    searched = ("number", "transaction_id")
+    search_hint = _("Payment or gateway transaction begins with …")
+    unseen = frozenset({"bill"})
+
+    bill = RowChoiceFilter(label=_("bill"), choices=())
+    result = django_filters.ChoiceFilter(label=_("result"), choices=_choices(BillRow, "result"))
+    kind = django_filters.ChoiceFilter(label=_("movement"), choices=_choices(BillRow, "kind"))
+
+    class Meta:
+        model = BillRow
+        fields: list[str] = []
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.filters["bill"].extra["choices"] = Bills(Bill.objects.order_by("-pk"))
+
+
+class Bills(Offered):
+    """Bills by the names of their files."""
+
+    columns = ("pk", "file_name")

@@ -32,12 +32,13 @@ from devices.admin_views.cells import (
     state_badge,
 )
 from devices.admin_views.import_columns import VALIDITY_COLUMNS, ImportColumns, ValidityColumns
+from devices.admin_views.sticker_actions import StickerActions
 from devices.filters import DeviceFilters, DeviceServiceFilters, ValidityFilters
 from devices.models import Device, DeviceService, Import, Validity
 
 
 @admin.register(Device)
-class DeviceAdmin(Listed, MemberAdmin):
+class DeviceAdmin(StickerActions, Listed, MemberAdmin):
     """Device > Device List. The details page is the roof's, which adds the device's orders."""
 
     add_action = Action.REGISTER_DEVICES

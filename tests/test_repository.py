@@ -28,7 +28,7 @@ TOP_LEVEL = {
 }
 ROOMS = {
     *("urls", "admin", "api", "tasks", "management", "admin_views", "views", "forms", "qr", "invariants", "services"),
-    "filters",
+    *("filters", "papers"),
     *("transports", "providers", "channels", "access", "models", "apps", "migrations"),
 }
 LINES = 300

@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise
-from billing.models import Order
+from billing.models import Bill, Order
 from catalog.models import Plan, Product
 from devices.models import Device
 
@@ -39,6 +39,7 @@ KINDS = {
     "order": Kind(_("Order"), Order, "number", "admin:billing_order_change"),
     "product": Kind(_("Product"), Product, "name", "admin:catalog_product_change"),
     "plan": Kind(_("Plan"), Plan, "name", "admin:catalog_plan_change"),
+    "bill": Kind(_("Gateway bill"), Bill, "file_name", "admin:billing_bill_change"),
     "enterprise": Kind(_("Enterprise"), Enterprise, "name", "admin:foundation_enterprise_change"),
 }
 OTHERS = {

@@ -27,6 +27,7 @@ class Action(StrEnum):
     RENEW = "renew"
     CONFIRM_FREE_RENEWAL = "confirm_free_renewal"
     RESOLVE_PAYMENTS = "resolve_payments"
+    KEEP_BOOKS = "keep_books"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_API_KEYS = "manage_api_keys"
     OPERATE_PLATFORM = "operate_platform"
@@ -43,6 +44,7 @@ ACTION_NAMES = {
     Action.RENEW: _("Renew device services"),
     Action.CONFIRM_FREE_RENEWAL: _("Confirm renewals that cost nothing"),
     Action.RESOLVE_PAYMENTS: _("Resolve payment exceptions"),
+    Action.KEEP_BOOKS: _("See totals and the money ledger, issue fapiao, compare gateways' bills"),
     Action.MANAGE_MEMBERS: _("Invite, change and remove members"),
     Action.MANAGE_API_KEYS: _("Issue and revoke API keys"),
     Action.OPERATE_PLATFORM: _("See and steer the platform's operations"),
@@ -57,7 +59,9 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     Role.ACCOUNT_MANAGER: frozenset({Action.VIEW}),
     Role.ENTERPRISE_ADMINISTRATOR: _EVERYTHING - {Action.OPERATE_PLATFORM},
     Role.OPERATOR: frozenset({Action.VIEW, Action.REGISTER_DEVICES, Action.OPERATE_DEVICES, Action.RENEW}),
-    Role.FINANCE: frozenset({Action.VIEW, Action.RENEW, Action.CONFIRM_FREE_RENEWAL, Action.RESOLVE_PAYMENTS}),
+    Role.FINANCE: frozenset(
+        {Action.VIEW, Action.RENEW, Action.CONFIRM_FREE_RENEWAL, Action.RESOLVE_PAYMENTS, Action.KEEP_BOOKS}
+    ),
     Role.READ_ONLY: frozenset({Action.VIEW}),
 }
 
@@ -99,6 +103,13 @@ def visible_enterprises(user: User) -> tuple[list[int], list[int]]:
         own = {pk for root in roots for pk in Enterprise.objects.within(root).values_list("id", flat=True)}
     ancestors = {pk for root in roots for pk in root.ancestor_ids} - own
     return sorted(own), sorted(ancestors)
+
+
+def enterprises_where(user: User, action: Action) -> list[int]:
+    """Ids of the enterprises in which the user's roles include `action`."""
+    roots = [each.enterprise for each in _memberships(user) if action in ALLOWED[Role(each.role)]]
+    with system_scope():
+        return sorted({pk for root in roots for pk in Enterprise.objects.within(root).values_list("id", flat=True)})
 
 
 def user_scope(user: User) -> AbstractContextManager[None]:

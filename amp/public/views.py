@@ -82,6 +82,7 @@ def result(request: HttpRequest, device: Device, token: str, number: str) -> Htt
         "amount": format_money(order.total, order.currency, get_language() or "en"),
         "status_path": address(request, "status", token, number),
         "device_path": address(request, "device", token),
+        "receipt_path": address(request, "receipt", token, number) if order.paid_at else "",
         "languages": other_languages(path.partition("?")[0]),
     }
     return render(request, "public/result.html", context)

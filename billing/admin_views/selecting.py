@@ -16,7 +16,7 @@ from amp.foundation.access import Action
 from amp.foundation.lists.search import LONGEST, matching
 from amp.foundation.pages import Crumb, needs, page, refuse, signed_in
 from amp.foundation.services.refusals import Refused
-from billing.forms import KeyFileForm
+from billing.forms.selections import KeyFileForm
 from billing.models import RenewalSelection
 from billing.orders import MAX_LINES
 from billing.services.selecting import SelectionRefused, select_devices, select_from_file

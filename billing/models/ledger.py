@@ -52,7 +52,15 @@ class MoneyEntry(models.Model):
             models.UniqueConstraint(fields=["kind", "source"], name="money_moves_once"),
             models.CheckConstraint(condition=Q(amount__gte=0), name="money_entry_not_negative"),
         ]
-        indexes = [models.Index(fields=["merchant", "currency", "kind"], name="money_of_merchant")]
+        indexes = [
+            models.Index(fields=["merchant", "currency", "kind"], name="money_of_merchant"),
+            # Totals of a range of days are read from this index alone.
+            models.Index(
+                fields=["created_at", "id"],
+                include=["enterprise", "merchant", "currency", "kind", "amount", "attempt"],
+                name="money_by_day",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.kind} {self.amount} {self.currency}"

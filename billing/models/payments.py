@@ -93,6 +93,8 @@ class PaymentAttempt(models.Model):
             models.Index(fields=["enterprise", "-id"], name="attempt_of_enterprise"),
             models.Index(fields=["enterprise", "status", "-id"], name="attempt_by_status"),
             models.Index(fields=["created_at", "id"], name="attempt_made"),
+            # A gateway's bill is compared with what its account was paid on that day.
+            models.Index(fields=["account", "paid_at"], condition=Q(paid_at__isnull=False), name="attempt_paid"),
         ]
 
     def __str__(self) -> str:

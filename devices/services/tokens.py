@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
+from amp.foundation.bulk import among, insert_rows
 from amp.foundation.scoping import system_scope
-from amp.foundation.services.events import record_about
+from amp.foundation.services.events import EventDraft, record_about, record_events
 from amp.foundation.services.refusals import Refused
 from devices.models import Device, PublicToken
 
@@ -38,6 +41,45 @@ def issue_token(*, device: Device, actor: str, now: datetime) -> str:
     )
     record_about(locked, "device.link_issued", actor=actor, now=now)
     return token
+
+
+@transaction.atomic
+def issue_tokens(*, device_ids: Collection[int], revoke_older: bool, actor: str, now: datetime) -> dict[int, str]:
+    """A new link for each device, in four statements however many they are; ids of devices → tokens, shown once.
+
+    Devices that are terminated or out of scope get none and are missing in the answer. With `revoke_older` every link
+    that was given out before stops working in the same transaction: no device is ever without one.
+    """
+    owners = _locked(device_ids)
+    if revoke_older:
+        _live(owners).update(revoked_at=now)
+    tokens = {pk: new_token() for pk in owners}
+    rows = [(owner, pk, digest_of(tokens[pk]), now, None) for pk, owner in owners.items()]
+    insert_rows(PublicToken, ("enterprise", "device", "digest", "created_at", "revoked_at"), rows)
+    facts = {"older_links": "revoked" if revoke_older else "kept"}
+    record_events(
+        [EventDraft("device.link_issued", f"device:{pk}", owners[pk], now, actor, after=facts) for pk in owners],
+        now=now,
+    )
+    return tokens
+
+
+@transaction.atomic
+def revoke_tokens(*, device_ids: Collection[int], actor: str, now: datetime) -> int:
+    """Switch off every link of the devices; number of links that worked until now. One event for each device."""
+    owners = _locked(device_ids, live=False)
+    found = list(_live(owners).order_by("device_id", "pk").values_list("pk", "device_id"))
+    changed: int = PublicToken.objects.filter(among("id", [pk for pk, _device in found]), revoked_at=None).update(
+        revoked_at=now
+    )
+    record_events(
+        [
+            EventDraft("device.link_revoked", f"device:{pk}", owners[pk], now, actor)
+            for pk in dict.fromkeys(device for _pk, device in found)
+        ],
+        now=now,
+    )
+    return changed
 
 
 @transaction.atomic
@@ -76,3 +118,16 @@ def new_token() -> str:
 def digest_of(token: str) -> str:
     """What is stored of a token. A plain hash is enough: the token itself is random and long."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
+
+
+def _locked(device_ids: Collection[int], *, live: bool = True) -> dict[int, int]:
+    """Ids of the devices, locked in the order of their ids, with their enterprises."""
+    rows = Device.objects.filter(among("id", sorted(device_ids)))
+    if live:
+        rows = rows.filter(terminated_at=None)
+    return dict(rows.order_by("pk").select_for_update(no_key=True).values_list("pk", "enterprise_id"))
+
+
+def _live(device_ids: Collection[int]) -> QuerySet[PublicToken]:
+    found: QuerySet[PublicToken] = PublicToken.objects.filter(among("device_id", list(device_ids)), revoked_at=None)
+    return found

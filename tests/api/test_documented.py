@@ -17,13 +17,16 @@ from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
 from billing.models import Order, OrderChannel
+from billing.services.attempts import start_attempt
 from billing.services.ordering import open_order
+from billing.services.settlement import settle
 from catalog.models import Plan
 from devices.models import Command, CommandKind, Device, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
 from tests.api.generated import PACKAGE, generated
 from tests.factories import STANDARD_TSL, make_device, make_plan
+from tests.services.shop import paid
 
 __all__ = ["generated"]
 DOCUMENT = WHERE.parent / "integrators.md"
@@ -56,6 +59,11 @@ def ids(tenant: Tenant) -> dict[str, int]:
         order = open_order(
             device_ids=[ordered], plan=tenant.plan, channel=OrderChannel.API, created_by="x", once_key=None, now=now
         )
+        paid_for = open_order(
+            device_ids=[retired], plan=tenant.plan, channel=OrderChannel.API, created_by="x", once_key=None, now=now
+        )
+        attempt = start_attempt(order=paid_for, now=now, wall=now)
+        settle(attempt_id=attempt.pk, facts=paid(attempt, paid_at=now), now=now)
         wanted = CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)
         order_commands([wanted], now=now)
         return {
@@ -66,6 +74,7 @@ def ids(tenant: Tenant) -> dict[str, int]:
             "DEVICE": device,
             "RETIRED": retired,
             "ORDER": order.pk,
+            "PAID": paid_for.pk,
             "COMMAND": Command.objects.get().pk,
         }
 
@@ -130,5 +139,7 @@ def test_python_example_renews_what_has_expired(
     told = capsys.readouterr().out.split()
     assert told[0] == "Greenfield"
     with system_scope():
-        assert set(told[1:]) == set(Order.objects.exclude(pk=ids["ORDER"]).values_list("number", flat=True))
+        assert set(told[1:]) == set(
+            Order.objects.exclude(pk__in=[ids["ORDER"], ids["PAID"]]).values_list("number", flat=True)
+        )
     assert len(told) == 4

@@ -15,7 +15,17 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, SavedView
-from billing.models import Order, PaymentAttempt, PaymentException, RenewalSelection
+from billing.models import (
+    Bill,
+    BillRow,
+    FapiaoRequest,
+    MerchantAccount,
+    MoneyEntry,
+    Order,
+    PaymentAttempt,
+    PaymentException,
+    RenewalSelection,
+)
 from catalog.models import Plan, Product, ServiceRule, ThingModel
 from devices.models import Command, Device, DeviceService, Import, PublicToken, Validity
 from tests.isolation.tenants import Tenant
@@ -35,6 +45,7 @@ Kwargs = dict[str, type[Model] | str]
 BY_MODEL: dict[str, type[Model]] = {
     model._meta.label_lower.replace(".", "_"): model
     for model in (
+        *(Bill, BillRow, FapiaoRequest, MoneyEntry),
         *(ApiKey, Device, DeviceService, Enterprise, Event, Import, Invitation, Membership, Order),
         *(PaymentAttempt, PaymentException, Plan, Product, ServiceRule, ThingModel, Validity),
     )
@@ -69,14 +80,17 @@ ROWS: dict[str, Kwargs] = {
         "confirm", "cancel", "retry", "status", "credentials", "problems",
     )},
     **{f"admin:order_{verb}": ORDER for verb in (
-        "status", "new_code", "cancel", "confirm_free", "retry", "lines_file",
+        "status", "new_code", "cancel", "confirm_free", "retry", "lines_file", "receipt", "receipt_file", "fapiao",
     )},
     **{f"admin:order_{name}": {"pk": RenewalSelection} for name in (
         "selection", "selection_file", "selection_unknown",
     )},
+    **{f"admin:fapiao_{verb}": {"pk": FapiaoRequest} for verb in ("issue", "refuse")},
+    "admin:bill_settle": {"pk": Bill},
+    "admin:bill_sandbox_file": {"pk": MerchantAccount},
     **{f"admin:{name}_drop_view": {"pk": SavedView} for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
-        "billing_paymentexception",
+        "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
     )},
     "api:enterprise-detail": {"pk": Enterprise},
     **{f"api:product-{name}": {"pk": Product} for name in ("detail", "thing-model", "rule", "rule-preview")},
@@ -88,7 +102,7 @@ ROWS: dict[str, Kwargs] = {
     "api:device-validities": DEVICE,
     **{f"api:device-{name}": {"pk": Device, "kind": "SIM"} for name in ("validity", "validity-history")},
     **{f"api:command-{name}": {"pk": Command} for name in ("detail", "cancel", "resend")},
-    **{f"api:order-{name}": ORDER for name in ("detail", "cancel", "payment", "lines")},
+    **{f"api:order-{name}": ORDER for name in ("detail", "cancel", "payment", "lines", "receipt", "receipt-file")},
 }  # fmt: skip
 LISTS = {
     "admin:index",
@@ -103,10 +117,14 @@ LISTS = {
     "admin:app_list",
     "admin:devices_import",
     "admin:devices_import_validities",
+    "admin:billing_totals",
+    "admin:bill_upload",
+    "admin:devices_stickers",
+    "admin:devices_revoke_links",
     *(f"admin:{name}_{verb}" for name in BY_MODEL for verb in ("changelist", "add")),
     *(f"admin:{name}_{verb}" for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
-        "billing_paymentexception",
+        "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
     ) for verb in ("keep_view", "export")),
     "api:me",
     *(f"api:{name}-list" for name in (
@@ -116,6 +134,7 @@ LISTS = {
 }  # fmt: skip
 TOKENS = {
     *("accounts:join", "password_reset_confirm", "public:device", "public:pay", "public:result", "public:status"),
+    *("public:receipt", "public:receipt_file", "public:fapiao"),
     *("payment_notify", "payment_return", "sandbox_pay", "sandbox_gateway"),
     *("emqx_ingest", "emqx_authenticate", "emqx_authorize"),
 }

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Model
 from django.test import Client
@@ -22,7 +23,16 @@ from amp.foundation.scoping import system_scope
 from amp.foundation.services.api_keys import create_api_key
 from amp.foundation.services.invitations import Invitee, invite
 from amp.foundation.services.saved_views import save_view
-from billing.models import OrderChannel, PaymentException
+from billing.models import (
+    Bill,
+    BillRow,
+    FapiaoRequest,
+    MerchantAccount,
+    MoneyEntry,
+    OrderChannel,
+    PaymentAttempt,
+    PaymentException,
+)
 from billing.orders import ExceptionKind
 from billing.services.attempts import start_attempt
 from billing.services.ordering import open_order
@@ -145,6 +155,7 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
                 now=now,
             ),
             DeviceService.objects.get(pk=device.pk),
+            *make_books(mark, attempt, now=now),
             Membership.objects.get(user=staff),
             *(
                 model.objects.filter(**{path: enterprise}).latest("pk")
@@ -154,6 +165,7 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
                     (Command, "enterprise"),
                     (PublicToken, "enterprise"),
                     (PaymentException, "enterprise"),
+                    (MerchantAccount, "enterprise"),
                     (Validity, "enterprise"),
                     (Event, "enterprise"),
                 )
@@ -163,6 +175,56 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
     tenant.key()
     tenant.rows[ApiKey] = _first_key(enterprise)
     return tenant
+
+
+def make_books(mark: str, attempt: PaymentAttempt, *, now: datetime) -> list[Model]:
+    """What finance sees of a payment: a movement, a request for a fapiao, a bill with a line."""
+    own: dict[str, Any] = {"enterprise_id": attempt.enterprise_id}
+    money: dict[str, Any] = {"amount": 1, "currency": "CNY"}
+    bill = Bill.objects.create(
+        **own,
+        account=attempt.account,
+        day=now.date(),
+        file_name=f"{mark} bill.csv",
+        digest=mark,
+        lines=1,
+        open_lines=1,
+        uploaded_at=now,
+        uploaded_by=f"finance@{mark}.example",
+    )
+    return [
+        bill,
+        BillRow.objects.create(
+            **own,
+            **money,
+            bill=bill,
+            kind="PAYMENT",
+            number=f"{mark} number",
+            transaction_id=f"{mark} transaction",
+            happened_at=now,
+            attempt=attempt,
+            result="TO_SETTLE",
+        ),
+        FapiaoRequest.objects.create(
+            **own,
+            **money,
+            order=attempt.order,
+            title=f"{mark} buyer",
+            tax_number="9" * 18,
+            email=f"buyer@{mark}.example",
+            requested_at=now,
+            requested_by=f"staff@{mark}.example",
+        ),
+        MoneyEntry.objects.create(
+            **own,
+            **money,
+            merchant_id=attempt.order.merchant_id,
+            attempt=attempt,
+            kind="RECEIVED",
+            source=f"{mark}:1",
+            created_at=now,
+        ),
+    ]
 
 
 def _first_key(enterprise: Enterprise) -> ApiKey:

@@ -35,6 +35,7 @@ EXPECTED = {
     Action.RENEW: "yes no yes yes yes no",
     Action.CONFIRM_FREE_RENEWAL: "yes no yes no yes no",
     Action.RESOLVE_PAYMENTS: "yes no yes no yes no",
+    Action.KEEP_BOOKS: "yes no yes no yes no",
     Action.MANAGE_MEMBERS: "yes no yes no no no",
     Action.MANAGE_API_KEYS: "yes no yes no no no",
     Action.OPERATE_PLATFORM: "yes no no no no no",

@@ -88,6 +88,7 @@ TABLE: dict[str, Kind] = {
         422, _("Some devices can't be renewed"), _("Leave out what `errors` names, or choose another plan.")
     ),
     "account_refused": Kind(422, _("No payment account"), _("Connect the merchant to a gateway in the admin.")),
+    "no_receipt": Kind(409, _("There is no receipt yet"), _("Ask again once the order is paid.")),
     "order_refused": Kind(422, _("The order can't do that"), _("Read `detail`; read the order again.")),
     "once_key_reused": Kind(422, _("The order was opened differently before"), _("Use a new Idempotency-Key.")),
 }

@@ -1,0 +1,38 @@
+"""The sandbox gateway's bill of one day, as a real gateway offers it for download. TEST money only."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import date, datetime
+
+from amp.foundation.money import decimal_text
+from billing.bill_files import BEIJING
+from billing.bills import SANDBOX_END, SANDBOX_HEAD, LineKind, day_of
+from billing.models import MerchantAccount, SandboxRefund, SandboxTrade
+
+
+def sandbox_bill(*, account: MerchantAccount, day: date) -> bytes:
+    """Payments and refunds of that day in Beijing, from the gateway's own books alone."""
+    first, end = day_of(day)
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(SANDBOX_HEAD)
+    merchant = account.merchant.merchant_id
+    trades = SandboxTrade.objects.filter(account=account, paid_at__gte=first, paid_at__lt=end).order_by("pk")
+    refunds = SandboxRefund.objects.filter(trade__account=account, created_at__gte=first, created_at__lt=end)
+    count = 0
+    for trade in trades:
+        writer.writerow(_line(merchant, trade, LineKind.PAYMENT, trade.amount, trade.paid_at))
+        count += 1
+    for refund in refunds.select_related("trade").order_by("pk"):
+        writer.writerow(_line(merchant, refund.trade, LineKind.REFUND, refund.amount, refund.created_at))
+        count += 1
+    writer.writerow([SANDBOX_END, count])
+    return out.getvalue().encode()
+
+
+def _line(merchant: str, trade: SandboxTrade, kind: LineKind, amount: int, at: datetime | None) -> list[str]:
+    shown = at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S") if at else ""
+    money = decimal_text(amount, trade.currency)
+    return [merchant, trade.number, trade.transaction_id, kind.value, money, trade.currency, shown]
