@@ -1,13 +1,21 @@
-"""Tables of billing: `accounts` (gateways per merchant), `orders`, `payments` (attempts, exceptions), `ledger`."""
+"""Tables of billing: `accounts` (gateways per merchant), `orders`, `payments` (attempts, exceptions), `ledger`, `refunds`,
+`transfers` (money that people move by hand).
+"""
 
 from billing.models.accounts import MerchantAccount, Provider, SandboxRefund, SandboxTrade
 from billing.models.ledger import EntryKind, MoneyEntry
 from billing.models.orders import LineStatus, Order, OrderChannel, OrderKind, OrderLine
 from billing.models.payments import PaymentAttempt, PaymentException
+from billing.models.refunds import Refund, RefundLine
+from billing.models.transfers import BankPayout, BankReceipt
 from billing.orders import AttemptStatus, ExceptionKind, OrderStatus
+from billing.refunds import Effect, RefundStatus, Resolution
 
 __all__ = [
     "AttemptStatus",
+    "BankPayout",
+    "BankReceipt",
+    "Effect",
     "EntryKind",
     "ExceptionKind",
     "LineStatus",
@@ -21,6 +29,10 @@ __all__ = [
     "PaymentAttempt",
     "PaymentException",
     "Provider",
+    "Refund",
+    "RefundLine",
+    "RefundStatus",
+    "Resolution",
     "SandboxRefund",
     "SandboxTrade",
 ]

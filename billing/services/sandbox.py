@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, Sum
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
@@ -36,7 +36,14 @@ from billing.providers.sandbox_wire import (
     signed_headers,
 )
 from billing.services.accounts import notify_url
-from billing.services.sandbox_notices import DELAY, FIRST_REPEAT, deliver, deliver_forged, told_of
+from billing.services.sandbox_notices import (
+    DELAY,
+    FIRST_REPEAT,
+    deliver,
+    deliver_forged,
+    deliver_second,
+    told_of,
+)
 
 
 class Trouble(StrEnum):
@@ -49,10 +56,26 @@ class Trouble(StrEnum):
     DROPPED = "dropped"
     DELAYED = "delayed"
     LATE = "late"
+    SECOND = "second"
+    UNANSWERED = "unanswered"
+
+
+class RefundTrouble(StrEnum):
+    """How refunds of a trade go, where somebody has asked for a problem."""
+
+    NONE = ""
+    LATER = "later"
+    FAIL = "fail"
+    UNANSWERED = "unanswered"
 
 
 class PayRefused(Refused):
     """The link is no pay link, or its trade can't be paid any more."""
+
+
+LOST_ANSWERS = 2
+"""How many questions about a payment stay unanswered when the pay page is asked for that."""
+UNANSWERED = 504
 
 
 class PayPage(NamedTuple):
@@ -62,6 +85,7 @@ class PayPage(NamedTuple):
     merchant_name: str
     state: GatewayState
     is_expired: bool
+    refund_trouble: RefundTrouble
 
 
 class Answer(NamedTuple):
@@ -77,7 +101,8 @@ def pay_page(*, signed: str, now: datetime) -> PayPage:
     account, ticket = _verified(signed)
     trade = SandboxTrade.objects.filter(number=ticket.number, account=account).first()
     state = GatewayState(trade.status) if trade else GatewayState.NOT_PAID
-    return PayPage(ticket, account.merchant.name, state, ticket.expires_at <= now)
+    trouble = RefundTrouble(trade.refund_trouble if trade else "")
+    return PayPage(ticket, account.merchant.name, state, ticket.expires_at <= now, trouble)
 
 
 def pay(*, signed: str, trouble: Trouble, now: datetime, wall: datetime) -> str:
@@ -90,15 +115,29 @@ def pay(*, signed: str, trouble: Trouble, now: datetime, wall: datetime) -> str:
         deliver_forged(account, ticket, now=now, wall=wall)
         return _safe(ticket.return_path)
     trade = _paid(account, ticket, trouble, now, wall)
-    if trouble not in {Trouble.DROPPED, Trouble.DELAYED}:
+    if trouble not in {Trouble.DROPPED, Trouble.DELAYED, Trouble.UNANSWERED}:
         deliver(trade, wall=wall)
     if trouble is Trouble.TWICE:
         deliver(trade, wall=wall)
+    if trouble is Trouble.SECOND:
+        deliver_second(trade, now=now, wall=wall)
     return _safe(ticket.return_path)
 
 
+@transaction.atomic
+def choose_refund_trouble(*, signed: str, trouble: RefundTrouble, now: datetime) -> None:
+    """How refunds of this trade go from now on. Raises PayRefused."""
+    account, ticket = _verified(signed)
+    trade = _opened(account, ticket, now)
+    trade.refund_trouble = trouble.value
+    trade.save(update_fields=["refund_trouble"])
+
+
 def answer(*, verb: str, headers: Mapping[str, str], body: bytes, now: datetime, wall: datetime) -> Answer:
-    """One call of the gateway's interface: query, close, refund or query_refund, signed both ways."""
+    """One call of the gateway's interface: query, close, refund or query_refund, signed both ways.
+
+    Where a problem was asked for, the work is done and the answer gets lost: it comes without a signature.
+    """
     account = _account(headers.get(f"{PREFIX}Account", ""))
     if account is None or verb not in VERBS:
         return Answer(401, {}, b"{}")
@@ -110,6 +149,8 @@ def answer(*, verb: str, headers: Mapping[str, str], body: bytes, now: datetime,
         return Answer(401, {}, b"{}")
     except PayRefused as refused:
         status, told = 422, {"problem": str(refused)}
+    if told.pop("lost", False):
+        return Answer(UNANSWERED, {}, b"{}")
     content, purpose = dump(told), f"answer:{headers[f'{PREFIX}Nonce']}"
     return Answer(status, signed_headers(secret, purpose=purpose, account=own, body=content, wall=wall), content)
 
@@ -150,7 +191,9 @@ def _paid(account: MerchantAccount, ticket: Ticket, trouble: Trouble, now: datet
     trade.currency, trade.subject, trade.notify_url = ticket.currency, ticket.subject[:120], notify_url(account)
     trade.status, trade.paid_at = GatewayState.PAID.value, now
     repeat = DELAY if trouble is Trouble.DELAYED else FIRST_REPEAT
-    trade.notify_due_at = None if trouble is Trouble.DROPPED else wall + repeat
+    trade.notify_due_at = None if trouble in {Trouble.DROPPED, Trouble.UNANSWERED} else wall + repeat
+    trade.lost_answers = LOST_ANSWERS if trouble is Trouble.UNANSWERED else 0
+    trade.second_amount = trade.amount if trouble is Trouble.SECOND else 0
     trade.save()
     return trade
 
@@ -185,7 +228,8 @@ def _query(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> di
     trade = SandboxTrade.objects.filter(number=number, account=account).first()
     if trade is None:
         return {"number": number, "state": GatewayState.NOT_FOUND.value}
-    return told_of(trade)
+    is_lost = SandboxTrade.objects.filter(pk=trade.pk, lost_answers__gt=0).update(lost_answers=F("lost_answers") - 1)
+    return {**told_of(trade), "lost": bool(is_lost)}
 
 
 @transaction.atomic
@@ -212,18 +256,42 @@ def _refund(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> d
     if known and (known.trade_id, known.amount) != (trade.pk, amount):
         raise PayRefused.because("This refund number was used for another refund.")
     if known is None:
-        refunded = SandboxRefund.objects.filter(trade=trade).aggregate(sum=Sum("amount"))["sum"] or 0
-        if type(amount) is not int or not 0 < amount <= trade.amount - refunded:
+        paid_back = SandboxRefund.objects.filter(trade=trade).exclude(status=RefundState.FAILED.value)
+        refunded = paid_back.aggregate(sum=Sum("amount"))["sum"] or 0
+        if type(amount) is not int or not 0 < amount <= trade.amount + trade.second_amount - refunded:
             raise PayRefused.because("More than was paid can't be refunded.")
-        known = SandboxRefund.objects.create(trade=trade, number=refund_number, amount=amount, created_at=now)
-    return {"refund_number": refund_number, "state": RefundState.SUCCEEDED.value, "amount": known.amount}
+        known = _made_refund(trade, refund_number, amount, now)
+        return {**_told_of_refund(known), "lost": trade.refund_trouble == RefundTrouble.UNANSWERED.value}
+    return _told_of_refund(known)
 
 
+def _made_refund(trade: SandboxTrade, number: str, amount: int, now: datetime) -> SandboxRefund:
+    slow = trade.refund_trouble in {RefundTrouble.LATER.value, RefundTrouble.FAIL.value}
+    status = RefundState.PROCESSING if slow else RefundState.SUCCEEDED
+    made: SandboxRefund = SandboxRefund.objects.create(
+        trade=trade, number=number, amount=amount, status=status.value, created_at=now
+    )
+    return made
+
+
+@transaction.atomic
 def _query_refund(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
+    """A slow refund ends at the second question: it succeeds, or fails where that was asked for."""
     refund_number = _number(asked, "refund_number")
-    known = SandboxRefund.objects.filter(number=refund_number, trade__account=account).first()
-    state = RefundState.SUCCEEDED if known else RefundState.NOT_FOUND
-    return {"refund_number": refund_number, "state": state.value, "amount": known.amount if known else 0}
+    rows = SandboxRefund.objects.select_for_update(of=("self",)).select_related("trade")
+    known = rows.filter(number=refund_number, trade__account=account).first()
+    if known is None:
+        return {"refund_number": refund_number, "state": RefundState.NOT_FOUND.value, "amount": 0}
+    known.asked += 1
+    if known.status == RefundState.PROCESSING.value and known.asked >= 2:
+        failed = known.trade.refund_trouble == RefundTrouble.FAIL.value
+        known.status = (RefundState.FAILED if failed else RefundState.SUCCEEDED).value
+    known.save(update_fields=["asked", "status"])
+    return _told_of_refund(known)
+
+
+def _told_of_refund(refund: SandboxRefund) -> dict[str, Any]:
+    return {"refund_number": refund.number, "state": refund.status, "amount": refund.amount}
 
 
 VERBS: Mapping[str, Callable[[MerchantAccount, dict[str, Any], datetime], dict[str, Any]]] = {

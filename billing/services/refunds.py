@@ -1,0 +1,366 @@
+"""Refunds: what can be given back, asking for it, and the word of a second person (F44, Q4).
+
+Locks go the way of every service of money: order, payment, refund, then devices (F23). The gateway is called elsewhere,
+outside any transaction (`refund_work`).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from django.db import IntegrityError, transaction
+from django.db.models import F, OuterRef, Subquery, Sum
+from django.utils.translation import gettext as _
+
+from amp.foundation.bulk import insert_rows
+from amp.foundation.services.configuration import refund_threshold
+from amp.foundation.services.refusals import Refused
+from amp.foundation.wakeups import wake
+from billing.models import (
+    LineStatus,
+    Order,
+    OrderLine,
+    PaymentAttempt,
+    PaymentException,
+    Refund,
+    RefundLine,
+)
+from billing.orders import OrderStatus
+from billing.refunds import (
+    DAY,
+    LIVE,
+    SYSTEM,
+    Effect,
+    LineShare,
+    RefundStatus,
+    check_step,
+    needs_another,
+    shared,
+    suggested,
+    time_for,
+)
+from billing.services.ordering import OnceKeyReused
+from billing.services.refund_proposals import make_refund, record_refund, reserve, unused_money
+from devices.services.shortening import PeriodTime, period_times
+
+WORK = "billing.tasks.work_refunds"
+MAX_REASON = 200
+MOST_DAYS = 30 * 366
+NOTHING = timedelta()
+LINE_COLUMNS = ("enterprise", "refund", "line", "amount", "is_live", "wanted_seconds", "taken_seconds", "ends_at")
+FINISHED = {OrderStatus.FULFILLED.value, OrderStatus.PARTIALLY_FULFILLED.value}
+
+
+class RefundRefused(Refused):
+    """Nothing can be refunded like this."""
+
+
+class QuotedLine(NamedTuple):
+    """One order line with what can be given back of it; `ends_at` is its device's end where the device runs."""
+
+    line: OrderLine
+    share: LineShare
+    suggested: int
+    ends_at: datetime | None
+
+
+class RefundQuote(NamedTuple):
+    """What can be given back of an order now, line by line."""
+
+    lines: list[QuotedLine]
+
+    @property
+    def refundable(self) -> int:
+        """At most so much, minor units."""
+        return sum(each.share.refundable for each in self.lines)
+
+    @property
+    def suggested(self) -> int:
+        """What the unused time is worth, minor units."""
+        return sum(each.suggested for each in self.lines)
+
+
+def quote_refund(*, order: Order, now: datetime, line_ids: Sequence[int] | None = None) -> RefundQuote:
+    """What can be given back of the order, or of some of its lines; changes nothing. Four queries.
+
+    Lines of which a refund is on its way are left out, and so is what is given back already.
+    """
+    rows = OrderLine.objects.filter(order=order, refunded__lt=F("amount"))
+    rows = rows.filter(status__in=[LineStatus.APPLIED.value, LineStatus.UNAPPLIED.value])
+    rows = rows.exclude(pk__in=RefundLine.objects.filter(line__order=order, is_live=True).values("line_id"))
+    if line_ids is not None:
+        rows = rows.filter(pk__in=list(line_ids))
+    lines = list(rows.select_related("device").order_by("pk"))
+    times = period_times([_source(line) for line in lines if line.status == LineStatus.APPLIED.value], now=now)
+    taken = RefundLine.objects.filter(line__order=order, taken_seconds__gt=0).values_list("line_id").order_by()
+    gone = dict(taken.annotate(sum=Sum("taken_seconds")))
+    shares = [_share(line, times.get(_source(line)), gone.get(line.pk, 0)) for line in lines]
+    found = zip(lines, shares, suggested(shares), strict=True)
+    return RefundQuote([QuotedLine(line, share, usual, _end(times, line)) for line, share, usual in found])
+
+
+def request_refund(
+    *,
+    order: Order,
+    effect: Effect,
+    reason: str,
+    asked_by: str,
+    now: datetime,
+    amount: int | None = None,
+    line_ids: Sequence[int] | None = None,
+    days: int | None = None,
+    once_key: str | None = None,
+    case: PaymentException | None = None,
+) -> Refund:
+    """Ask to give back `amount` of the order or of some lines, all of it where None; the same key asks once (F33).
+
+    Up to the platform's threshold it is approved with that, above it another person approves. `days` says how much time
+    to take from the one device that is refunded; else it is what the amount is worth.
+    Raises RefundRefused and OnceKeyReused; never refunds more than was paid, whoever asks at once (F44).
+    """
+    reason, key = checked_reason(reason), _scoped_key(once_key, asked_by)
+    if known := _made_before(key, order, amount):
+        return known
+    try:
+        with transaction.atomic():
+            attempt = _locked_payment(order)
+            return _requested(attempt, effect, reason, asked_by, now, amount, line_ids, days, key, case)
+    except IntegrityError:  # the other click of a double click was first
+        if known := _made_before(key, order, amount):
+            return known
+        raise
+
+
+@transaction.atomic
+def request_refund_of_unused(
+    *, attempt: PaymentAttempt, currency: str, reason: str, asked_by: str, now: datetime, case: PaymentException | None
+) -> Refund:
+    """Ask to give back what no line has used of a payment; no device is touched. Raises RefundRefused."""
+    reason = checked_reason(reason)
+    Order.objects.select_for_update(no_key=True).get(pk=attempt.order_id)
+    attempt = PaymentAttempt.objects.select_for_update(no_key=True).get(pk=attempt.pk)
+    amount = unused_money(attempt, currency)
+    if amount <= 0:
+        raise RefundRefused.because(_("This money is refunded already, or a refund of it is on its way."))
+    return _asked(
+        make_refund(
+            attempt,
+            amount,
+            currency,
+            reason,
+            Effect.KEEP,
+            has_lines=False,
+            asked_by=asked_by,
+            now=now,
+            case=case,
+            needs_two=needs_another(amount, refund_threshold()),
+        ),
+        now,
+    )
+
+
+@transaction.atomic
+def approve_refund(*, refund: Refund, by: str, now: datetime) -> Refund:
+    """Let it go to the gateway. Who asked can't approve (F44); a proposal of the system is taken up in the person's name.
+
+    Above the threshold somebody who takes up a proposal has asked for it: yet another person approves.
+    Approving again changes nothing. Raises RefundRefused.
+    """
+    refund = locked_refund(refund)
+    if refund.status in {RefundStatus.PROCESSING.value, RefundStatus.SUCCEEDED.value, RefundStatus.APPROVED.value}:
+        return refund
+    if refund.status != RefundStatus.REQUESTED.value:
+        raise RefundRefused.because(_("This refund has failed or was rejected. Ask for another one."))
+    if refund.requested_by == SYSTEM:
+        return _taken_up(refund, by, now)
+    if refund.requested_by == by:
+        raise RefundRefused.because(_("Another person has to approve this refund: you asked for it."))
+    return _approved(refund, by, now)
+
+
+@transaction.atomic
+def reject_refund(*, refund: Refund, by: str, reason: str, now: datetime) -> Refund:
+    """Don't give it back; the money stays where it was, and a case that it was to resolve is open again.
+
+    Raises RefundRefused once it is approved: the gateway may have it.
+    """
+    reason = checked_reason(reason)
+    refund = locked_refund(refund)
+    if refund.status == RefundStatus.FAILED.value:
+        return refund
+    if refund.status != RefundStatus.REQUESTED.value:
+        raise RefundRefused.because(_("This refund is approved already: the gateway may have paid it."))
+    fail(refund, problem=reason, kind="refund.rejected", actor=by, now=now)
+    return refund
+
+
+def fail(refund: Refund, *, problem: str, kind: str, actor: str, now: datetime) -> None:
+    """End a locked refund without money: what it had reserved is free again, its case is open again."""
+    before = refund.status
+    check_step(RefundStatus(before), RefundStatus.FAILED)
+    refund.status, refund.problem = RefundStatus.FAILED.value, problem[:300]
+    refund.ended_at, refund.due_at = now, None
+    refund.save(update_fields=["status", "problem", "ended_at", "due_at"])
+    _count_lines(refund, -1)
+    RefundLine.objects.filter(refund=refund).update(is_live=False)
+    reserve(refund.attempt, -refund.amount)
+    PaymentException.objects.filter(pk=refund.exception_id).update(resolved_at=None, resolved_by="", resolution="")
+    record_refund(refund, kind, actor=actor, why=problem, before=before, now=now)
+
+
+def locked_refund(refund: Refund) -> Refund:
+    """Order first, then payment, then refund (F23)."""
+    Order.objects.select_for_update(no_key=True).get(pk=refund.order_id)
+    PaymentAttempt.objects.select_for_update(no_key=True).get(pk=refund.attempt_id)
+    locked: Refund = Refund.objects.select_for_update(no_key=True).get(pk=refund.pk)
+    return locked
+
+
+def checked_reason(reason: str) -> str:
+    """The reason as the record keeps it. Raises RefundRefused."""
+    reason = " ".join(reason.split())
+    if not reason.isprintable() or not 1 <= len(reason) <= MAX_REASON:
+        raise RefundRefused.because(_("Say why in 1 to 200 characters; the record keeps it."), "reason")
+    return reason
+
+
+def _requested(
+    attempt: PaymentAttempt,
+    effect: Effect,
+    reason: str,
+    asked_by: str,
+    now: datetime,
+    amount: int | None,
+    line_ids: Sequence[int] | None,
+    days: int | None,
+    key: str | None,
+    case: PaymentException | None,
+) -> Refund:
+    quoted = quote_refund(order=attempt.order, now=now, line_ids=line_ids)
+    if not quoted.lines or (line_ids is not None and len(quoted.lines) != len(set(line_ids))):
+        message = _("Some of this is refunded already, or a refund of it is on its way. Reload the page.")
+        raise RefundRefused.because(message, "lines")
+    amount = quoted.refundable if amount is None else amount
+    _check(amount, days, quoted)
+    parts = shared(amount, [each.share for each in quoted.lines])
+    refund = make_refund(
+        attempt,
+        amount,
+        attempt.currency,
+        reason,
+        effect,
+        has_lines=True,
+        asked_by=asked_by,
+        now=now,
+        case=case,
+        once_key=key,
+        needs_two=needs_another(amount, refund_threshold()),
+    )
+    rows = [
+        (each.line.enterprise_id, refund.pk, each.line.pk, part, True, _wanted(effect, part, days, each), None, None)
+        for each, part in zip(quoted.lines, parts, strict=True)
+        if part
+    ]
+    insert_rows(RefundLine, LINE_COLUMNS, rows)
+    _count_lines(refund, 1)
+    return _asked(refund, now)
+
+
+def _check(amount: int, days: int | None, quoted: RefundQuote) -> None:
+    if not 0 < amount <= quoted.refundable:
+        raise RefundRefused.because(_("Refund at least the smallest unit, and at most what is left."), "amount")
+    if days is not None and not 0 <= days <= MOST_DAYS:
+        raise RefundRefused.because(_("Take between 0 and 10,980 days."), "days")
+    if days is not None and len(quoted.lines) > 1:
+        raise RefundRefused.because(_("Days can be chosen for a single device only."), "days")
+
+
+def _wanted(effect: Effect, amount: int, days: int | None, each: QuotedLine) -> int | None:
+    """Seconds to take; what was never applied has no time to take."""
+    if effect is Effect.KEEP or each.line.status != LineStatus.APPLIED.value:
+        return 0
+    if effect is Effect.STOP:
+        return None
+    time = days * DAY if days is not None else time_for(amount, each.share)
+    return int(time.total_seconds()) + (1 if time.microseconds else 0)
+
+
+def _asked(refund: Refund, now: datetime) -> Refund:
+    """Reserve the money, and approve what needs nobody else."""
+    reserve(refund.attempt, refund.amount)
+    return refund if refund.needs_two else _approved(refund, refund.requested_by, now)
+
+
+def _taken_up(refund: Refund, by: str, now: datetime) -> Refund:
+    refund.requested_by, refund.needs_two = by, needs_another(refund.amount, refund_threshold())
+    refund.save(update_fields=["requested_by", "needs_two"])
+    record_refund(refund, "refund.taken_up", actor=by, now=now)
+    return refund if refund.needs_two else _approved(refund, by, now)
+
+
+def _approved(refund: Refund, by: str, now: datetime) -> Refund:
+    before = refund.status
+    check_step(RefundStatus(before), RefundStatus.APPROVED)
+    refund.status, refund.approved_by, refund.approved_at = RefundStatus.APPROVED.value, by, now
+    refund.due_at = now
+    refund.save(update_fields=["status", "approved_by", "approved_at", "due_at"])
+    record_refund(refund, "refund.approved", actor=by, before=before, now=now)
+    wake(WORK)
+    return refund
+
+
+def _count_lines(refund: Refund, sign: int) -> None:
+    """Count the lines' parts as given back, or no longer; the database refuses more than a line cost (F44)."""
+    part = RefundLine.objects.filter(refund=refund, line_id=OuterRef("pk")).values("amount")[:1]
+    lines = OrderLine.objects.filter(pk__in=RefundLine.objects.filter(refund=refund).values("line_id"))
+    lines.update(refunded=F("refunded") + sign * Subquery(part))
+
+
+def _locked_payment(order: Order) -> PaymentAttempt:
+    """The payment that settled the order, locked after it. Raises RefundRefused where there is none to give back."""
+    locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
+    if locked.status == OrderStatus.PAID.value:
+        raise RefundRefused.because(_("Its devices are still being renewed. Refund it when that is done."))
+    if locked.status not in FINISHED:
+        raise RefundRefused.because(_("Only a paid order can be refunded, and only once in full."))
+    attempt = PaymentAttempt.objects.select_for_update(no_key=True).filter(order=locked, settles=True).first()
+    if attempt is None:
+        raise RefundRefused.because(_("This order cost nothing: there is nothing to give back."))
+    return attempt
+
+
+def _share(line: OrderLine, time: PeriodTime | None, gone: int) -> LineShare:
+    left = line.amount - line.refunded
+    if time is None:
+        return LineShare(line.amount, left, NOTHING, NOTHING)
+    unused = min(max(NOTHING, time.unused - timedelta(seconds=gone)), time.left)
+    return LineShare(line.amount, left, time.length, unused)
+
+
+def _end(times: dict[str, PeriodTime], line: OrderLine) -> datetime | None:
+    time = times.get(_source(line))
+    return time.ends_at if time else None
+
+
+def _source(line: OrderLine) -> str:
+    return f"line:{line.pk}"
+
+
+def _scoped_key(once_key: str | None, asked_by: str) -> str | None:
+    """Two people with the same key never meet (F34)."""
+    return hashlib.sha256(f"refund\n{asked_by}\n{once_key}".encode()).hexdigest() if once_key else None
+
+
+def _made_before(key: str | None, order: Order, amount: int | None) -> Refund | None:
+    refund = Refund.objects.filter(once_key=key).first() if key else None
+    if refund and (refund.order_id != order.pk or amount not in {None, refund.amount}):
+        raise OnceKeyReused.because(_("This form was used for another refund already. Reload the page and try again."))
+    return refund
+
+
+def live_refunds(order: Order) -> int:
+    """How many refunds of the order wait or are on their way."""
+    return Refund.objects.filter(order=order, status__in=[each.value for each in LIVE]).count()
