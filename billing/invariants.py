@@ -116,9 +116,7 @@ def refunds_stay_within_what_was_paid() -> Iterator[Violation]:
     for number, sum_, refunded, received in payments.values_list("number", "sum", "refunded", "received"):
         yield Violation("refunds within what was paid", f"payment {number}: {sum_} of {received}, counted {refunded}")
     part = Sum("refund_lines__amount", filter=~Q(refund_lines__refund__status=RefundStatus.FAILED.value))
-    lines = OrderLine.objects.annotate(sum=Coalesce(part, 0)).filter(
-        ~Q(refunded=F("sum")) | Q(sum__gt=F("amount"))
-    )
+    lines = OrderLine.objects.annotate(sum=Coalesce(part, 0)).filter(~Q(refunded=F("sum")) | Q(sum__gt=F("amount")))
     for pk, sum_, refunded in lines.values_list("pk", "sum", "refunded"):
         yield Violation("refunds within what was paid", f"line {pk}: {sum_}, counted {refunded}")
 

@@ -28,9 +28,7 @@ def poll_attempts() -> int:
 @shared_task(name="billing.tasks.work_refunds")
 def work_refunds() -> int:
     """Send approved refunds, ask how they stand, shorten devices whose money is back."""
-    return sweep(
-        "work_refunds", lambda now: refund_work.work_refunds(now=now, wall=clock.wall(), limit=10), full=10
-    )
+    return sweep("work_refunds", lambda now: refund_work.work_refunds(now=now, wall=clock.wall(), limit=10), full=10)
 
 
 @shared_task(name="billing.tasks.expire_orders")

@@ -112,11 +112,19 @@ def _context(page: PayPage) -> dict[str, object]:
             (Trouble.FORGED, _("Forge a notice"), _("Pays nothing; the forgery is refused and recorded.")),
             (Trouble.LATE, _("Pay although the code has ended"), _("The payment is honoured and flagged as late.")),
             (Trouble.SECOND, _("Pay twice"), _("Renews once; a refund of the second payment is proposed to staff.")),
-            (Trouble.UNANSWERED, _("Pay, then stop answering"), _("Nobody is told, and the next two queries get no answer.")),
+            (
+                Trouble.UNANSWERED,
+                _("Pay, then stop answering"),
+                _("Nobody is told, and the next two queries get no answer."),
+            ),
         ],
         "refund_troubles": [
             (RefundTrouble.NONE, _("Refund at once"), _("As it usually goes.")),
-            (RefundTrouble.LATER, _("Refund later"), _("The refund is accepted, and done when it is asked about again.")),
+            (
+                RefundTrouble.LATER,
+                _("Refund later"),
+                _("The refund is accepted, and done when it is asked about again."),
+            ),
             (RefundTrouble.FAIL, _("Let the refund fail"), _("The refund is accepted, and fails afterwards.")),
             (
                 RefundTrouble.UNANSWERED,

@@ -96,7 +96,9 @@ def _transfers() -> Iterator[Violation]:
             source__startswith="transfer:"
         ).values_list("source", "device_id", "device__product_id", "starts_at", "ends_at")
     }
-    lost = EarlyEnd.objects.filter(source__startswith="transfer:").values_list("source", "device_id", "device__product_id", "ends_at", "previous_ends_at")
+    lost = EarlyEnd.objects.filter(source__startswith="transfer:").values_list(
+        "source", "device_id", "device__product_id", "ends_at", "previous_ends_at"
+    )
     for source, device_id, product_id, cut_at, ended_at in lost.iterator():
         taken = got.pop(source, None)
         if taken is None or taken[0] == device_id or taken[1:] != (product_id, cut_at, ended_at):

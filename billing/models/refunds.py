@@ -123,7 +123,8 @@ class RefundLine(models.Model):
             models.UniqueConstraint(fields=["line"], condition=Q(is_live=True), name="one_live_refund_per_line"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="refund_line_amount_positive"),
             models.CheckConstraint(
-                condition=Q(wanted_seconds__isnull=True) | Q(wanted_seconds__gte=0), name="refund_takes_no_negative_time"
+                condition=Q(wanted_seconds__isnull=True) | Q(wanted_seconds__gte=0),
+                name="refund_takes_no_negative_time",
             ),
         ]
         indexes = [

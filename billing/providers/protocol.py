@@ -23,14 +23,31 @@ class NoticeRefused(Exception):
     """A notice that proves nothing: unsigned, forged, too old, or for another account (F28, F29)."""
 
 
+class OfflineBooks(Protocol):
+    """What people have confirmed of one account's bank transfers."""
+
+    def trade(self, number: str) -> GatewayFacts:
+        """How a payment stands."""
+
+    def pay_out(self, number: str, refund_number: str, amount: int) -> RefundFacts:
+        """Ask people to pay back. Raises GatewayRefused."""
+
+    def payout(self, refund_number: str) -> RefundFacts:
+        """How a refund stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """One merchant's account at a gateway. `secret` never appears in a repr, a log or an exception."""
+    """One merchant's account at a gateway. `secret` never appears in a repr, a log or an exception.
+
+    `books` are there for bank transfers only.
+    """
 
     account: str
     merchant_id: str
     secret: bytes
     base_url: str
+    books: OfflineBooks | None = None
 
     def __repr__(self) -> str:
         return f"Credentials(account={self.account!r}, merchant_id={self.merchant_id!r})"

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from billing.providers.offline import OfflineProvider
 from billing.providers.protocol import Credentials, PaymentProvider
 from billing.providers.sandbox import SandboxProvider
 
-PROVIDERS: Mapping[str, Callable[[Credentials], PaymentProvider]] = {"sandbox": SandboxProvider}
+PROVIDERS: Mapping[str, Callable[[Credentials], PaymentProvider]] = {
+    "offline": OfflineProvider,
+    "sandbox": SandboxProvider,
+}
 
 
 def provider_for(name: str, credentials: Credentials) -> PaymentProvider:

@@ -18,6 +18,7 @@ from amp.foundation.services.refusals import Refused
 from billing.models import MerchantAccount, PaymentAttempt, Provider
 from billing.providers.protocol import Credentials, PaymentProvider
 from billing.providers.registry import provider_for
+from billing.services.offline_books import Books
 
 
 class AccountRefused(Refused):
@@ -55,14 +56,16 @@ def open_account(
     return account
 
 
-def account_that_sells(merchant: Merchant, *, now: datetime) -> MerchantAccount:
+def account_that_sells(merchant: Merchant, *, now: datetime, by_transfer: bool = True) -> MerchantAccount:
     """The active account through which `merchant` is paid. Raises AccountRefused where there is none.
+
+    Bank transfers come last, and not at all where `by_transfer` is off: nobody waits for one on the public page.
 
     Where the sandbox is on, a merchant without any account gets one there: the product can be tried at once. A buyer
     below the merchant's enterprise never reads the account, hence the system's scope.
     """
     with system_scope():
-        found = _first_active(merchant)
+        found = _first_active(merchant, by_transfer=by_transfer)
         if found is None and settings.SANDBOX_ENABLED:
             found = _sandbox_account(merchant, now)
     if found is None:
@@ -80,6 +83,7 @@ def gateway_of(account: MerchantAccount) -> PaymentProvider:
             merchant_id=account.merchant.merchant_id,
             secret=unseal(account.sealed_secret, owner),
             base_url=settings.BASE_URL,
+            books=Books(account) if account.provider == Provider.OFFLINE.value else None,
         ),
     )
 
@@ -94,18 +98,29 @@ def notify_url(account: MerchantAccount) -> str:
     return f"{settings.BASE_URL}/pay/notify/{account.provider}/{account.public_id}"
 
 
-def _first_active(merchant: Merchant) -> MerchantAccount | None:
+def transfer_account_of(merchant: Merchant) -> MerchantAccount | None:
+    """The account for bank transfers, where the merchant has one. Runs in the system's scope."""
+    with system_scope():
+        return MerchantAccount.objects.filter(
+            merchant=merchant, is_active=True, provider=Provider.OFFLINE.value
+        ).first()
+
+
+def _first_active(merchant: Merchant, *, by_transfer: bool = True) -> MerchantAccount | None:
     active = MerchantAccount.objects.filter(merchant=merchant, is_active=True).select_related("merchant")
     if not settings.SANDBOX_ENABLED:
         active = active.exclude(provider=Provider.SANDBOX.value)
-    return active.order_by("id").first()
+    if not by_transfer:
+        active = active.exclude(provider=Provider.OFFLINE.value)
+    found = list(active.order_by("id"))
+    return min(found, key=lambda account: account.provider == Provider.OFFLINE.value, default=None)
 
 
 def _sandbox_account(merchant: Merchant, now: datetime) -> MerchantAccount | None:
     """One more look under the merchant's lock: two first buyers make one account."""
     with transaction.atomic():
         Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)
-        if found := _first_active(merchant):
+        if found := _first_active(merchant, by_transfer=False):
             return found
         elsewhere = MerchantAccount.objects.filter(enterprise_id=merchant.enterprise_id, is_active=True)
         if elsewhere.exclude(provider=Provider.SANDBOX.value).exists():

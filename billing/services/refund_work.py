@@ -262,7 +262,11 @@ def _shorten(refund: Refund, lines: Sequence[RefundLine], now: datetime) -> None
     made = shorten_services(wishes, why=f"refund {refund.number}", actor=refund.requested_by, now=now)
     by_source = {each.source: each for each in made}
     rows = [
-        (each.pk, -(-by_source[f"refund:{each.pk}"].taken // timedelta(seconds=1)), by_source[f"refund:{each.pk}"].ends_at)
+        (
+            each.pk,
+            -(-by_source[f"refund:{each.pk}"].taken // timedelta(seconds=1)),
+            by_source[f"refund:{each.pk}"].ends_at,
+        )
         for each in lines
     ]
     update_rows(RefundLine, ("taken_seconds", "ends_at"), rows)

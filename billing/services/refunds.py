@@ -8,98 +8,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
-from typing import NamedTuple
+from datetime import datetime
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, Subquery, Sum
+from django.db.models import F, OuterRef, Subquery
 from django.utils.translation import gettext as _
 
 from amp.foundation.bulk import insert_rows
 from amp.foundation.services.configuration import refund_threshold
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
-from billing.models import (
-    LineStatus,
-    Order,
-    OrderLine,
-    PaymentAttempt,
-    PaymentException,
-    Refund,
-    RefundLine,
-)
+from billing.models import Order, OrderLine, PaymentAttempt, PaymentException, Refund, RefundLine
 from billing.orders import OrderStatus
-from billing.refunds import (
-    DAY,
-    LIVE,
-    SYSTEM,
-    Effect,
-    LineShare,
-    RefundStatus,
-    check_step,
-    needs_another,
-    shared,
-    suggested,
-    time_for,
-)
+from billing.refunds import SYSTEM, Effect, RefundStatus, check_step, needs_another
 from billing.services.ordering import OnceKeyReused
 from billing.services.refund_proposals import make_refund, record_refund, reserve, unused_money
-from devices.services.shortening import PeriodTime, period_times
+from billing.services.refund_quotes import RefundQuote, plan_refund, quote_refund
 
 WORK = "billing.tasks.work_refunds"
 MAX_REASON = 200
 MOST_DAYS = 30 * 366
-NOTHING = timedelta()
 LINE_COLUMNS = ("enterprise", "refund", "line", "amount", "is_live", "wanted_seconds", "taken_seconds", "ends_at")
 FINISHED = {OrderStatus.FULFILLED.value, OrderStatus.PARTIALLY_FULFILLED.value}
 
 
 class RefundRefused(Refused):
     """Nothing can be refunded like this."""
-
-
-class QuotedLine(NamedTuple):
-    """One order line with what can be given back of it; `ends_at` is its device's end where the device runs."""
-
-    line: OrderLine
-    share: LineShare
-    suggested: int
-    ends_at: datetime | None
-
-
-class RefundQuote(NamedTuple):
-    """What can be given back of an order now, line by line."""
-
-    lines: list[QuotedLine]
-
-    @property
-    def refundable(self) -> int:
-        """At most so much, minor units."""
-        return sum(each.share.refundable for each in self.lines)
-
-    @property
-    def suggested(self) -> int:
-        """What the unused time is worth, minor units."""
-        return sum(each.suggested for each in self.lines)
-
-
-def quote_refund(*, order: Order, now: datetime, line_ids: Sequence[int] | None = None) -> RefundQuote:
-    """What can be given back of the order, or of some of its lines; changes nothing. Four queries.
-
-    Lines of which a refund is on its way are left out, and so is what is given back already.
-    """
-    rows = OrderLine.objects.filter(order=order, refunded__lt=F("amount"))
-    rows = rows.filter(status__in=[LineStatus.APPLIED.value, LineStatus.UNAPPLIED.value])
-    rows = rows.exclude(pk__in=RefundLine.objects.filter(line__order=order, is_live=True).values("line_id"))
-    if line_ids is not None:
-        rows = rows.filter(pk__in=list(line_ids))
-    lines = list(rows.select_related("device").order_by("pk"))
-    times = period_times([_source(line) for line in lines if line.status == LineStatus.APPLIED.value], now=now)
-    taken = RefundLine.objects.filter(line__order=order, taken_seconds__gt=0).values_list("line_id").order_by()
-    gone = dict(taken.annotate(sum=Sum("taken_seconds")))
-    shares = [_share(line, times.get(_source(line)), gone.get(line.pk, 0)) for line in lines]
-    found = zip(lines, shares, suggested(shares), strict=True)
-    return RefundQuote([QuotedLine(line, share, usual, _end(times, line)) for line, share, usual in found])
 
 
 def request_refund(
@@ -244,8 +178,7 @@ def _requested(
         message = _("Some of this is refunded already, or a refund of it is on its way. Reload the page.")
         raise RefundRefused.because(message, "lines")
     amount = quoted.refundable if amount is None else amount
-    _check(amount, days, quoted)
-    parts = shared(amount, [each.share for each in quoted.lines])
+    check_wish(amount, days, quoted)
     refund = make_refund(
         attempt,
         amount,
@@ -260,32 +193,22 @@ def _requested(
         needs_two=needs_another(amount, refund_threshold()),
     )
     rows = [
-        (each.line.enterprise_id, refund.pk, each.line.pk, part, True, _wanted(effect, part, days, each), None, None)
-        for each, part in zip(quoted.lines, parts, strict=True)
-        if part
+        (each.line.enterprise_id, refund.pk, each.line.pk, each.amount, True, each.seconds, None, None)
+        for each in plan_refund(quoted, amount=amount, effect=effect, days=days, now=now)
     ]
     insert_rows(RefundLine, LINE_COLUMNS, rows)
     _count_lines(refund, 1)
     return _asked(refund, now)
 
 
-def _check(amount: int, days: int | None, quoted: RefundQuote) -> None:
+def check_wish(amount: int, days: int | None, quoted: RefundQuote) -> None:
+    """Raise RefundRefused where the amount or the days can't be."""
     if not 0 < amount <= quoted.refundable:
         raise RefundRefused.because(_("Refund at least the smallest unit, and at most what is left."), "amount")
     if days is not None and not 0 <= days <= MOST_DAYS:
         raise RefundRefused.because(_("Take between 0 and 10,980 days."), "days")
     if days is not None and len(quoted.lines) > 1:
         raise RefundRefused.because(_("Days can be chosen for a single device only."), "days")
-
-
-def _wanted(effect: Effect, amount: int, days: int | None, each: QuotedLine) -> int | None:
-    """Seconds to take; what was never applied has no time to take."""
-    if effect is Effect.KEEP or each.line.status != LineStatus.APPLIED.value:
-        return 0
-    if effect is Effect.STOP:
-        return None
-    time = days * DAY if days is not None else time_for(amount, each.share)
-    return int(time.total_seconds()) + (1 if time.microseconds else 0)
 
 
 def _asked(refund: Refund, now: datetime) -> Refund:
@@ -332,23 +255,6 @@ def _locked_payment(order: Order) -> PaymentAttempt:
     return attempt
 
 
-def _share(line: OrderLine, time: PeriodTime | None, gone: int) -> LineShare:
-    left = line.amount - line.refunded
-    if time is None:
-        return LineShare(line.amount, left, NOTHING, NOTHING)
-    unused = min(max(NOTHING, time.unused - timedelta(seconds=gone)), time.left)
-    return LineShare(line.amount, left, time.length, unused)
-
-
-def _end(times: dict[str, PeriodTime], line: OrderLine) -> datetime | None:
-    time = times.get(_source(line))
-    return time.ends_at if time else None
-
-
-def _source(line: OrderLine) -> str:
-    return f"line:{line.pk}"
-
-
 def _scoped_key(once_key: str | None, asked_by: str) -> str | None:
     """Two people with the same key never meet (F34)."""
     return hashlib.sha256(f"refund\n{asked_by}\n{once_key}".encode()).hexdigest() if once_key else None
@@ -359,8 +265,3 @@ def _made_before(key: str | None, order: Order, amount: int | None) -> Refund | 
     if refund and (refund.order_id != order.pk or amount not in {None, refund.amount}):
         raise OnceKeyReused.because(_("This form was used for another refund already. Reload the page and try again."))
     return refund
-
-
-def live_refunds(order: Order) -> int:
-    """How many refunds of the order wait or are on their way."""
-    return Refund.objects.filter(order=order, status__in=[each.value for each in LIVE]).count()

@@ -97,7 +97,9 @@ def test_no_line_is_suggested_more_than_is_left_of_it(lines: list[LineShare]) ->
 
 
 @given(st.lists(line_shares(), min_size=1, max_size=8), st.data())
-def test_any_amount_is_shared_to_the_last_unit_within_each_line_F39(lines: list[LineShare], data: st.DataObject) -> None:
+def test_any_amount_is_shared_to_the_last_unit_within_each_line_F39(
+    lines: list[LineShare], data: st.DataObject
+) -> None:
     amount = data.draw(st.integers(1, sum(line.refundable for line in lines)))
     parts = shared(amount, lines)
     assert sum(parts) == amount

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
+from amp.foundation.invariants import Violation
 from billing.models import Effect, Order, PaymentAttempt, Refund
 from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.refund_work import work_refunds
 from billing.services.refunds import request_refund
 from billing.services.sandbox import Trouble, pay
 from billing.services.settlement import settle
-from amp.foundation.invariants import Violation
 from devices.invariants import violations
 from devices.models import DeviceService
 from tests.services.shop import NOW, WALL, Loopback, Shop, paid
@@ -60,7 +60,9 @@ def work(wire: Loopback, at: datetime = HALFWAY) -> None:
 
 def ends(shop: Shop) -> list[datetime | None]:
     """Ends of the shop's devices, in id order."""
-    return list(DeviceService.objects.filter(device_id__in=shop.ids).order_by("device_id").values_list("ends_at", flat=True))
+    return list(
+        DeviceService.objects.filter(device_id__in=shop.ids).order_by("device_id").values_list("ends_at", flat=True)
+    )
 
 
 def device_trouble(at: datetime) -> list[Violation]:

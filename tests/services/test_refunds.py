@@ -24,8 +24,9 @@ from billing.orders import OrderStatus
 from billing.providers.protocol import RefundFacts, RefundState
 from billing.refunds import RefundStatus
 from billing.services.ordering import OnceKeyReused
+from billing.services.refund_quotes import quote_refund
 from billing.services.refund_work import settle_refund, work_refunds
-from billing.services.refunds import RefundRefused, approve_refund, quote_refund, reject_refund, request_refund
+from billing.services.refunds import RefundRefused, approve_refund, reject_refund, request_refund
 from devices.lifecycle import Lock, State
 from devices.models import Command, DeviceService, EarlyEnd, Period
 from devices.services.registration import terminate_device
