@@ -40,6 +40,7 @@ class AmpAdminSite(UnfoldAdminSite):
         """Pages of the roof; they come before those of the models."""
         from amp import configuration, organization, panels
         from amp.audit import pages as audit
+        from billing.admin_views import accounts
         from devices.admin_views.rules import product_rule
 
         return [
@@ -61,6 +62,16 @@ class AmpAdminSite(UnfoldAdminSite):
                 "foundation/enterprise/<int:pk>/merchant/verify/",
                 self.admin_view(organization.verify_merchant),
                 name="enterprise_verify_merchant",
+            ),
+            path(
+                "foundation/enterprise/<int:pk>/accounts/",
+                self.admin_view(accounts.payment_accounts),
+                name="payment_accounts",
+            ),
+            path(
+                "foundation/enterprise/<int:pk>/accounts/<int:account_pk>/",
+                self.admin_view(accounts.change_account),
+                name="payment_account_change",
             ),
             path("operations/", self.admin_view(panels.operations), name="operations"),
         ]
@@ -109,8 +120,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ),
         _group(
             _("Payments"),
+            _item(_("At a glance"), "speed", "admin:payments_overview"),
             _item(_("Orders"), "receipt_long", "admin:billing_order_changelist"),
             _item(_("Payments"), "payments", "admin:billing_paymentattempt_changelist"),
+            _item(_("Refunds"), "undo", "admin:billing_refund_changelist"),
             _item(_("Exceptions"), "report", "admin:billing_paymentexception_changelist"),
         ),
         _group(

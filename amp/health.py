@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 from amp.foundation import clock
 from amp.foundation.models import SweepRun
 from amp.foundation.scoping import system_scope
-from billing.models import Order, OrderStatus
+from billing.models import Order, OrderStatus, PaymentException, Refund
 from devices.models import Bridge, Command, DeviceService
 
 log = logging.getLogger(__name__)
@@ -136,6 +136,8 @@ def _figures(now: datetime) -> dict[str, Any]:
             "oldest_due_command_seconds": _overdue(Command.objects.all(), now),
             "oldest_paid_order_seconds": _overdue(paid, now),
             "dead_orders": paid.filter(due_at=None).count(),
+            "oldest_due_refund_seconds": _overdue(Refund.objects.all(), now),
+            "open_payment_exceptions": PaymentException.objects.filter(resolved_at=None).count(),
         }
 
 

@@ -15,9 +15,9 @@ from amp.foundation.lists.keyset import Ordering
 from amp.foundation.lists.listed import Listed
 from amp.foundation.money import format_money
 from amp.foundation.templatetags.amp_display import TONES, badge_html, code_html, moment
-from billing.admin_views import orders, renewing
-from billing.filters import ExceptionFilters, OrderFilters, PaymentFilters
-from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException
+from billing.admin_views import backlog, exceptions, orders, refunds, renewing, transfers
+from billing.filters import ExceptionFilters, OrderFilters, PaymentFilters, RefundFilters
+from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException, Refund
 
 WAITING = {"PENDING": "amber", "UNKNOWN": "amber"}
 BY_DAY = (
@@ -52,6 +52,8 @@ class OrderAdmin(Listed, RecordAdmin):
         ("<int:pk>/code/", "order_new_code", orders.new_code),
         ("<int:pk>/cancel/", "order_cancel", orders.cancel),
         ("<int:pk>/confirm/", "order_confirm_free", orders.confirm_free),
+        ("<int:pk>/refund/", "order_refund", refunds.order_refund),
+        ("<int:pk>/transfer/", "order_transfer", transfers.ask_for_transfer),
     )
     section = _("Payments")
     list_title = _("Orders")
@@ -109,6 +111,11 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
     """Payments > Payments: every attempt to be paid."""
 
     details = staticmethod(orders.payment_page)
+    further = (
+        ("overview/", "payments_overview", backlog.payments_overview),
+        ("<int:pk>/receipt/", "payment_receipt", transfers.receipt),
+        ("<int:pk>/receipt/<int:receipt_pk>/", "payment_receipt_decide", transfers.decide),
+    )
     section = _("Payments")
     list_title = _("Payments")
     list_display = ("number_code", "state", "amount_money", "order_number", "gateway", "created", "paid")
@@ -154,7 +161,8 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
     @admin.display(description=_("gateway"))
     def gateway(self, attempt: PaymentAttempt) -> str:
         """TEST money says so."""
-        return badge_html(_("Sandbox (TEST)"), "amber") if attempt.provider == "sandbox" else attempt.provider
+        tone = "amber" if attempt.provider == "sandbox" else "grey"
+        return badge_html(dict(_choices(MerchantAccount, "provider")).get(attempt.provider, attempt.provider), tone)
 
     @admin.display(description=_("created"))
     def created(self, attempt: PaymentAttempt) -> str:
@@ -167,11 +175,72 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
         return moment(attempt.paid_at)
 
 
+@admin.register(Refund)
+class RefundAdmin(Listed, RecordAdmin):
+    """Payments > Refunds: what goes back, by whose word."""
+
+    details = staticmethod(refunds.refund_page)
+    further = (
+        ("<int:pk>/decide/", "refund_decide", refunds.decide),
+        ("<int:pk>/payout/", "refund_payout", refunds.payout),
+    )
+    section = _("Payments")
+    list_title = _("Refunds")
+    list_display = ("number_code", "state", "amount_money", "order_number", "effect", "requested_by", "created")
+    extra_columns = ("approved_by", "reason", "enterprise")
+    list_select_related = ("order", "enterprise")
+    filterset_class = RefundFilters
+    orderings = BY_DAY
+    export_columns = (
+        Column(_("refund"), "number"),
+        Column(_("status"), "status", _choices(Refund, "status")),
+        Column(_("amount"), "amount", currency="currency"),
+        Column(_("currency"), "currency"),
+        Column(_("order"), "order__number"),
+        Column(_("payment"), "attempt__number"),
+        Column(_("effect on the devices"), "effect", _choices(Refund, "effect")),
+        Column(_("reason"), "reason"),
+        Column(_("asked by"), "requested_by"),
+        Column(_("approved by"), "approved_by"),
+        Column(_("enterprise"), "enterprise__name"),
+        Column(_("asked"), "created_at"),
+        Column(_("ended"), "ended_at"),
+    )
+    sortable_by = ()
+    empty_hint = _("Refunds are asked for on the page of an order, or of an exception.")
+
+    @admin.display(description=_("refund"))
+    def number_code(self, refund: Refund) -> str:
+        """Our number at the gateway."""
+        return format_html('<span class="amp-when">{}</span>', refund.number)
+
+    @admin.display(description=_("status"))
+    def state(self, refund: Refund) -> str:
+        """What waits for a person is amber."""
+        return badge_html(refund.get_status_display(), TONES.get(refund.status, "grey"))
+
+    @admin.display(description=_("amount"))
+    def amount_money(self, refund: Refund) -> str:
+        """What goes back."""
+        return money_cell(refund.amount, refund.currency)
+
+    @admin.display(description=_("order"))
+    def order_number(self, refund: Refund) -> str:
+        """What it was paid for."""
+        return code_html(refund.order.number)
+
+    @admin.display(description=_("asked"))
+    def created(self, refund: Refund) -> str:
+        """The minute."""
+        return moment(refund.created_at)
+
+
 @admin.register(PaymentException)
 class PaymentExceptionAdmin(Listed, RecordAdmin):
     """Payments > Exceptions: money that came in and could not simply be applied."""
 
-    details = staticmethod(orders.exception_page)
+    details = staticmethod(exceptions.exception_page)
+    further = (("<int:pk>/resolve/", "exception_resolve", exceptions.resolve),)
     section = _("Payments")
     list_title = _("Exceptions")
     list_display = ("kind", "state", "amount_money", "order_number", "detail", "noticed")

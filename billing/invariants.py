@@ -108,7 +108,7 @@ def finished_orders_have_no_open_lines() -> Iterator[Violation]:
 
 
 def refunds_stay_within_what_was_paid() -> Iterator[Violation]:
-    """sum(refunds) ≤ paid, for payments and lines, and what they count as given back is what their refunds say (F44)."""
+    """sum(refunds) ≤ paid, for payments and lines; what they count as given back is what their refunds say (F44)."""
     alive = ~Q(refunds__status=RefundStatus.FAILED.value)
     payments = PaymentAttempt.objects.annotate(sum=Coalesce(Sum("refunds__amount", filter=alive), 0)).filter(
         ~Q(refunded=F("sum")) | Q(sum__gt=F("received"))

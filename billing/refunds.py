@@ -48,7 +48,7 @@ TRANSITIONS: dict[RefundStatus, frozenset[RefundStatus]] = {
     RefundStatus.SUCCEEDED: frozenset(),
     RefundStatus.FAILED: frozenset(),
 }
-"""A rejected refund is FAILED before any gateway heard of it; a refund that FAILED is asked for anew, as another one."""
+"""A rejected refund is FAILED before any gateway heard of it; what FAILED is asked for anew, as another refund."""
 LIVE = frozenset({RefundStatus.REQUESTED, RefundStatus.APPROVED, RefundStatus.PROCESSING})
 
 RESOLUTIONS: dict[ExceptionKind, tuple[Resolution, ...]] = {

@@ -18,8 +18,11 @@ from amp.foundation.models import Merchant
 from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse, signed_in
 from amp.foundation.services.refusals import Refused
 from amp.foundation.templatetags.amp_display import moment
-from billing.models import LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt, PaymentException
+from billing.admin_views.refunds import refund_parts
+from billing.admin_views.transfers import transfer_parts
+from billing.models import LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt, PaymentException, Refund
 from billing.orders import OPEN_ATTEMPTS, SETTLED, OrderStatus
+from billing.services.accounts import transfer_account_of
 from billing.services.attempts import start_attempt
 from billing.services.ordering import cancel_order, confirm_free_order
 from devices.lifecycle import State
@@ -50,7 +53,7 @@ class LineView(NamedTuple):
 @needs(Action.VIEW)
 def order_page(request: HttpRequest, pk: int) -> HttpResponse:
     """The order with its code while it waits; creates nothing."""
-    order = found(Order.objects.select_related("enterprise", "plan"), pk)
+    order = found(Order.objects.select_related("enterprise", "plan", "merchant"), pk)
     now = clock.now()
     attempts = list(PaymentAttempt.objects.filter(order=order).select_related("account").order_by("-id"))
     waits = order.status == OrderStatus.PENDING.value and order.expires_at > now
@@ -82,6 +85,8 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         unapplied=unapplied,
         may_renew=may(user, Action.RENEW, order.enterprise),
         may_confirm=may(user, Action.CONFIRM_FREE_RENEWAL, order.enterprise),
+        may_transfer=waits and order.total and transfer_account_of(order.merchant) is not None,
+        **refund_parts(order, user),
     )
 
 
@@ -151,14 +156,10 @@ def payment_page(request: HttpRequest, pk: int) -> HttpResponse:
         attempt=attempt,
         entries=MoneyEntry.objects.filter(attempt=attempt).order_by("id"),
         exceptions=PaymentException.objects.filter(attempt=attempt).order_by("-id"),
+        refunds=Refund.objects.filter(attempt=attempt).order_by("-id"),
         zone=attempt.order.enterprise.time_zone,
+        **transfer_parts(attempt, signed_in(request)),
     )
-
-
-@needs(Action.VIEW)
-def exception_page(request: HttpRequest, pk: int) -> HttpResponse:
-    """An exception is looked at with its payment."""
-    return redirect("admin:billing_paymentattempt_change", found(PaymentException.objects.all(), pk).attempt_id)
 
 
 def _title(order: Order) -> str:

@@ -1,5 +1,5 @@
-"""Tables of billing: `accounts` (gateways per merchant), `orders`, `payments` (attempts, exceptions), `ledger`, `refunds`,
-`transfers` (money that people move by hand).
+"""Tables of billing: `accounts` (gateways per merchant), `orders`, `payments` (attempts, exceptions), `ledger`,
+`refunds`, `transfers` (money that people move by hand).
 """
 
 from billing.models.accounts import MerchantAccount, Provider, SandboxRefund, SandboxTrade

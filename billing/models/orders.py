@@ -139,7 +139,7 @@ class OrderLine(models.Model):
     reason = models.CharField(_("reason"), max_length=60, default="")
     # Given back, or asked to be: refunds that are live or done (F44).
     refunded = models.BigIntegerField(_("refunded, minor units"), default=0, db_default=0)
-    # How often it was queued again after it could not be applied: its money is booked as unapplied since the first time.
+    # How often it was queued again after it could not be applied: its money is unapplied since the first time.
     retries = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     objects = tenant_manager()

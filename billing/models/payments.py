@@ -43,7 +43,7 @@ class PaymentAttempt(models.Model):
     paid_amount = models.BigIntegerField(_("paid, minor units"), null=True)
     # This payment is the one that pays for the order; a second or a mismatched one never is.
     settles = models.BooleanField(default=False)
-    # All money that came in for this number, a second transaction included; and what of it is given back, or asked to be.
+    # All money that came in for this number, a second transaction included; what of it is given back, or asked to be.
     received = models.BigIntegerField(_("received, minor units"), default=0)
     refunded = models.BigIntegerField(_("refunded, minor units"), default=0)
     # The gateway's success time (A16), and the product's time when we learned of it.

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import secrets
 import uuid
+from collections.abc import Callable, Mapping
 from datetime import datetime
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from amp.foundation.models import Merchant
 from amp.foundation.scoping import system_scope
@@ -19,6 +22,42 @@ from billing.models import MerchantAccount, PaymentAttempt, Provider
 from billing.providers.protocol import Credentials, PaymentProvider
 from billing.providers.registry import provider_for
 from billing.services.offline_books import Books
+
+
+class SecretField(NamedTuple):
+    """One secret that a gateway gives its merchants; it can be typed, never read."""
+
+    name: str
+    title: Any
+
+
+class Connector(NamedTuple):
+    """How an account at one gateway is connected: what is asked for, and the secret that is made of it."""
+
+    provider: Provider
+    title: Any
+    hint: Any
+    secrets: tuple[SecretField, ...]
+    secret_of: Callable[[Mapping[str, str]], bytes]
+
+
+CONNECTORS: Mapping[str, Connector] = {
+    Provider.SANDBOX.value: Connector(
+        Provider.SANDBOX,
+        gettext_lazy("Sandbox (TEST)"),
+        gettext_lazy("TEST money only. Its secret is made by itself."),
+        (),
+        lambda _typed: secrets.token_bytes(32),
+    ),
+    Provider.OFFLINE.value: Connector(
+        Provider.OFFLINE,
+        gettext_lazy("Bank transfer"),
+        gettext_lazy("Two people confirm each payment by hand. No secret is needed."),
+        (),
+        lambda _typed: b"",
+    ),
+}
+"""Gateways that can be connected by hand. A further one is one more row here, with its secrets."""
 
 
 class AccountRefused(Refused):

@@ -162,8 +162,8 @@ class Period(models.Model):
 class EarlyEnd(models.Model):
     """A period that was cut short: its device kept `[…, ends_at)`, the rest went elsewhere. Append-only.
 
-    `source` names what cut it: "transfer:<uuid>" (A26), which is also the source of the period that the replacement got,
-    or "refund:<line of a refund>" (A14). A period may be cut again: each cut begins where the last one left the end.
+    `source` names what cut it: "transfer:<uuid>" (A26), which is also the source of the period that the replacement
+    got, or "refund:<line of a refund>" (A14). A period may be cut again: each cut begins where the last one left it.
     No row of one enterprise refers to a device of another (R6): this is one side, that period the other.
     """
 
