@@ -40,7 +40,7 @@ class AmpAdminSite(UnfoldAdminSite):
         """Pages of the roof; they come before those of the models."""
         from amp import configuration, organization, panels
         from amp.audit import pages as audit
-        from billing.admin_views import accounts
+        from billing.admin_views import accounts, backlog
         from devices.admin_views.rules import product_rule
 
         return [
@@ -73,6 +73,7 @@ class AmpAdminSite(UnfoldAdminSite):
                 self.admin_view(accounts.change_account),
                 name="payment_account_change",
             ),
+            path("billing/overview/", self.admin_view(backlog.payments_overview), name="payments_overview"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
         ]
 

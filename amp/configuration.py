@@ -52,6 +52,7 @@ class ConfigurationForm(forms.Form):
 
     refund_threshold = forms.IntegerField(
         label=gettext_lazy("Refunds without a second person, up to"),
+        required=False,
         min_value=0,
         max_value=MAX_MINOR,
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
@@ -110,7 +111,8 @@ def _initial() -> dict[str, Any]:
 def _save(form: ConfigurationForm, who: str) -> None:
     now = clock.now()
     configuration.set_order_minutes(minutes=form.cleaned_data["order_minutes"], actor=who, now=now)
-    configuration.set_refund_threshold(minor=form.cleaned_data["refund_threshold"], actor=who, now=now)
+    if (threshold := form.cleaned_data["refund_threshold"]) is not None:
+        configuration.set_refund_threshold(minor=threshold, actor=who, now=now)
     for service in SERVICES:
         if service.value in form.fields:
             on = form.cleaned_data[service.value]

@@ -15,9 +15,10 @@ from amp.foundation.lists.keyset import Ordering
 from amp.foundation.lists.listed import Listed
 from amp.foundation.money import format_money
 from amp.foundation.templatetags.amp_display import TONES, badge_html, code_html, moment
-from billing.admin_views import backlog, exceptions, orders, refunds, renewing, transfers
+from billing.admin_views import exceptions, orders, refunds, renewing, transfers
 from billing.filters import ExceptionFilters, OrderFilters, PaymentFilters, RefundFilters
 from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException, Refund
+from billing.refunds import SYSTEM
 
 WAITING = {"PENDING": "amber", "UNKNOWN": "amber"}
 BY_DAY = (
@@ -112,7 +113,6 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
 
     details = staticmethod(orders.payment_page)
     further = (
-        ("overview/", "payments_overview", backlog.payments_overview),
         ("<int:pk>/receipt/", "payment_receipt", transfers.receipt),
         ("<int:pk>/receipt/<int:receipt_pk>/", "payment_receipt_decide", transfers.decide),
     )
@@ -186,7 +186,7 @@ class RefundAdmin(Listed, RecordAdmin):
     )
     section = _("Payments")
     list_title = _("Refunds")
-    list_display = ("number_code", "state", "amount_money", "order_number", "effect", "requested_by", "created")
+    list_display = ("number_code", "state", "amount_money", "order_number", "effect", "asked_by", "created")
     extra_columns = ("approved_by", "reason", "enterprise")
     list_select_related = ("order", "enterprise")
     filterset_class = RefundFilters
@@ -228,6 +228,11 @@ class RefundAdmin(Listed, RecordAdmin):
     def order_number(self, refund: Refund) -> str:
         """What it was paid for."""
         return code_html(refund.order.number)
+
+    @admin.display(description=_("asked by"))
+    def asked_by(self, refund: Refund) -> str:
+        """A person, or nobody yet."""
+        return _("proposed by the system") if refund.requested_by == SYSTEM else refund.requested_by
 
     @admin.display(description=_("asked"))
     def created(self, refund: Refund) -> str:

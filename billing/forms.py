@@ -16,7 +16,7 @@ from billing.services.accounts import CONNECTORS
 EFFECTS = [
     (Effect.SHORTEN.value, gettext_lazy("Shorten it by what the money is worth")),
     (Effect.KEEP.value, gettext_lazy("Keep it: the device loses no time")),
-    (Effect.STOP.value, gettext_lazy("Stop it at once, with everything that is paid ahead")),
+    (Effect.STOP.value, gettext_lazy("Stop it now, with all that is paid ahead")),
 ]
 
 

@@ -98,7 +98,7 @@ def request_refund_of_unused(
 
 @transaction.atomic
 def approve_refund(*, refund: Refund, by: str, now: datetime) -> Refund:
-    """Let it go to the gateway. Who asked can't approve (F44); a proposal of the system is taken up in the person's name.
+    """Let it go to the gateway. Who asked can't approve (F44); a proposal of the system is taken up in one's own name.
 
     Above the threshold somebody who takes up a proposal has asked for it: yet another person approves.
     Approving again changes nothing. Raises RefundRefused.
@@ -141,7 +141,7 @@ def fail(refund: Refund, *, problem: str, kind: str, actor: str, now: datetime) 
     _count_lines(refund, -1)
     RefundLine.objects.filter(refund=refund).update(is_live=False)
     reserve(refund.attempt, -refund.amount)
-    PaymentException.objects.filter(pk=refund.exception_id).update(resolved_at=None, resolved_by="", resolution="")
+    PaymentException.objects.filter(refunds=refund).update(resolved_at=None, resolved_by="", resolution="")
     record_refund(refund, kind, actor=actor, why=problem, before=before, now=now)
 
 

@@ -184,7 +184,7 @@ def _online_time(presence: Presence, now: datetime) -> int:
 
 
 def _stretches(periods: list[Period], cuts: dict[int, datetime]) -> list[Stretch]:
-    """Periods as far as they ran: a transfer or a refund cuts the last one, and those before it that were still ahead."""
+    """Periods as far as they ran: a transfer or a refund cuts the last one, and those before it that lie ahead."""
     found = []
     for period in periods:
         part = Part.INCLUDED if period.kind == PeriodKind.INCLUDED.value else Part.PAID

@@ -15,7 +15,7 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, SavedView
-from billing.models import Order, PaymentAttempt, PaymentException
+from billing.models import BankReceipt, MerchantAccount, Order, PaymentAttempt, PaymentException, Refund
 from catalog.models import Plan, Product, ServiceRule, ThingModel
 from devices.models import Command, Device, DeviceService, Import, PublicToken, Validity
 from tests.isolation.tenants import Tenant
@@ -36,7 +36,7 @@ BY_MODEL: dict[str, type[Model]] = {
     model._meta.label_lower.replace(".", "_"): model
     for model in (
         *(ApiKey, Device, DeviceService, Enterprise, Event, Import, Invitation, Membership, Order),
-        *(PaymentAttempt, PaymentException, Plan, Product, ServiceRule, ThingModel, Validity),
+        *(PaymentAttempt, PaymentException, Plan, Product, Refund, ServiceRule, ThingModel, Validity),
     )
 }
 DEVICE: Kwargs = {"pk": Device}
@@ -68,10 +68,18 @@ ROWS: dict[str, Kwargs] = {
     **{f"admin:devices_import_{verb}": {"pk": Import} for verb in (
         "confirm", "cancel", "retry", "status", "credentials", "problems",
     )},
-    **{f"admin:order_{verb}": ORDER for verb in ("status", "new_code", "cancel", "confirm_free")},
+    **{f"admin:order_{verb}": ORDER for verb in (
+        "status", "new_code", "cancel", "confirm_free", "refund", "transfer",
+    )},
+    **{f"admin:refund_{verb}": {"pk": Refund} for verb in ("decide", "payout")},
+    "admin:exception_resolve": {"pk": PaymentException},
+    "admin:payment_receipt": {"pk": PaymentAttempt},
+    "admin:payment_receipt_decide": {"pk": PaymentAttempt, "receipt_pk": BankReceipt},
+    "admin:payment_accounts": {"pk": Enterprise},
+    "admin:payment_account_change": {"pk": Enterprise, "account_pk": MerchantAccount},
     **{f"admin:{name}_drop_view": {"pk": SavedView} for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
-        "billing_paymentexception",
+        "billing_paymentexception", "billing_refund",
     )},
     "api:enterprise-detail": {"pk": Enterprise},
     **{f"api:product-{name}": {"pk": Product} for name in ("detail", "thing-model", "rule", "rule-preview")},
@@ -91,6 +99,7 @@ LISTS = {
     "admin:organization",
     "admin:foundation_roles",
     "admin:order_renew",
+    "admin:payments_overview",
     "admin:autocomplete",
     "admin:app_list",
     "admin:devices_import",
@@ -98,7 +107,7 @@ LISTS = {
     *(f"admin:{name}_{verb}" for name in BY_MODEL for verb in ("changelist", "add")),
     *(f"admin:{name}_{verb}" for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
-        "billing_paymentexception",
+        "billing_paymentexception", "billing_refund",
     ) for verb in ("keep_view", "export")),
     "api:me",
     *(f"api:{name}-list" for name in ("enterprise", "product", "plan", "device", "device-service", "command", "order")),

@@ -1,4 +1,4 @@
-"""Bank transfers: recorded by one person, confirmed by another, settled like any payment; refunds paid out the same way."""
+"""Bank transfers: recorded by one person, confirmed by another, settled like any payment; refunds likewise."""
 
 from __future__ import annotations
 
