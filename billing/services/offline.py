@@ -81,7 +81,7 @@ def confirm_receipt(*, receipt: BankReceipt, by: str, now: datetime) -> Settled 
 
 
 def reject_receipt(*, receipt: BankReceipt, by: str, now: datetime) -> BankReceipt:
-    """It isn't on the account, or was typed wrong: say so who may confirm, or who recorded it. Raises TransferRefused."""
+    """It isn't on the account, or was typed wrong. Raises TransferRefused once it is confirmed."""
     with system_scope(), transaction.atomic():
         receipt = _locked_receipt(receipt)
         if receipt.confirmed_at:

@@ -60,7 +60,9 @@ def request_refund(
         return known
     try:
         with transaction.atomic():
-            attempt = _locked_payment(order)
+            attempt = _locked_payment(order, key, amount)
+            if isinstance(attempt, Refund):  # the other click was first, and we waited for its lock
+                return attempt
             return _requested(attempt, effect, reason, asked_by, now, amount, line_ids, days, key, case)
     except IntegrityError:  # the other click of a double click was first
         if known := _made_before(key, order, amount):
@@ -242,9 +244,14 @@ def _count_lines(refund: Refund, sign: int) -> None:
     lines.update(refunded=F("refunded") + sign * Subquery(part))
 
 
-def _locked_payment(order: Order) -> PaymentAttempt:
-    """The payment that settled the order, locked after it. Raises RefundRefused where there is none to give back."""
+def _locked_payment(order: Order, key: str | None, amount: int | None) -> PaymentAttempt | Refund:
+    """The payment that settled the order, locked after it, or what this key has asked for while we waited.
+
+    Raises RefundRefused where there is nothing to give back.
+    """
     locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
+    if known := _made_before(key, order, amount):
+        return known
     if locked.status == OrderStatus.PAID.value:
         raise RefundRefused.because(_("Its devices are still being renewed. Refund it when that is done."))
     if locked.status not in FINISHED:

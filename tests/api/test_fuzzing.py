@@ -21,12 +21,16 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
 from billing.models import OrderChannel
+from billing.services.attempts import start_attempt
+from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.ordering import open_order
+from billing.services.settlement import settle
 from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant
 from tests.api.fuzzing import ALIKE, Fuzzer
 from tests.factories import make_device
+from tests.services.shop import paid
 
 REQUESTS = int(os.environ.get("AMP_FUZZ_REQUESTS", "5000"))
 """In all, both modes and all operations together."""
@@ -47,7 +51,7 @@ def fuzzer(transactional_db: None, ours: Tenant, other: Tenant, settings: Any) -
 
 
 def furnish(tenant: Tenant) -> None:
-    """Devices of which some may be renewed, a command, an order."""
+    """Devices of which some may be renewed, a command, orders: one open, one paid twice, one paid by a wrong amount."""
     now = clock.now()
     with system_scope():
         devices = [make_device(tenant.product).device for _ in range(4)]
@@ -60,10 +64,25 @@ def furnish(tenant: Tenant) -> None:
             once_key=None,
             now=now,
         )
+        order_paid(tenant, devices[1].pk, "A", "B")
+        order_paid(tenant, devices[2].pk, "C", missing=1)
         DeviceService.objects.filter(pk=devices[3].pk).update(generation=1)
         order_commands(
             [CommandOrder(devices[3].pk, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)], now=now
         )
+
+
+def order_paid(tenant: Tenant, device: int, *transactions: str, missing: int = 0) -> None:
+    """An order with a payment, one for each transaction, each short by `missing`; then fulfilled where it can be."""
+    now = clock.now()
+    order = open_order(
+        device_ids=[device], plan=tenant.plan, channel=OrderChannel.API, created_by="test", once_key=None, now=now
+    )
+    attempt = start_attempt(order=order, now=now, wall=clock.wall())
+    for transaction_id in transactions:
+        facts = paid(attempt, transaction_id=f"{tenant.enterprise.pk}{transaction_id}", paid_at=now)
+        settle(attempt_id=attempt.pk, facts=facts._replace(amount=facts.amount - missing), now=now)
+    fulfil_paid_orders(now=now)
 
 
 def held(enterprise: Enterprise) -> dict[str, list[Any]]:

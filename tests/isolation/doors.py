@@ -89,7 +89,11 @@ ROWS: dict[str, Kwargs] = {
     )},
     **{f"api:device-service-{name}": {"pk": DeviceService} for name in ("detail", "history", "preview", "renew")},
     **{f"api:command-{name}": {"pk": Command} for name in ("detail", "cancel", "resend")},
-    **{f"api:order-{name}": ORDER for name in ("detail", "cancel", "payment", "lines")},
+    **{f"api:order-{name}": ORDER for name in (
+        "detail", "cancel", "payment", "lines", "refund",
+    )},
+    **{f"api:refund-{name}": {"pk": Refund} for name in ("detail", "approve")},
+    **{f"api:payment-exception-{name}": {"pk": PaymentException} for name in ("detail", "resolve")},
 }  # fmt: skip
 LISTS = {
     "admin:index",
@@ -110,7 +114,9 @@ LISTS = {
         "billing_paymentexception", "billing_refund",
     ) for verb in ("keep_view", "export")),
     "api:me",
-    *(f"api:{name}-list" for name in ("enterprise", "product", "plan", "device", "device-service", "command", "order")),
+    *(f"api:{name}-list" for name in (
+        "enterprise", "product", "plan", "device", "device-service", "command", "order", "refund", "payment-exception",
+    )),
     "api:order-preview",
 }  # fmt: skip
 TOKENS = {

@@ -29,6 +29,10 @@ class Scope(StrEnum):
     SERVICES_READ = "services:read"
     SERVICES_RENEW = "services:renew"
     ORDERS_READ = "orders:read"
+    PAYMENTS_READ = "payments:read"
+    PAYMENTS_RESOLVE = "payments:resolve"
+    REFUNDS_WRITE = "refunds:write"
+    REFUNDS_APPROVE = "refunds:approve"
     COMMANDS_READ = "commands:read"
     COMMANDS_WRITE = "commands:write"
 
