@@ -20,7 +20,7 @@ from amp.foundation.services.refusals import Refused
 from amp.foundation.templatetags.amp_display import moment
 from billing.admin_views.refunds import refund_parts
 from billing.admin_views.transfers import transfer_parts
-from billing.models import LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt, PaymentException, Refund
+from billing.models import LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt, PaymentException, Provider, Refund
 from billing.orders import OPEN_ATTEMPTS, SETTLED, OrderStatus
 from billing.services.accounts import transfer_account_of
 from billing.services.attempts import start_attempt
@@ -76,7 +76,7 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         attempts=attempts,
         entries=MoneyEntry.objects.filter(attempt__order=order).order_by("-id")[:SHOWN_LINES],
         attempt=attempt if waits else None,
-        qr=qr_svg(attempt.code, _("QR code of the payment")) if waits and attempt and attempt.code else "",
+        qr=qr_svg(attempt.code, _("QR code of the payment")) if waits and _is_scanned(attempt) else "",
         seconds_left=max(int((order.expires_at - now).total_seconds()), 0),
         waits=waits,
         moving=waits or order.status == OrderStatus.PAID.value,
@@ -160,6 +160,11 @@ def payment_page(request: HttpRequest, pk: int) -> HttpResponse:
         zone=attempt.order.enterprise.time_zone,
         **transfer_parts(attempt, signed_in(request)),
     )
+
+
+def _is_scanned(attempt: PaymentAttempt | None) -> bool:
+    """Whether its code is one to scan: that of a bank transfer is a reference to write."""
+    return attempt is not None and bool(attempt.code) and attempt.provider != Provider.OFFLINE.value
 
 
 def _title(order: Order) -> str:

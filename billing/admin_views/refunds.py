@@ -22,6 +22,7 @@ from billing.forms import RefundForm
 from billing.models import BankPayout, Effect, Order, Refund, RefundLine
 from billing.refunds import SYSTEM, RefundStatus, needs_another
 from billing.services.offline import confirm_payout, record_payout
+from billing.services.refund_proposals import SECOND_PAYMENT
 from billing.services.refund_quotes import PlannedLine, RefundQuote, plan_refund, quote_refund
 from billing.services.refund_work import retry_refund
 from billing.services.refunds import approve_refund, check_wish, reject_refund, request_refund
@@ -75,6 +76,7 @@ def refund_page(request: HttpRequest, pk: int) -> HttpResponse:
         ],
         refund=refund,
         lines=RefundLine.objects.filter(refund=refund).select_related("line__device").order_by("pk")[:SHOWN_LINES],
+        reason=_(refund.reason) if refund.reason == SECOND_PAYMENT else refund.reason,
         is_proposal=refund.requested_by == SYSTEM,
         needs_two=needs_another(refund.amount, refund_threshold()),
         may_approve=waits and may(user, Action.APPROVE_REFUND, place) and refund.requested_by != user.email,

@@ -21,16 +21,13 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
 from billing.models import OrderChannel
-from billing.services.attempts import start_attempt
-from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.ordering import open_order
-from billing.services.settlement import settle
 from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant
+from tests.api.furniture import order_paid
 from tests.api.fuzzing import ALIKE, Fuzzer
 from tests.factories import make_device
-from tests.services.shop import paid
 
 REQUESTS = int(os.environ.get("AMP_FUZZ_REQUESTS", "5000"))
 """In all, both modes and all operations together."""
@@ -70,19 +67,6 @@ def furnish(tenant: Tenant) -> None:
         order_commands(
             [CommandOrder(devices[3].pk, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)], now=now
         )
-
-
-def order_paid(tenant: Tenant, device: int, *transactions: str, missing: int = 0) -> None:
-    """An order with a payment, one for each transaction, each short by `missing`; then fulfilled where it can be."""
-    now = clock.now()
-    order = open_order(
-        device_ids=[device], plan=tenant.plan, channel=OrderChannel.API, created_by="test", once_key=None, now=now
-    )
-    attempt = start_attempt(order=order, now=now, wall=clock.wall())
-    for transaction_id in transactions:
-        facts = paid(attempt, transaction_id=f"{tenant.enterprise.pk}{transaction_id}", paid_at=now)
-        settle(attempt_id=attempt.pk, facts=facts._replace(amount=facts.amount - missing), now=now)
-    fulfil_paid_orders(now=now)
 
 
 def held(enterprise: Enterprise) -> dict[str, list[Any]]:
