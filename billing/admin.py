@@ -232,7 +232,7 @@ class RefundAdmin(Listed, RecordAdmin):
     @admin.display(description=_("asked by"))
     def asked_by(self, refund: Refund) -> str:
         """A person, or nobody yet."""
-        return _("proposed by the system") if refund.requested_by == SYSTEM else refund.requested_by
+        return str(_("proposed by the system")) if refund.requested_by == SYSTEM else refund.requested_by
 
     @admin.display(description=_("asked"))
     def created(self, refund: Refund) -> str:

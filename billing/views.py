@@ -17,7 +17,8 @@ from amp.foundation.money import format_money
 from amp.foundation.scoping import system_scope
 from billing.services import notices, sandbox
 from billing.services.attempts import return_path_of
-from billing.services.sandbox import PayPage, PayRefused, RefundTrouble, Trouble
+from billing.services.sandbox import PayPage, Trouble
+from billing.services.sandbox_refunds import PayRefused, RefundTrouble
 
 MAX_BODY = 64 * 1024
 

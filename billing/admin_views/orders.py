@@ -76,7 +76,7 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         attempts=attempts,
         entries=MoneyEntry.objects.filter(attempt__order=order).order_by("-id")[:SHOWN_LINES],
         attempt=attempt if waits else None,
-        qr=qr_svg(attempt.code, _("QR code of the payment")) if waits and _is_scanned(attempt) else "",
+        qr=qr_svg(attempt.code, _("QR code of the payment")) if waits and attempt and _is_scanned(attempt) else "",
         seconds_left=max(int((order.expires_at - now).total_seconds()), 0),
         waits=waits,
         moving=waits or order.status == OrderStatus.PAID.value,
@@ -162,9 +162,9 @@ def payment_page(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def _is_scanned(attempt: PaymentAttempt | None) -> bool:
+def _is_scanned(attempt: PaymentAttempt) -> bool:
     """Whether its code is one to scan: that of a bank transfer is a reference to write."""
-    return attempt is not None and bool(attempt.code) and attempt.provider != Provider.OFFLINE.value
+    return bool(attempt.code) and attempt.provider != Provider.OFFLINE.value
 
 
 def _title(order: Order) -> str:

@@ -19,7 +19,7 @@ from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse
 from amp.foundation.services.configuration import refund_threshold
 from amp.foundation.services.refusals import Refused
 from billing.forms import RefundForm
-from billing.models import BankPayout, Effect, Order, Refund, RefundLine
+from billing.models import BankPayout, Effect, Order, PaymentAttempt, Refund, RefundLine
 from billing.refunds import SYSTEM, RefundStatus, needs_another
 from billing.services.offline import confirm_payout, record_payout
 from billing.services.refund_proposals import SECOND_PAYMENT
@@ -78,7 +78,7 @@ def refund_page(request: HttpRequest, pk: int) -> HttpResponse:
         lines=RefundLine.objects.filter(refund=refund).select_related("line__device").order_by("pk")[:SHOWN_LINES],
         reason=_(refund.reason) if refund.reason == SECOND_PAYMENT else refund.reason,
         is_proposal=refund.requested_by == SYSTEM,
-        needs_two=needs_another(refund.amount, refund_threshold()),
+        needs_two=needs_another(refund.attempt.refunded, refund_threshold()),
         may_approve=waits and may(user, Action.APPROVE_REFUND, place) and refund.requested_by != user.email,
         own=waits and refund.requested_by == user.email,
         may_retry=refund.status in {"APPROVED", "PROCESSING"} and may(user, Action.REFUND, place),
@@ -155,6 +155,11 @@ def _form(asked: QueryDict, order: Order, quoted: RefundQuote) -> RefundForm:
     return RefundForm(data, currency=order.currency, is_single=is_single, initial={"amount": usual})
 
 
+def _given_back(order: Order) -> int:
+    settling = PaymentAttempt.objects.filter(order=order, settles=True)
+    return int(settling.values_list("refunded", flat=True).first() or 0)
+
+
 def _planned(form: RefundForm, quoted: RefundQuote) -> list[PlannedLine]:
     given = form.cleaned_data
     check_wish(given["amount"], given.get("days"), quoted)
@@ -209,8 +214,7 @@ def _page(
         loses=sum(1 for each in plan if each.ends_at != each.new_ends_at),
         stops=sum(1 for each in plan if each.ends_at and each.new_ends_at and each.new_ends_at <= clock.now()),
         given=form.cleaned_data if plan else {},
-        needs_two=needs_another(amount, refund_threshold()),
-        threshold=refund_threshold(),
+        needs_two=needs_another(amount + _given_back(order), refund_threshold()),
         picked=sorted(ticked),
         once_key=request.POST.get("once_key") or secrets.token_urlsafe(16),
         zone=order.enterprise.time_zone,

@@ -19,8 +19,8 @@ from amp.foundation.models import Scope
 from amp.foundation.money import MAX_MINOR
 from billing.filters import ExceptionFilters, RefundFilters
 from billing.models import Effect, Order, PaymentException, Refund
-from billing.orders import MAX_LINES
-from billing.refunds import RESOLUTIONS, ExceptionKind, Resolution
+from billing.orders import MAX_LINES, ExceptionKind
+from billing.refunds import RESOLUTIONS, Resolution
 from billing.services.refunds import approve_refund, request_refund
 from billing.services.resolving import resolve_exception
 
@@ -57,6 +57,7 @@ class ExceptionRow(serializers.ModelSerializer):
     order = serializers.IntegerField(source="attempt.order_id")
     payment = serializers.CharField(source="attempt.number")
     ways = serializers.SerializerMethodField()
+    resolution = serializers.CharField()  # empty until somebody has decided
     created_at = Moment()
     resolved_at = Moment(allow_null=True)
 

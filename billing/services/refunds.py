@@ -51,7 +51,8 @@ def request_refund(
 ) -> Refund:
     """Ask to give back `amount` of the order or of some lines, all of it where None; the same key asks once (F33).
 
-    Up to the platform's threshold it is approved with that, above it another person approves. `days` says how much time
+    Up to the platform's threshold it is approved with that, above it another person approves; refunds of one payment
+    count together, so that many small ones are no way around it. `days` says how much time
     to take from the one device that is refunded; else it is what the amount is worth.
     Raises RefundRefused and OnceKeyReused; never refunds more than was paid, whoever asks at once (F44).
     """
@@ -92,7 +93,7 @@ def request_refund_of_unused(
             asked_by=asked_by,
             now=now,
             case=case,
-            needs_two=needs_another(amount, refund_threshold()),
+            needs_two=needs_another(attempt.refunded + amount, refund_threshold()),
         ),
         now,
     )
@@ -192,7 +193,7 @@ def _requested(
         now=now,
         case=case,
         once_key=key,
-        needs_two=needs_another(amount, refund_threshold()),
+        needs_two=needs_another(attempt.refunded + amount, refund_threshold()),
     )
     rows = [
         (each.line.enterprise_id, refund.pk, each.line.pk, each.amount, True, each.seconds, None, None)
@@ -220,7 +221,8 @@ def _asked(refund: Refund, now: datetime) -> Refund:
 
 
 def _taken_up(refund: Refund, by: str, now: datetime) -> Refund:
-    refund.requested_by, refund.needs_two = by, needs_another(refund.amount, refund_threshold())
+    total = PaymentAttempt.objects.values_list("refunded", flat=True).get(pk=refund.attempt_id)
+    refund.requested_by, refund.needs_two = by, needs_another(total, refund_threshold())
     refund.save(update_fields=["requested_by", "needs_two"])
     record_refund(refund, "refund.taken_up", actor=by, now=now)
     return refund if refund.needs_two else _approved(refund, by, now)

@@ -15,15 +15,13 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from amp.foundation.sealed import unseal
-from amp.foundation.services.refusals import Refused
-from billing.models import MerchantAccount, Provider, SandboxRefund, SandboxTrade
-from billing.orders import ATTEMPT_NUMBER, GatewayState
-from billing.providers.protocol import RefundState
+from billing.models import MerchantAccount, Provider, SandboxTrade
+from billing.orders import GatewayState
 from billing.providers.sandbox_wire import (
     PREFIX,
     SignatureRefused,
@@ -44,6 +42,7 @@ from billing.services.sandbox_notices import (
     deliver_second,
     told_of,
 )
+from billing.services.sandbox_refunds import PayRefused, RefundTrouble, number_in, pay_back, query_refund
 
 
 class Trouble(StrEnum):
@@ -58,19 +57,6 @@ class Trouble(StrEnum):
     LATE = "late"
     SECOND = "second"
     UNANSWERED = "unanswered"
-
-
-class RefundTrouble(StrEnum):
-    """How refunds of a trade go, where somebody has asked for a problem."""
-
-    NONE = ""
-    LATER = "later"
-    FAIL = "fail"
-    UNANSWERED = "unanswered"
-
-
-class PayRefused(Refused):
-    """The link is no pay link, or its trade can't be paid any more."""
 
 
 LOST_ANSWERS = 2
@@ -224,7 +210,7 @@ def _blank(account: MerchantAccount, number: str, now: datetime) -> dict[str, An
 
 
 def _query(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
-    number = _number(asked, "number")
+    number = number_in(asked, "number")
     trade = SandboxTrade.objects.filter(number=number, account=account).first()
     if trade is None:
         return {"number": number, "state": GatewayState.NOT_FOUND.value}
@@ -235,7 +221,7 @@ def _query(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> di
 @transaction.atomic
 def _close(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
     """A trade that nobody opened is closed too: its link can't be paid afterwards."""
-    number = _number(asked, "number")
+    number = number_in(asked, "number")
     trade = _trade(account, number, now)
     if trade is None:
         raise PayRefused.because("This number belongs to another account.")
@@ -245,68 +231,12 @@ def _close(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> di
     return told_of(trade)
 
 
-@transaction.atomic
-def _refund(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Pays back once per refund number, and never more than was paid; both are checked under the trade's lock."""
-    number, refund_number, amount = _number(asked, "number"), _number(asked, "refund_number"), asked.get("amount")
-    trade = SandboxTrade.objects.select_for_update().filter(number=number, account=account).first()
-    if trade is None or trade.status != GatewayState.PAID.value:
-        raise PayRefused.because("There is no paid trade with this number.")
-    known = SandboxRefund.objects.filter(number=refund_number).first()
-    if known and (known.trade_id, known.amount) != (trade.pk, amount):
-        raise PayRefused.because("This refund number was used for another refund.")
-    if known is None:
-        paid_back = SandboxRefund.objects.filter(trade=trade).exclude(status=RefundState.FAILED.value)
-        refunded = paid_back.aggregate(sum=Sum("amount"))["sum"] or 0
-        if type(amount) is not int or not 0 < amount <= trade.amount + trade.second_amount - refunded:
-            raise PayRefused.because("More than was paid can't be refunded.")
-        known = _made_refund(trade, refund_number, amount, now)
-        return {**_told_of_refund(known), "lost": trade.refund_trouble == RefundTrouble.UNANSWERED.value}
-    return _told_of_refund(known)
-
-
-def _made_refund(trade: SandboxTrade, number: str, amount: int, now: datetime) -> SandboxRefund:
-    slow = trade.refund_trouble in {RefundTrouble.LATER.value, RefundTrouble.FAIL.value}
-    status = RefundState.PROCESSING if slow else RefundState.SUCCEEDED
-    made: SandboxRefund = SandboxRefund.objects.create(
-        trade=trade, number=number, amount=amount, status=status.value, created_at=now
-    )
-    return made
-
-
-@transaction.atomic
-def _query_refund(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """A slow refund ends at the second question: it succeeds, or fails where that was asked for."""
-    refund_number = _number(asked, "refund_number")
-    rows = SandboxRefund.objects.select_for_update(of=("self",)).select_related("trade")
-    known = rows.filter(number=refund_number, trade__account=account).first()
-    if known is None:
-        return {"refund_number": refund_number, "state": RefundState.NOT_FOUND.value, "amount": 0}
-    known.asked += 1
-    if known.status == RefundState.PROCESSING.value and known.asked >= 2:
-        failed = known.trade.refund_trouble == RefundTrouble.FAIL.value
-        known.status = (RefundState.FAILED if failed else RefundState.SUCCEEDED).value
-    known.save(update_fields=["asked", "status"])
-    return _told_of_refund(known)
-
-
-def _told_of_refund(refund: SandboxRefund) -> dict[str, Any]:
-    return {"refund_number": refund.number, "state": refund.status, "amount": refund.amount}
-
-
 VERBS: Mapping[str, Callable[[MerchantAccount, dict[str, Any], datetime], dict[str, Any]]] = {
     "query": _query,
     "close": _close,
-    "refund": _refund,
-    "query_refund": _query_refund,
+    "refund": pay_back,
+    "query_refund": query_refund,
 }
-
-
-def _number(asked: dict[str, Any], name: str) -> str:
-    number = asked.get(name)
-    if not isinstance(number, str) or not ATTEMPT_NUMBER.fullmatch(number):
-        raise PayRefused.because(f"{name} must be 6 to 32 letters and digits.")
-    return number
 
 
 def _safe(path: str) -> str:

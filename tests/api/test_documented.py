@@ -138,5 +138,7 @@ def test_python_example_renews_what_has_expired(
     told = capsys.readouterr().out.split()
     assert told[0] == "Greenfield"
     with system_scope():
-        assert set(told[1:]) == set(Order.objects.exclude(created_by__in=["x", "test"]).values_list("number", flat=True))
+        assert set(told[1:]) == set(
+            Order.objects.exclude(created_by__in=["x", "test"]).values_list("number", flat=True)
+        )
     assert len(told) == 5

@@ -177,6 +177,14 @@ def test_above_the_threshold_another_person_approves(shop: Shop, wire: Loopback)
     assert approve_refund(refund=refund, by=BOB, now=HALFWAY).status == RefundStatus.SUCCEEDED.value
 
 
+@override_settings(REFUND_THRESHOLD=10_000)
+def test_many_small_refunds_are_no_way_around_the_second_person(shop: Shop, wire: Loopback) -> None:
+    order = paid_order(shop)
+    lines = list(OrderLine.objects.filter(order=order).order_by("pk").values_list("pk", flat=True))
+    found = [refund_of(order, amount=5_000, line_ids=[line]).status for line in lines]
+    assert found == ["APPROVED", "APPROVED", "REQUESTED"]
+
+
 @override_settings(REFUND_THRESHOLD=0)
 def test_the_database_itself_wants_two_people(shop: Shop, wire: Loopback) -> None:
     refund = refund_of(paid_order(shop))

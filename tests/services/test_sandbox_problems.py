@@ -9,7 +9,8 @@ from django.test import Client
 
 from billing.models import PaymentException, Refund, SandboxRefund
 from billing.services.polling import poll_due_attempts
-from billing.services.sandbox import RefundTrouble, Trouble, choose_refund_trouble, pay, pay_page
+from billing.services.sandbox import Trouble, choose_refund_trouble, pay, pay_page
+from billing.services.sandbox_refunds import RefundTrouble
 from tests.services.gateway import books_in_order, page_of, shop, status_of, wire
 from tests.services.refunding import HALFWAY, paid_order, refund_of, work
 from tests.services.shop import NOW, WALL, Loopback, Shop, money
