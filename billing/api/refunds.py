@@ -140,9 +140,10 @@ class OrderRefunds(Endpoint):
     def ask(self, request: Request, pk: str) -> Response:
         """Approved at once up to the platform's threshold, by another person above it; the device feels it once the
         money is back."""
+        order = self.found(Order.objects.all(), pk)
         wanted = self.checked(NewRefund)
         refund = request_refund(
-            order=self.found(Order.objects.all(), pk),
+            order=order,
             effect=Effect(wanted["effect"]),
             reason=wanted["reason"],
             asked_by=self.caller.person,
@@ -181,9 +182,10 @@ class Exceptions(Reading):
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, pk: str) -> Response:
         """Refund it, keep it, or try its devices again; the same decision again changes nothing."""
+        case = self.found(self.get_queryset(), pk)
         wanted: dict[str, Any] = self.checked(Decision)
         resolve_exception(
-            exception=self.found(self.get_queryset(), pk),
+            exception=case,
             resolution=Resolution(wanted["resolution"]),
             reason=wanted["reason"],
             by=self.caller.person,
