@@ -26,7 +26,8 @@ help: ## List the commands
 demo: $(VENV)/runtime ## Run the whole product on this machine, with simulated devices; Ctrl-C ends it
 	@AMP_MODE=demo exec $(BIN)/python manage.py demo
 
-test: test-packages $(VENV)/dev lint types contracts migrations ## Install what is missing, then run every check and every test
+test: test-packages $(VENV)/dev ## Install what is missing, then run every check and every test
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint types contracts migrations
 	@$(BIN)/python -m pytest -m "not journey" -n $(WORKERS) --dist worksteal $(ARGS); quick=$$?; \
 	$(BIN)/python -m pytest -m journey -n $(WORKERS) --dist loadfile $(ARGS); journeys=$$?; \
 	if [ $$quick -eq 5 ] && [ $$journeys -eq 5 ]; then echo "No test matches." >&2; exit 5; fi; \

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.templatetags.static import static
-from django.urls import URLPattern, path, reverse_lazy
+from django.urls import URLPattern, path, reverse, reverse_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.sites import UnfoldAdminSite
@@ -75,6 +75,7 @@ class AmpAdminSite(UnfoldAdminSite):
             ),
             path("billing/overview/", self.admin_view(backlog.payments_overview), name="payments_overview"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
+            path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
         ]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
@@ -83,6 +84,21 @@ class AmpAdminSite(UnfoldAdminSite):
 
         closed = closed_to_address(request) if request.method == "POST" else None
         return closed or super().login(request, extra_context)
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The theme's page with a form of ours, whose change is on the record (R9)."""
+        from django.contrib.auth.views import PasswordChangeView
+
+        from amp.accounts.forms import ChangePasswordForm
+
+        request.current_app = self.name
+        view = PasswordChangeView.as_view(
+            form_class=ChangePasswordForm,
+            success_url=reverse(f"{self.name}:password_change_done"),
+            extra_context={**self.each_context(request), **(extra_context or {})},
+            template_name=self.password_change_template or "registration/password_change_form.html",
+        )
+        return cast(HttpResponse, view(request))
 
     def index(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The overview: figures counted ahead, each a link to the rows behind it."""

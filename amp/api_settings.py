@@ -28,5 +28,6 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "amp.foundation.api.schema.add_problem",
     ],
+    "ENUM_NAME_OVERRIDES": {"ServiceKindEnum": "devices.models.validities.SERVICE_CHOICES"},
     "SERVERS": [{"url": "/"}],
 }

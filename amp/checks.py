@@ -23,6 +23,10 @@ SCHEMES = {
     "MQTT_URL": {"mqtt", "mqtts"},
     "AMP_BASE_URL": {"http", "https"},
 }
+GATEWAY_HOSTS = {
+    "WECHAT_GATEWAY_URL": {"api.mch.weixin.qq.com", "api2.mch.weixin.qq.com"},
+    "ALIPAY_GATEWAY_URL": {"openapi.alipay.com"},
+}
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 TRUE = {"true", "on", "ok", "y", "yes", "1"}
 """What django-environ takes for true."""
@@ -33,7 +37,8 @@ def weak_settings(environment: Mapping[str, str]) -> list[str]:
     told = {name: value.strip() for name, value in environment.items() if name in REQUIRED}
     missing = [f"Set {name}: production does not start without it." for name in REQUIRED if not told.get(name)]
     given = {name: value for name, value in told.items() if value}
-    return [*missing, *_weak(given), *_proxies(environment), *_switches(environment), *_emqx(environment)]
+    others = (_proxies, _switches, _emqx, _gateways)
+    return [*missing, *_weak(given), *(sentence for check in others for sentence in check(environment))]
 
 
 def weak_values(values: Mapping[str, Any]) -> list[str]:
@@ -47,6 +52,10 @@ def weak_values(values: Mapping[str, Any]) -> list[str]:
         "SECURE_HSTS_SECONDS is 0: browsers would go on trying without TLS.": not values.get("SECURE_HSTS_SECONDS"),
         "REST_FRAMEWORK shows the browsable API: its forms list what others own.": any(
             "Browsable" in str(renderer) for renderer in renderers
+        ),
+        "PAYMENT_GATEWAYS leads elsewhere than to the gateways: payments could be made up.": not all(
+            _leads_to(url, GATEWAY_HOSTS[f"{name.upper()}_GATEWAY_URL"])
+            for name, url in values.get("PAYMENT_GATEWAYS", {}).items()
         ),
     }
     return [sentence for sentence, is_weak in told.items() if is_weak]
@@ -130,3 +139,19 @@ def _emqx(environment: Mapping[str, str]) -> Iterator[str]:
     secret = environment.get("AMP_EMQX_SECRET", "").strip()
     if secret and (len(secret) < EMQX_SECRET_LENGTH or len(set(secret)) < SECRET_LETTERS):
         yield f"AMP_EMQX_SECRET is weak: give at least {EMQX_SECRET_LENGTH} random characters, or leave it out."
+
+
+def _gateways(environment: Mapping[str, str]) -> Iterator[str]:
+    """A simulator, a gateway's own test system or a stranger would take payments, or see them."""
+    for name, hosts in GATEWAY_HOSTS.items():
+        value = environment.get(name, "").strip()
+        if value and not _leads_to(value, hosts):
+            yield f"{name} must be https:// and {' or '.join(sorted(hosts))}, or be left out."
+
+
+def _leads_to(value: str, hosts: set[str]) -> bool:
+    try:
+        address = urlsplit(value)
+    except ValueError:
+        return False
+    return address.scheme == "https" and address.netloc in hosts

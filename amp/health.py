@@ -16,6 +16,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+from amp.dead import dead_numbers
 from amp.foundation import clock
 from amp.foundation.models import SweepRun
 from amp.foundation.scoping import system_scope
@@ -135,9 +136,9 @@ def _figures(now: datetime) -> dict[str, Any]:
             "oldest_due_service_seconds": _overdue(DeviceService.objects.all(), now),
             "oldest_due_command_seconds": _overdue(Command.objects.all(), now),
             "oldest_paid_order_seconds": _overdue(paid, now),
-            "dead_orders": paid.filter(due_at=None).count(),
             "oldest_due_refund_seconds": _overdue(Refund.objects.all(), now),
             "open_payment_exceptions": PaymentException.objects.filter(resolved_at=None).count(),
+            **{f"dead_{kind}": number for kind, number in dead_numbers().items()},
         }
 
 

@@ -6,13 +6,18 @@ from typing import Any
 
 from django.db.models import Count, Min, Q
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
 
+from amp.dead import dead_work, retry_dead
 from amp.foundation import clock
 from amp.foundation.access import Action, may
 from amp.foundation.models import SweepRun
-from amp.foundation.pages import found, needs, page, signed_in
+from amp.foundation.pages import actor, done, found, needs, page, refuse, signed_in
+from amp.foundation.services.refusals import Refused
 from billing.models import OrderLine, PaymentAttempt, PaymentException
 from devices.admin_views import credentials, details, validities
 from devices.models import Bridge, Command, Device, DeviceService
@@ -65,7 +70,28 @@ def operations(request: HttpRequest) -> HttpResponse:
         ),
         unknown=PaymentAttempt.objects.filter(status="UNKNOWN").count(),
         exceptions=PaymentException.objects.filter(resolved_at=None).count(),
+        dead=dead_work(),
     )
+
+
+@require_POST
+@needs(Action.OPERATE_PLATFORM)
+def retry(request: HttpRequest) -> HttpResponse:
+    """Have given-up work tried again: one row, or all of its kind (F15)."""
+    pk = request.POST.get("pk", "")
+    tried = retry_dead(
+        request.POST.get("kind", ""),
+        pk=(int(pk) if pk.isascii() and pk.isdecimal() and len(pk) <= 18 else 0) if pk else None,
+        actor=actor(request),
+        now=clock.now(),
+        wall=clock.wall(),
+    )
+    if tried:
+        message = ngettext("%(n)d row is tried again.", "%(n)d rows are tried again.", tried)
+        done(request, message % {"n": tried})
+    else:
+        refuse(request, Refused.because(_("Nothing is left to try again: somebody else was quicker.")))
+    return redirect("admin:operations")
 
 
 def _tabs(device: Device) -> list[tuple[str, str, int | None]]:

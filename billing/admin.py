@@ -14,8 +14,8 @@ from amp.foundation.lists.columns import Column
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.lists.listed import Listed
 from amp.foundation.money import format_money
-from amp.foundation.templatetags.amp_display import TONES, badge_html, code_html, moment
-from billing.admin_views import exceptions, orders, refunds, renewing, transfers
+from amp.foundation.templatetags.amp_display import TONES, actor_name, badge_html, code_html, moment
+from billing.admin_views import batch, exceptions, files, orders, refunds, renewing, selecting, transfers
 from billing.filters import ExceptionFilters, OrderFilters, PaymentFilters, RefundFilters
 from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException, Refund
 from billing.refunds import SYSTEM
@@ -49,6 +49,13 @@ class OrderAdmin(Listed, RecordAdmin):
     details = staticmethod(orders.order_page)
     further = (
         ("renew/", "order_renew", renewing.renew),
+        ("renew/select/", "order_select", selecting.select),
+        ("renew/upload/", "order_upload", selecting.upload),
+        ("renew/<int:pk>/", "order_selection", batch.selection_page),
+        ("renew/<int:pk>/file/", "order_selection_file", files.preview_file),
+        ("renew/<int:pk>/unknown/", "order_selection_unknown", files.unknown_file),
+        ("<int:pk>/lines/", "order_lines_file", files.lines_file),
+        ("<int:pk>/retry/", "order_retry", orders.retry),
         ("<int:pk>/status/", "order_status", orders.order_status),
         ("<int:pk>/code/", "order_new_code", orders.new_code),
         ("<int:pk>/cancel/", "order_cancel", orders.cancel),
@@ -94,7 +101,7 @@ class OrderAdmin(Listed, RecordAdmin):
     @admin.display(description=_("from"))
     def source(self, order: Order) -> str:
         """The channel, and who it was where it was staff."""
-        return order.created_by if order.channel == "STAFF" else str(order.get_channel_display())
+        return actor_name(order.created_by) if order.channel == "STAFF" else str(order.get_channel_display())
 
     @admin.display(description=_("created"))
     def created(self, order: Order) -> str:
@@ -232,7 +239,7 @@ class RefundAdmin(Listed, RecordAdmin):
     @admin.display(description=_("asked by"))
     def asked_by(self, refund: Refund) -> str:
         """A person, or nobody yet."""
-        return str(_("proposed by the system")) if refund.requested_by == SYSTEM else refund.requested_by
+        return str(_("proposed by the system")) if refund.requested_by == SYSTEM else actor_name(refund.requested_by)
 
     @admin.display(description=_("asked"))
     def created(self, refund: Refund) -> str:

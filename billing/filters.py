@@ -12,8 +12,10 @@ import django_filters
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ToDay
-from billing.models import MerchantAccount, Order, OrderStatus, PaymentAttempt, PaymentException, Refund
+from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ListFilterSet, ToDay
+from billing.models import MerchantAccount, Order, OrderLine, PaymentAttempt, PaymentException, Refund
+from billing.services.fulfilment import stuck_orders
+from billing.services.quoting import REFUSALS
 
 RANGE = {"created_from": "created", "created_to": "created"}
 
@@ -43,7 +45,18 @@ class OrderFilters(EnterpriseFilterSet):
 
     def by_stuck(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
         """Paid orders on which the worker has given up."""
-        return rows.filter(status=OrderStatus.PAID.value, due_at=None)
+        return rows.filter(pk__in=stuck_orders().values("pk"))
+
+
+class OrderLineFilters(ListFilterSet):
+    """The devices of one order: `status`, and `reason` of those that were not applied (Q4)."""
+
+    status = django_filters.ChoiceFilter(label=_("status"), choices=_choices(OrderLine, "status"))
+    reason = django_filters.ChoiceFilter(label=_("reason"), choices=list(REFUSALS.items()))
+
+    class Meta:
+        model = OrderLine
+        fields: list[str] = []
 
 
 class PaymentFilters(EnterpriseFilterSet):

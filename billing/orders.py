@@ -50,6 +50,27 @@ class AttemptStatus(StrEnum):
     FAILED = "FAILED"
 
 
+class PayWay(StrEnum):
+    """Where the payer is, which decides what a gateway hands out; the caller knows it, the gateway doesn't."""
+
+    SCREEN = "SCREEN"
+    """Looking at somebody else's screen: a QR code that another phone scans."""
+    BROWSER = "BROWSER"
+    """In a phone's browser: a page that calls the gateway's app."""
+    IN_APP = "IN_APP"
+    """In the browser inside the gateway's own app."""
+
+
+class CodeForm(StrEnum):
+    """What to do with a payment code: draw it, open it, hand it to the gateway's script (JSON), or write it on a bank
+    transfer."""
+
+    QR = "QR"
+    LINK = "LINK"
+    PARAMETERS = "PARAMETERS"
+    REFERENCE = "REFERENCE"
+
+
 class ExceptionKind(StrEnum):
     """Why a payment needs a person (settle table of the payments spec)."""
 

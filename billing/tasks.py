@@ -10,7 +10,7 @@ from django.conf import settings
 from amp.foundation import clock
 from amp.foundation.services.figures import CHUNK
 from amp.foundation.sweeping import sweep
-from billing.services import figures, fulfilment, polling, refund_work, sandbox_notices
+from billing.services import figures, fulfilment, polling, refund_work, sandbox_notices, selecting
 
 
 @shared_task(name="billing.tasks.fulfil_paid_orders")
@@ -50,3 +50,9 @@ def count_sales() -> int:
     """Figures of the overview: orders, money, exceptions."""
     every = timedelta(seconds=settings.FIGURES_SECONDS)
     return sweep("count_sales", lambda now: figures.count_sales(now=now, every=every), full=CHUNK)
+
+
+@shared_task(name="billing.tasks.forget_selections")
+def forget_selections() -> int:
+    """Throw away what was selected for a renewal a day ago."""
+    return sweep("forget_selections", lambda now: selecting.forget_selections(wall=clock.wall(), limit=20), full=20)

@@ -19,6 +19,7 @@ from amp.foundation.admin import MemberAdmin, RecordAdmin
 from amp.foundation.money import format_money
 from amp.foundation.templatetags.amp_display import (
     TONES,
+    author,
     badge_html,
     code_html,
     day,
@@ -39,7 +40,12 @@ class ProductAdmin(MemberAdmin):
     change_action = Action.EDIT_CATALOG
     creation = staticmethod(views.add_product)
     details = staticmethod(views.product_page)
-    further = (("<int:pk>/tsl/", "product_tsl", views.product_tsl),)
+    further = (
+        ("choices/", "product_choices", views.product_choices),
+        ("levels/", "level_choices", views.level_choices),
+        ("merchants/", "merchant_choices", views.merchant_choices),
+        ("<int:pk>/tsl/", "product_tsl", views.product_tsl),
+    )
     section = _("Product")
     list_title = _("Products")
     add_title = _("Add product")
@@ -68,7 +74,7 @@ class ProductAdmin(MemberAdmin):
     @admin.display(description="TSL")
     def tsl_version(self, product: Any) -> str:
         """The version in force."""
-        return _("version %(n)d") % {"n": product.tsl} if product.tsl else badge_html(_("missing"), "amber")
+        return _("version %(n)d") % {"n": product.tsl} if product.tsl else badge_html(_("Missing"), "amber")
 
     @admin.display(description=_("created"))
     def created(self, product: Product) -> str:
@@ -84,7 +90,7 @@ class ThingModelAdmin(RecordAdmin):
     further = (("<int:pk>/download/", "tsl_download", views.download_tsl),)
     section = _("Product")
     list_title = "TSL"
-    list_display = ("product", "version", "created", "created_by", "download")
+    list_display = ("product", "version", "created", "by", "download")
     list_select_related = ("product",)
     search_fields = ("product__name",)
     sortable_by = ()
@@ -94,6 +100,11 @@ class ThingModelAdmin(RecordAdmin):
     def created(self, model: ThingModel) -> str:
         """The minute."""
         return moment(model.created_at)
+
+    @admin.display(description=_("by"))
+    def by(self, model: ThingModel) -> str:
+        """Who imported it, where that is one of us."""
+        return author(model)
 
     @admin.display(description=_("JSON"))
     def download(self, model: ThingModel) -> str:

@@ -9,15 +9,16 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST
+from django.views.decorators.http import require_POST, require_safe
 
 from amp.foundation import clock
 from amp.foundation.access import Action, may
+from amp.foundation.choosing import found_choices
 from amp.foundation.money import decimal_text
 from amp.foundation.pages import Crumb, actor, done, ensure, found, needs, page, refuse, show, signed_in
 from amp.foundation.services.refusals import Refused
 from catalog import tsl
-from catalog.forms.plans import NewPlanForm, PlanForm
+from catalog.forms.plans import NewPlanForm, PlanForm, level_label, offered_levels, payable_merchants
 from catalog.forms.products import NewProductForm, ProductForm, ThingModelForm
 from catalog.models import Plan, Product, ThingModel
 from catalog.services import plans, products
@@ -39,6 +40,30 @@ def add_product(request: HttpRequest) -> HttpResponse:
             return redirect("admin:product_tsl", product.pk)
     title = _("Add product")
     return page(request, "admin/amp_form.html", title, crumbs=[_products()], form=form, submit=title)
+
+
+@require_safe
+@needs(Action.VIEW)
+def product_choices(request: HttpRequest) -> HttpResponse:
+    """Products to choose from; `paid` leaves those whose paid service is on."""
+    rows = Product.objects.order_by("name", "pk")
+    if "paid" in request.GET:
+        rows = rows.filter(rules__is_current=True, rules__paid_mode=True)
+    return found_choices(request, rows, by="name")
+
+
+@require_safe
+@needs(Action.VIEW)
+def level_choices(request: HttpRequest) -> HttpResponse:
+    """What a plan may give, found by the name of the product."""
+    return found_choices(request, offered_levels(), by="standard_of__name", label=level_label)
+
+
+@require_safe
+@needs(Action.VIEW)
+def merchant_choices(request: HttpRequest) -> HttpResponse:
+    """Who may be paid for a plan."""
+    return found_choices(request, payable_merchants(), by="name")
 
 
 @needs(Action.VIEW)

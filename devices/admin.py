@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import urlencode
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -18,14 +17,14 @@ from amp.foundation.access import Action, may_anywhere
 from amp.foundation.admin import MemberAdmin, RecordAdmin
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.lists.listed import Listed
-from amp.foundation.pages import found, refuse, signed_in
-from amp.foundation.services.refusals import Refused
+from amp.foundation.pages import found, signed_in
 from amp.foundation.templatetags.amp_display import day, moment
 from catalog.models import Product
 from devices.admin_views import actions, credentials, import_files, imports, registration, restart, transfer, validities
 from devices.admin_views.cells import (
     DEVICE_COLUMNS,
     SERVICE_COLUMNS,
+    ServiceColumns,
     left,
     lock_badges,
     named,
@@ -35,9 +34,6 @@ from devices.admin_views.cells import (
 from devices.admin_views.import_columns import VALIDITY_COLUMNS, ImportColumns, ValidityColumns
 from devices.filters import DeviceFilters, DeviceServiceFilters, ValidityFilters
 from devices.models import Device, DeviceService, Import, Validity
-
-MOST_CHOSEN = 200
-"""Devices that a selection hands to the renewal by the address."""
 
 
 @admin.register(Device)
@@ -119,9 +115,10 @@ class DeviceAdmin(Listed, MemberAdmin):
 
 
 @admin.register(DeviceService)
-class DeviceServiceAdmin(Listed, RecordAdmin):
+class DeviceServiceAdmin(ServiceColumns, Listed, RecordAdmin):
     """Plan > Device Service: every device with paid service (G3)."""
 
+    tools = ((_("Renew from a file"), "upload_file", "admin:order_upload", Action.RENEW),)
     section = _("Plan")
     list_title = _("Device Service")
     filterset_class = DeviceServiceFilters
@@ -162,18 +159,19 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
             request._paid_products = found  # type: ignore[attr-defined]
         return found
 
+    def get_list_display(self, request: HttpRequest) -> list[str]:
+        """Without the link to a page that would refuse the reader."""
+        columns = super().get_list_display(request)
+        return columns if self.has_renew_permission(request) else [name for name in columns if name != "act"]
+
     def has_renew_permission(self, request: HttpRequest) -> bool:
         """By role; the page of the renewal asks again for each enterprise."""
         return may_anywhere(signed_in(request), Action.RENEW)
 
     @admin.action(description=_("Renew"), permissions=["renew"])
-    def renew_selected(self, request: HttpRequest, services: QuerySet[DeviceService]) -> HttpResponse | None:
-        """To the choice of a plan for the chosen devices."""
-        devices = list(services.order_by("-pk").values_list("pk", flat=True)[: MOST_CHOSEN + 1])
-        if len(devices) > MOST_CHOSEN:
-            refuse(request, Refused.because(str(_("Choose at most %(n)d devices at a time.") % {"n": MOST_CHOSEN})))
-            return None
-        return redirect(f"{reverse('admin:order_renew')}?{urlencode({'device': devices}, doseq=True)}")
+    def renew_selected(self, request: HttpRequest, _services: QuerySet[DeviceService]) -> HttpResponse:
+        """The page that keeps selections reads this very form itself: what was ticked, or all that matches."""
+        return redirect(f"{reverse('admin:order_select')}?{request.GET.urlencode()}", preserve_request=True)
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
@@ -217,26 +215,6 @@ class DeviceServiceAdmin(Listed, RecordAdmin):
         """The minute."""
         return moment(service.device.presence.last_seen_at)
 
-    @admin.display(description=_("name"))
-    def name(self, service: DeviceService) -> str:
-        """What people call it."""
-        return service.device.name
-
-    @admin.display(description=_("serial number"))
-    def serial(self, service: DeviceService) -> str:
-        """From the maker."""
-        return service.device.serial
-
-    @admin.display(description="ICCID")
-    def iccid(self, service: DeviceService) -> str:
-        """Of the SIM."""
-        return service.device.iccid
-
-    @admin.display(description=_("registered"))
-    def registered(self, service: DeviceService) -> str:
-        """The day."""
-        return day(service.device.created_at)
-
     @admin.display(description=_("next change"))
     def next_change(self, service: DeviceService) -> str:
         """When something next happens by itself."""
@@ -264,7 +242,7 @@ class ValidityAdmin(ValidityColumns, Listed, RecordAdmin):
         Ordering("ends_last", _("Ends, latest first"), "ends_at"),
     )
     list_display = ("device_key", "kind", "badge", "until", "time_left", "product", "enterprise")
-    extra_columns = ("since", "set_by", "set_when")
+    extra_columns = ("since", "set_by_whom", "set_when")
     list_select_related = ("device", "product", "enterprise")
     export_columns = VALIDITY_COLUMNS
     sortable_by = ()
@@ -290,7 +268,7 @@ class ImportAdmin(ImportColumns, RecordAdmin):
     )
     section = _("Device")
     list_title = _("Imports")
-    list_display = ("file", "kind", "badge", "done", "rows_bad", "enterprise", "created_by", "uploaded")
+    list_display = ("file", "kind", "badge", "done", "rows_bad", "enterprise", "by", "uploaded")
     list_select_related = ("enterprise",)
     search_fields = ("file_name__startswith", "created_by__startswith")
     sortable_by = ()

@@ -17,7 +17,10 @@ from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation import clock
+from amp.foundation.choosing import ChooseInList
+from amp.foundation.filters import IdFilter
 from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ListFilterSet, ToDay
+from amp.foundation.lists.offered import Offered, RowChoiceFilter
 from catalog.models import Product
 from devices.models import Command, Device, DeviceService, Validity
 from devices.models.commands import OPEN_STATUSES
@@ -27,7 +30,6 @@ from devices.models.validities import SERVICE_CHOICES
 LOCKS = [("locked", _("Locked")), ("unlocked", _("Unlocked")), ("differs", _("Not as wanted"))]
 PRESENCES = [("online", _("Online")), ("offline", _("Offline")), ("never", _("Never online"))]
 COMMANDS = [("waiting", _("Waiting")), ("failed", _("Failed in 7 days"))]
-MAX_ID = 2**63 - 1
 WITHIN = [("7", _("7 days")), ("30", _("30 days")), ("90", _("90 days"))]
 
 
@@ -47,7 +49,9 @@ class _FleetFilters(EnterpriseFilterSet):
 
     unseen = frozenset({"key", "serial", "iccid"})
 
-    product = django_filters.ChoiceFilter(label=_("product"), field_name="product", choices=())
+    product = RowChoiceFilter(
+        label=_("product"), field_name="product", choices=(), widget=ChooseInList("admin:product_choices")
+    )
     state = django_filters.ChoiceFilter(label=_("service"), method="in_state", choices=STATE_CHOICES)
     presence = django_filters.ChoiceFilter(label=_("presence"), method="by_presence", choices=PRESENCES)
     lock = django_filters.ChoiceFilter(label=_("lock"), method="by_lock", choices=LOCKS)
@@ -62,9 +66,10 @@ class _FleetFilters(EnterpriseFilterSet):
         **options: Any,
     ) -> None:
         super().__init__(data, queryset, **options)
-        if products is None:
-            products = Product.objects.order_by("name", "pk").values_list("pk", "name")
-        self.filters["product"].extra["choices"] = [(str(pk), name) for pk, name in products]
+        choosing = self.filters["product"].extra["widget"]
+        if products is not None and isinstance(choosing, ChooseInList):
+            choosing.asks = {"paid": "yes"}
+        self.filters["product"].extra["choices"] = Offered(Product.objects.order_by("name", "pk"), products)
 
     def in_state(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """By commercial state."""
@@ -141,16 +146,21 @@ class DeviceServiceFilters(_FleetFilters):
 
 
 class ValidityFilters(EnterpriseFilterSet):
-    """Device > SIM and RTK services (N3): `kind`, `product`, `enterprise`, `ends`, `ends_from`, `ends_to`."""
+    """Device > SIM and RTK services (N3): `kind`, `product`, `enterprise`, `device`, `ends`, `ends_from`, `ends_to`."""
 
     searched = ("device__key", "device__serial", "device__iccid")
     search_hint = _("Device key, serial number or ICCID begins with …")
     decides_order = {"ends": "ends", "ends_from": "ends", "ends_to": "ends"}
 
-    product = django_filters.ChoiceFilter(label=_("product"), field_name="product", choices=())
+    unseen = frozenset({"device"})
+
+    device = IdFilter(field_name="device_id", label=_("id of the device"))
+    product = RowChoiceFilter(
+        label=_("product"), field_name="product", choices=(), widget=ChooseInList("admin:product_choices")
+    )
     kind = django_filters.ChoiceFilter(label=_("service"), choices=SERVICE_CHOICES)
     ends = django_filters.ChoiceFilter(
-        label=_("ends within"), method="ends_within", choices=[*WITHIN, ("over", _("over"))]
+        label=_("ends within"), method="ends_within", choices=[*WITHIN, ("over", _("Over"))]
     )
     ends_from = FromDay(label=_("ends from"), field_name="ends_at")
     ends_to = ToDay(label=_("ends to"), field_name="ends_at")
@@ -161,8 +171,7 @@ class ValidityFilters(EnterpriseFilterSet):
 
     def __init__(self, data: QueryDict | None = None, queryset: QuerySet[Any] | None = None, **options: Any) -> None:
         super().__init__(data, queryset, **options)
-        products = Product.objects.order_by("name", "pk").values_list("pk", "name")
-        self.filters["product"].extra["choices"] = [(str(pk), name) for pk, name in products]
+        self.filters["product"].extra["choices"] = Offered(Product.objects.order_by("name", "pk"))
 
     def ends_within(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Those that end so soon, or have ended."""
@@ -175,9 +184,7 @@ class ValidityFilters(EnterpriseFilterSet):
 class CommandFilters(ListFilterSet):
     """Commands to devices."""
 
-    device = django_filters.NumberFilter(
-        field_name="device_id", label=_("id of the device"), min_value=1, max_value=MAX_ID
-    )
+    device = IdFilter(field_name="device_id", label=_("id of the device"))
     status = django_filters.ChoiceFilter(label=_("status"), choices=Command._meta.get_field("status").choices)
     kind = django_filters.ChoiceFilter(label=_("command"), choices=Command._meta.get_field("kind").choices)
 

@@ -92,12 +92,13 @@ class Transition(NamedTuple):
 
 
 class RenewalRefusal(StrEnum):
-    """Why a renewal can't be sold (E4, A12, A15)."""
+    """Why a renewal can't be sold (E4, A12, A15), or applied though it is paid for (F36)."""
 
     TERMINATED = "terminated"
     PAID_MODE_OFF = "paid_mode_off"
     TRIAL_NOT_OVER = "trial_not_over"
     TOO_FAR = "too_far_ahead"
+    OTHER_ENTERPRISE = "other_enterprise"
 
 
 class RenewalNotAllowed(Exception):

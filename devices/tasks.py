@@ -18,7 +18,10 @@ from devices.services import disconnects, dispatch, figures, import_secrets, imp
 def advance_due_services() -> int:
     """Trial starts, trial ends and expiries that have fallen due (A2, A17)."""
     return sweep(
-        "advance_due_services", lambda now: lifecycle.advance_due_services(now=now).found, full=lifecycle.CHUNK
+        "advance_due_services",
+        lambda now: lifecycle.advance_due_services(now=now).found,
+        full=lifecycle.CHUNK,
+        one_by_one=lambda now: lifecycle.advance_one_by_one(now=now),
     )
 
 

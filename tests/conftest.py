@@ -18,10 +18,13 @@ PBKDF2PasswordHasher.iterations = 1_000
 
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings(stack: Stack, django_db_modify_db_settings_parallel_suffix: None) -> None:
+def django_db_modify_db_settings(
+    stack: Stack, django_db_modify_db_settings_parallel_suffix: None, request: pytest.FixtureRequest
+) -> None:
     """Called by pytest-django before it makes the test database: the first such test starts the services."""
     if stack.starts_postgresql:
         stack.postgresql.start()
+        connection.settings_dict["TEST"]["TEMPLATE"] = request.getfixturevalue("product_template")
     stack.redis.start()  # services wake workers; without Redis each wake-up would wait for its timeout
 
 

@@ -44,7 +44,7 @@ def _answer(request: HttpRequest, invitation: Invitation, token: str) -> HttpRes
     if request.method == "POST" and (form is None or form.is_valid()):
         given = form.cleaned_data if form else {}
         try:
-            user = invitations.accept_invitation(
+            joined = invitations.accept_invitation(
                 token=token,
                 full_name=given.get("full_name", ""),
                 password=given.get("new_password1"),
@@ -56,17 +56,17 @@ def _answer(request: HttpRequest, invitation: Invitation, token: str) -> HttpRes
             if form:
                 show(form, refused)
         else:
-            return _joined(request, user, invitation, is_new=form is not None)
+            return _joined(request, joined, invitation)
     title = _("Join %(enterprise)s") % {"enterprise": invitation.enterprise}
     page = signing_page(request, "accounts/join.html", title, invitation=invitation, form=form, problem=problem)
     return page.render()
 
 
-def _joined(request: HttpRequest, user: User, invitation: Invitation, *, is_new: bool) -> HttpResponse:
+def _joined(request: HttpRequest, joined: invitations.Joined, invitation: Invitation) -> HttpResponse:
     """Somebody new is signed in, up to the second factor; nobody else gets a session from a link in a mail."""
     logout(request)
-    if is_new:
-        login(request, user, backend=PASSWORD_BACKEND)
+    if joined.is_new:
+        login(request, joined.user, backend=PASSWORD_BACKEND)
         return HttpResponseRedirect(reverse("admin:index"))
     messages.success(
         request, _("You have a role in %(enterprise)s now. Sign in.") % {"enterprise": invitation.enterprise}

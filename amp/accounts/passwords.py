@@ -23,7 +23,7 @@ from django.utils.http import urlsafe_base64_encode
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
-from amp.accounts.forms import ChoosePasswordForm, ForgottenForm
+from amp.accounts.forms import ForgottenForm, ResetPasswordForm
 from amp.foundation import clock
 from amp.foundation.models import User
 from amp.foundation.services.mail import send_mail
@@ -71,7 +71,7 @@ class Sent(Framed, PasswordResetDoneView):
 class Choose(Framed, PasswordResetConfirmView):
     """The link of the mail: a new password. It ends all sessions, and the second factor is asked for as always."""
 
-    form_class = ChoosePasswordForm
+    form_class = ResetPasswordForm
     template_name = "accounts/choose.html"
     title = _("Choose a new password")
     post_reset_login = False

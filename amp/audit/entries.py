@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from amp.audit.subjects import Subject, name_subjects
 from amp.audit.words import field_word, kind_word, value_word, why_word
 from amp.foundation.models import Event
-from amp.foundation.templatetags.amp_display import actor_name, second
+from amp.foundation.templatetags.amp_display import actor_name, duration, second
 
 SHOWN = 2
 """Facts that the list shows of an event; its page has them all."""
@@ -97,6 +97,8 @@ def _text(name: str, value: Any) -> str:
             return ""
         case bool():
             return str(_("yes") if value else _("no"))
+        case int() if name.endswith("_seconds"):
+            return duration(value)
         case str():
             return _moment(value) or value_word(name, value)
         case dict() | list():

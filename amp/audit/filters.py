@@ -13,6 +13,7 @@ from amp.audit.subjects import subjects_called
 from amp.audit.words import GROUPS, in_group
 from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ToDay
 from amp.foundation.models import Event
+from amp.foundation.templatetags.amp_display import actors_called
 
 
 class AuditFilterSet(EnterpriseFilterSet):
@@ -41,7 +42,9 @@ class AuditFilterSet(EnterpriseFilterSet):
     def by(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Events by that address, whole, or by AMP itself. People are few among them and have an index of their own."""
         text = value.strip()
-        return rows.filter(actor=text, actor__contains="@") if "@" in text else rows.filter(actor=text)
+        if "@" in text:
+            return rows.filter(actor=text, actor__contains="@")
+        return rows.filter(actor__in=actors_called(text))
 
 
 def fields_of(chosen: AuditFilterSet) -> list[forms.BoundField]:

@@ -13,6 +13,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from amp.audit.entries import entries_of
@@ -27,7 +28,7 @@ from amp.foundation.models import Event
 from amp.foundation.pages import found, needs, page, refuse
 
 PER_PAGE = 50
-NEWEST_FIRST = Ordering("newest", _("Newest first"))
+NEWEST_FIRST = Ordering("newest", gettext_lazy("Newest first"))
 CURSORS = ("after", "before")
 
 
@@ -50,6 +51,7 @@ def audit(request: HttpRequest) -> HttpResponse:
         _("Audit"),
         amp_section=_("System"),
         entries=entries_of(events),
+        form=chosen.form,
         fields=fields_of(chosen),
         problems=problems,
         is_filtered=bool(chosen.given),

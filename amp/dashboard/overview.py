@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, npgettext
 
 from amp.dashboard import charts, links
 from amp.dashboard.figures import Figures, read_figures
@@ -68,10 +69,16 @@ def overview(user: User) -> dict[str, Any]:
 
 def _tiles(figures: Figures) -> list[Tile]:
     soon, exceptions = figures.of("ends_soon"), figures.of("exceptions")
-    failed = figures.of("commands", "failed")
+    failed, online = figures.of("commands", "failed"), figures.of("online")
     return [
-        Tile(_("Online now"), figures.of("online"), _("devices"), links.devices_online()),
-        Tile(_("End within 30 days"), soon, _("services"), links.services_ending_soon(), "amber" if soon else ""),
+        Tile(_("Online now"), online, npgettext("below a number", "device", "devices", online), links.devices_online()),
+        Tile(
+            _("End within 30 days"),
+            soon,
+            npgettext("below a number", "service", "services", soon),
+            links.services_ending_soon(),
+            "amber" if soon else "",
+        ),
         Tile(
             _("Commands waiting"),
             figures.of("commands", "waiting"),
@@ -83,7 +90,9 @@ def _tiles(figures: Figures) -> list[Tile]:
         Tile(
             _("Payment exceptions"),
             exceptions,
-            _("wait for a person") if exceptions else _("nothing waits for a person"),
+            ngettext("waits for a person", "wait for a person", exceptions)
+            if exceptions
+            else _("nothing waits for a person"),
             links.open_exceptions(),
             "red" if exceptions else "",
         ),

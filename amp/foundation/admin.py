@@ -11,6 +11,7 @@ from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext
 from unfold.admin import ModelAdmin
 
 from amp.foundation import clock, key_views, staff_views, views
@@ -123,6 +124,7 @@ class EnterpriseAdmin(MemberAdmin):
     change_action = Action.EDIT_ENTERPRISE
     creation = staticmethod(views.add_enterprise)
     details = staticmethod(views.enterprise_page)
+    further = (("choices/", "enterprise_choices", views.enterprise_choices),)
     search_fields = ("name",)
     ordering = ("path",)
 
@@ -172,7 +174,11 @@ class MembershipAdmin(MemberAdmin):
     @admin.display(description=_("account"))
     def account(self, member: Membership) -> str:
         """Whether the person can sign in."""
-        return badge_html(_("Active"), "green") if member.user.is_active else badge_html(_("Off"), "grey")
+        return (
+            badge_html(pgettext("account", "Active"), "green")
+            if member.user.is_active
+            else badge_html(_("Off"), "grey")
+        )
 
     @admin.display(description=_("two-step sign-in"))
     def two_step(self, member: Membership) -> str:
@@ -224,7 +230,7 @@ def invitation_state(invitation: Invitation, wall: datetime) -> tuple[Any, str]:
     if invitation.accepted_at:
         return _("Accepted"), "green"
     if invitation.voided_at:
-        return _("Withdrawn"), "grey"
+        return pgettext("mail", "Withdrawn"), "grey"
     if not invitation.is_open(wall):
         return _("Ended"), "grey"
     return (_("Mail failed"), "red") if invitation.send_failure else (_("Waits for an answer"), "blue")

@@ -1,6 +1,6 @@
 """Calendar periods in an enterprise's time zone (A14, A15, F40).
 
-Instants go in and come out as aware UTC datetimes. Months and days are counted on the local wall clock of the zone,
+Instants go in and come out as aware UTC datetimes. Months are counted on the local wall clock of the zone,
 always from the anchor: the n-th end never depends on the end before it, so 31 January gives 28 February, then 31 March.
 
 Daylight saving, decided once:
@@ -18,7 +18,6 @@ from dateutil.relativedelta import relativedelta
 HORIZON_YEARS = 30
 """A service can't be paid further ahead than this (A15)."""
 MAX_MONTHS = 12 * 100
-MAX_DAYS = 366 * 100
 
 
 class UnknownZone(ValueError):
@@ -82,27 +81,22 @@ def add_months(anchor: datetime, months: int, zone: str) -> datetime:
     0..MAX_MONTHS.
     """
     _require_range("months", months, MAX_MONTHS)
+    return _months_later(anchor, months, zone)
+
+
+@lru_cache(maxsize=4096)
+def _months_later(anchor: datetime, months: int, zone: str) -> datetime:
+    """A batch that was paid at one moment asks the same thousands of times."""
     return _shift(anchor, relativedelta(months=months), zone)
-
-
-def add_days(anchor: datetime, days: int, zone: str) -> datetime:
-    """The instant `days` calendar days after `anchor` on the wall clock of `zone`, for limited periods.
-
-    A day on which the clocks change has 23 or 25 hours. Raises as `add_months` does.
-    """
-    _require_range("days", days, MAX_DAYS)
-    return _shift(anchor, relativedelta(days=days), zone)
-
-
-def nth_period(anchor: datetime, number: int, months: int, zone: str) -> tuple[datetime, datetime]:
-    """`[starts_at, ends_at)` of period `number` (from 1), `months` long; both ends from the anchor (A14)."""
-    if number < 1:
-        raise ValueError("Periods are numbered from 1.")
-    return add_months(anchor, (number - 1) * months, zone), add_months(anchor, number * months, zone)
 
 
 def is_within_horizon(now: datetime, end: datetime) -> bool:
     """Whether `end` is at most 30 calendar years after `now`, counted in UTC (A15)."""
     _require_aware(now)
     _require_aware(end)
-    return end <= now.astimezone(UTC) + relativedelta(years=HORIZON_YEARS)
+    return end <= _horizon(now)
+
+
+@lru_cache(maxsize=64)
+def _horizon(now: datetime) -> datetime:
+    return now.astimezone(UTC) + relativedelta(years=HORIZON_YEARS)

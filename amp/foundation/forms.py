@@ -9,7 +9,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from amp.foundation.access import Action, may
+from amp.foundation.access import Action
+from amp.foundation.choosing import Choose, enterprises_where
 from amp.foundation.models import Enterprise, Merchant, User
 from amp.foundation.money import MINOR_DIGITS
 
@@ -44,14 +45,14 @@ class NewEnterpriseForm(EnterpriseForm):
 
     field_order = ("parent", "name", "time_zone", "currency")
     parent = forms.ModelChoiceField(
-        label=_("Parent enterprise"), queryset=Enterprise.objects.none(), widget=UnfoldAdminSelectWidget
+        label=_("Parent enterprise"),
+        queryset=Enterprise.objects.none(),
+        widget=Choose("admin:enterprise_choices", action=Action.EDIT_ENTERPRISE),
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Enterprise.objects.order_by("path")
-        allowed = [row.pk for row in rows if may(user, Action.EDIT_ENTERPRISE, row)]
-        self.fields["parent"].queryset = rows.filter(pk__in=allowed)  # type: ignore[attr-defined]
+        self.fields["parent"].queryset = enterprises_where(user, Action.EDIT_ENTERPRISE)  # type: ignore[attr-defined]
 
 
 class MerchantForm(forms.ModelForm):

@@ -8,7 +8,8 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from amp.foundation.access import Action, may
+from amp.foundation.access import Action
+from amp.foundation.choosing import Choose, enterprises_where
 from amp.foundation.models import Enterprise, Scope, User
 
 SCOPE_NAMES: dict[Scope, Any] = {
@@ -18,12 +19,14 @@ SCOPE_NAMES: dict[Scope, Any] = {
     Scope.RULES_READ: _("Read and preview device service rules"),
     Scope.RULES_WRITE: _("Change device service rules"),
     Scope.PLANS_READ: _("Read plans"),
-    Scope.PLANS_WRITE: _("Draft, publish and withdraw plans"),
+    Scope.PLANS_WRITE: _("Draft, change, publish and withdraw plans"),
     Scope.DEVICES_READ: _("Read devices"),
     Scope.DEVICES_WRITE: _("Register and change devices"),
     Scope.PRESENCE_READ: _("Read when devices were online"),
     Scope.SERVICES_READ: _("Read device services and their history"),
     Scope.SERVICES_RENEW: _("Open orders and renew devices"),
+    Scope.VALIDITIES_READ: _("Read SIM and RTK services"),
+    Scope.VALIDITIES_WRITE: _("Set and clear SIM and RTK services"),
     Scope.ORDERS_READ: _("Read orders"),
     Scope.PAYMENTS_READ: _("Read refunds and payment exceptions"),
     Scope.PAYMENTS_RESOLVE: _("Resolve payment exceptions"),
@@ -46,7 +49,7 @@ class ApiKeyForm(forms.Form):
     enterprise: Any = forms.ModelChoiceField(
         label=_("Enterprise"),
         queryset=Enterprise.objects.none(),
-        widget=UnfoldAdminSelectWidget,
+        widget=Choose("admin:enterprise_choices", action=Action.MANAGE_API_KEYS),
         help_text=_("The key reaches down to the enterprises below."),
     )
     days = forms.TypedChoiceField(
@@ -61,8 +64,6 @@ class ApiKeyForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Enterprise.objects.order_by("path")
-        allowed = [row.pk for row in rows if may(user, Action.MANAGE_API_KEYS, row)]
-        self.fields["enterprise"].queryset = rows.filter(pk__in=allowed)  # type: ignore[attr-defined]
-        if allowed:
-            self.initial.setdefault("enterprise", allowed[0])
+        allowed = enterprises_where(user, Action.MANAGE_API_KEYS)
+        self.fields["enterprise"].queryset = allowed  # type: ignore[attr-defined]
+        self.initial.setdefault("enterprise", allowed.first())

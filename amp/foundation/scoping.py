@@ -37,9 +37,32 @@ def tenant_manager(queryset: type[models.QuerySet[Any]] = models.QuerySet, path:
     return ScopedManager(_manager_class=models.Manager.from_queryset(queryset), enterprise=path)
 
 
-def upward_manager(queryset: type[models.QuerySet[Any]] = models.QuerySet, path: str = "enterprise") -> Any:
-    """Default manager of a table that descendants may read; list the model in `READ_UPWARD`."""
-    return ScopedManager(_manager_class=models.Manager.from_queryset(queryset), readable=path)
+def upward_manager(
+    queryset: type[models.QuerySet[Any]] = models.QuerySet, path: str = "enterprise", above: models.Q | None = None
+) -> Any:
+    """Default manager of a table that descendants may read; list the model in `READ_UPWARD`.
+
+    `above` says which rows of an ancestor they may read; all of them where it isn't given.
+    """
+    bases: Any = (models.Manager.from_queryset(queryset),)
+    if above is not None:
+        bases = (_LimitedAbove, *bases)
+    limits: dict[str, Any] = {"own": f"{path}__in", "above": above}
+    return ScopedManager(_manager_class=type("UpwardManager", bases, limits), readable=path)
+
+
+class _LimitedAbove(models.Manager[Any]):
+    """Of ancestors, only the rows that `above` describes."""
+
+    own: str
+    above: models.Q
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        rows = super().get_queryset()
+        active = getattr(self, "_override_scope", None) or get_scope()
+        if not active.get("_enabled", True):
+            return rows
+        return rows.filter(models.Q(**{self.own: active.get("enterprise", ())}) | self.above)
 
 
 def enterprise_scope(ids: Iterable[int], ancestors: Iterable[int] = ()) -> AbstractContextManager[None]:
@@ -57,6 +80,11 @@ def may_change(enterprise_id: int) -> bool:
     """True where the active scope may change rows of this enterprise, not merely read them upward."""
     active = get_scope()
     return not active.get("_enabled", True) or enterprise_id in active.get("enterprise", ())
+
+
+def author_of(row: Any) -> str | None:
+    """Who made the row; None where it belongs to an enterprise above, whose people are nobody's business (E1, R6)."""
+    return str(row.created_by) if may_change(row.enterprise_id) else None
 
 
 def captured_scope() -> Callable[[], AbstractContextManager[None]]:

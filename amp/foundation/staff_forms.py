@@ -7,9 +7,11 @@ from typing import Any
 from django import forms
 from django.conf import settings
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from unfold.widgets import UnfoldAdminEmailInputWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from amp.foundation.access import Action, may
+from amp.foundation.access import Action
+from amp.foundation.choosing import Choose, enterprises_where
 from amp.foundation.models import Enterprise, Role, User
 from amp.foundation.models.users import ROLE_CHOICES
 from amp.foundation.services.members import roles_granted_by
@@ -26,11 +28,13 @@ class InviteForm(forms.Form):
     halves = ("role", "language")
 
     email = forms.EmailField(label=_("E-mail"), max_length=254, widget=UnfoldAdminEmailInputWidget)
-    full_name = forms.CharField(label=_("Name"), max_length=120, required=False, widget=UnfoldAdminTextInputWidget)
+    full_name = forms.CharField(
+        label=pgettext_lazy("person", "Name"), max_length=120, required=False, widget=UnfoldAdminTextInputWidget
+    )
     enterprise = forms.ModelChoiceField(
         label=_("Enterprise"),
         queryset=Enterprise.objects.none(),
-        widget=UnfoldAdminSelectWidget,
+        widget=Choose("admin:enterprise_choices", action=Action.MANAGE_MEMBERS),
         help_text=_("The role reaches down to the enterprises below."),
     )
     role = forms.ChoiceField(label=_("Role"), widget=UnfoldAdminSelectWidget)
@@ -40,9 +44,8 @@ class InviteForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Enterprise.objects.order_by("path")
-        allowed = [row for row in rows if may(user, Action.MANAGE_MEMBERS, row)]
-        self.fields["enterprise"].queryset = rows.filter(pk__in=[row.pk for row in allowed])  # type: ignore[attr-defined]
+        allowed = enterprises_where(user, Action.MANAGE_MEMBERS)
+        self.fields["enterprise"].queryset = allowed  # type: ignore[attr-defined]
         self.fields["enterprise"].initial = allowed[0].pk if allowed else None
         roles = {role for row in allowed for role in roles_granted_by(user, row)}
         self.fields["role"].choices = role_choices(list(roles))  # type: ignore[attr-defined]

@@ -21,10 +21,22 @@ SLICE_SECONDS = 25
 RETRIES = 3
 
 
-def sweep(name: str, one_slice: Callable[[datetime], int], *, full: int) -> int:
-    """Run `one_slice(now)` until it finds fewer than `full` rows or 25 s have passed; number of rows found."""
+def sweep(
+    name: str,
+    one_slice: Callable[[datetime], int],
+    *,
+    full: int,
+    one_by_one: Callable[[datetime], int] | None = None,
+) -> int:
+    """Run `one_slice(now)` until it finds fewer than `full` rows or 25 s have passed; number of rows found.
+
+    Where earlier runs died on the way, `one_by_one(now)` runs instead, until it finds none (F15).
+    """
     deadline = time.monotonic() + SLICE_SECONDS
     with system_scope(), sweep_run(name, wall=clock.wall) as run:
+        if one_by_one and run.follows_a_death:
+            log.error("Runs of %s died; this one takes its rows one by one.", name)
+            one_slice, full = one_by_one, 1
         while True:
             found = _persistently(name, one_slice)
             run.found += found

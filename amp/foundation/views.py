@@ -6,9 +6,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
 
 from amp.foundation import clock
 from amp.foundation.access import Action, may
+from amp.foundation.choosing import enterprises_where, found_choices
 from amp.foundation.forms import EnterpriseForm, MerchantForm, NewEnterpriseForm
 from amp.foundation.models import Enterprise, Membership, Merchant, MerchantStatus
 from amp.foundation.pages import Crumb, actor, done, ensure, found, needs, page, show, signed_in
@@ -31,6 +33,15 @@ def add_enterprise(request: HttpRequest) -> HttpResponse:
             return redirect(_address(made))
     title = _("Add enterprise")
     return page(request, "admin/amp_form.html", title, crumbs=[_tree()], form=form, submit=title)
+
+
+@require_safe
+@needs(Action.VIEW)
+def enterprise_choices(request: HttpRequest) -> HttpResponse:
+    """Enterprises to choose from: those in which the user may do what the form does, in a list all of the reader's."""
+    asked = request.GET.get("action", "")
+    action = Action(asked) if asked in set(Action) else Action.VIEW
+    return found_choices(request, enterprises_where(signed_in(request), action), by="name")
 
 
 def _first_values(request: HttpRequest) -> dict[str, str]:

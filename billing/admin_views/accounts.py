@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from amp.foundation import clock
@@ -13,10 +14,18 @@ from amp.foundation.access import Action, may
 from amp.foundation.models import Enterprise, Merchant, MerchantStatus
 from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse, show, signed_in
 from amp.foundation.services.refusals import Refused
-from billing.forms import ConnectForm
-from billing.models import MerchantAccount
+from billing.forms import ConnectForm, SecretForm
+from billing.models import MerchantAccount, Provider
+from billing.models.accounts import PROVIDER_NAMES
 from billing.services.account_changes import close_account, connect_account, propose_secret, verify_secret
-from billing.services.accounts import CONNECTORS
+from billing.services.accounts import AccountRefused
+
+HINTS = {
+    Provider.SANDBOX.value: gettext_lazy("TEST money only. Its secret is made by itself."),
+    Provider.WECHAT.value: gettext_lazy("Real money, CNY. Needs the keys of the merchant at WeChat Pay (APIv3)."),
+    Provider.ALIPAY.value: gettext_lazy("Real money, CNY. Needs the keys of an application at Alipay (RSA2)."),
+    Provider.OFFLINE.value: gettext_lazy("Two people confirm each payment by hand. No secret is needed."),
+}
 
 
 @needs(Action.VIEW)
@@ -29,16 +38,9 @@ def payment_accounts(request: HttpRequest, pk: int) -> HttpResponse:
         ensure(request, Action.EDIT_ENTERPRISE, enterprise)
         if merchant and form.is_valid():
             try:
-                provider = form.cleaned_data["provider"]
-                connect_account(
-                    merchant=merchant,
-                    provider=provider,
-                    typed=_typed(form.cleaned_data, provider),
-                    actor=actor(request),
-                    now=clock.now(),
-                )
+                _connect(merchant, form, actor(request))
             except Refused as refused:
-                show(form, refused)
+                show(form, _beside(form, refused))
             else:
                 done(request, _("The account is connected."))
                 return redirect("admin:payment_accounts", pk)
@@ -64,8 +66,10 @@ def _changed(account: MerchantAccount, verb: str, request: HttpRequest) -> str:
     who, now = actor(request), clock.now()
     match verb:
         case "secret":
-            typed = {name: value[:8_000] for name, value in request.POST.items() if isinstance(value, str)}
-            propose_secret(account=account, typed=_typed(typed, account.provider), actor=who, now=now)
+            form = _secrets(account, request.POST)
+            if not form.is_valid():
+                raise AccountRefused.because(" ".join(str(each[0]) for each in form.errors.values()))
+            propose_secret(account=account, typed=form.typed(account.provider), actor=who, now=now)
             return _("Another administrator has to verify the new secret; until then the old one is used.")
         case "verify":
             verify_secret(account=account, actor=who, now=now)
@@ -76,9 +80,27 @@ def _changed(account: MerchantAccount, verb: str, request: HttpRequest) -> str:
     return ""
 
 
-def _typed(given: dict[str, str], provider: str) -> dict[str, str]:
-    connector = CONNECTORS.get(provider)
-    return {each.name: given.get(f"{provider}_{each.name}", "") for each in connector.secrets} if connector else {}
+def _connect(merchant: Merchant, form: ConnectForm, who: str) -> None:
+    provider = form.cleaned_data["provider"]
+    connect_account(
+        merchant=merchant,
+        provider=provider,
+        typed=form.typed(provider),
+        ways=form.chosen_ways(),
+        actor=who,
+        now=clock.now(),
+    )
+
+
+def _beside(form: ConnectForm, refused: Refused) -> Refused:
+    """The reasons with the form's names of their fields, which name the gateway too."""
+    provider = form.cleaned_data["provider"]
+    named = [(each, f"{provider}_{each.field}") for each in refused.problems]
+    return Refused([each._replace(field=name) if name in form.fields else each for each, name in named])
+
+
+def _secrets(account: MerchantAccount, given: QueryDict | None = None) -> SecretForm:
+    return SecretForm(given, gateways=[Provider(account.provider)], auto_id=f"s{account.pk}-%s")
 
 
 def _merchant(enterprise: Enterprise) -> Merchant | None:
@@ -98,9 +120,9 @@ def _page(request: HttpRequest, enterprise: Enterprise, merchant: Merchant | Non
         ],
         enterprise=enterprise,
         merchant=merchant,
-        accounts=[(each, CONNECTORS.get(each.provider)) for each in accounts.order_by("-is_active", "id")],
+        accounts=[(each, _secrets(each)) for each in accounts.order_by("-is_active", "id")],
         form=form,
-        connectors=list(CONNECTORS.values()),
+        gateways=[(title, HINTS[name]) for name, title in PROVIDER_NAMES],
         may_edit=may(user, Action.EDIT_ENTERPRISE, enterprise),
         may_verify=may(user, Action.VERIFY_MERCHANT, enterprise),
         me=user.email,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -10,6 +9,7 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from amp.foundation import clock
@@ -17,18 +17,19 @@ from amp.foundation.access import Action, NotAllowed, may
 from amp.foundation.models import Merchant
 from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse, signed_in
 from amp.foundation.services.refusals import Refused
-from amp.foundation.templatetags.amp_display import moment
+from amp.foundation.templatetags.amp_display import actor_name, moment
+from billing.admin_views.batch import title_of
+from billing.admin_views.order_lines import Standing, lines_of, standing_of
 from billing.admin_views.refunds import refund_parts
 from billing.admin_views.transfers import transfer_parts
-from billing.models import LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt, PaymentException, Provider, Refund
-from billing.orders import OPEN_ATTEMPTS, SETTLED, OrderStatus
+from billing.models import MoneyEntry, Order, PaymentAttempt, PaymentException, Refund, RenewalSelection
+from billing.orders import OPEN_ATTEMPTS, CodeForm, OrderStatus
 from billing.services.accounts import transfer_account_of
 from billing.services.attempts import start_attempt
+from billing.services.fulfilment import retry_fulfilment
 from billing.services.ordering import cancel_order, confirm_free_order
-from devices.lifecycle import State
+from billing.services.quoting import refusal_text
 from devices.qr import qr_svg
-
-SHOWN_LINES = 50
 
 
 class Step(NamedTuple):
@@ -40,16 +41,6 @@ class Step(NamedTuple):
     progress: int | None = None
 
 
-class LineView(NamedTuple):
-    """One device of the order: what it has, what it gets, what it is told."""
-
-    line: OrderLine
-    expired: bool
-    ends_now: datetime | None
-    lock: str
-    tone: str
-
-
 @needs(Action.VIEW)
 def order_page(request: HttpRequest, pk: int) -> HttpResponse:
     """The order with its code while it waits; creates nothing."""
@@ -58,31 +49,33 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
     attempts = list(PaymentAttempt.objects.filter(order=order).select_related("account").order_by("-id"))
     waits = order.status == OrderStatus.PENDING.value and order.expires_at > now
     attempt = next((each for each in attempts if each.status in OPEN_ATTEMPTS and each.expires_at > now), None)
-    applied, unapplied = _progress(order)
+    standing = standing_of(order)
     user = signed_in(request)
     with timezone.override(order.enterprise.time_zone):
-        steps = _steps(order, applied, unapplied)
+        steps = _steps(order, standing)
     return page(
         request,
         "billing/order.html",
-        _title(order),
+        title_of(order.line_count),
         crumbs=[(_("Orders"), reverse("admin:billing_order_changelist"))],
         order=order,
         zone=order.enterprise.time_zone,
         merchant_id=_masked(Merchant._base_manager.values_list("merchant_id", flat=True).get(pk=order.merchant_id)),
         gateway=attempts[0].account.get_provider_display() if attempts else "",
         is_test=any(each.provider == "sandbox" for each in attempts),
-        lines=[_line_view(line) for line in _lines(order)],
+        lines=lines_of(request, order, standing),
         attempts=attempts,
-        entries=MoneyEntry.objects.filter(attempt__order=order).order_by("-id")[:SHOWN_LINES],
         attempt=attempt if waits else None,
         qr=qr_svg(attempt.code, _("QR code of the payment")) if waits and attempt and _is_scanned(attempt) else "",
         seconds_left=max(int((order.expires_at - now).total_seconds()), 0),
         waits=waits,
-        moving=waits or order.status == OrderStatus.PAID.value,
+        moving=waits or (order.status == OrderStatus.PAID.value and not _is_stuck(order)),
         steps=steps,
-        version=_version(order, attempt, applied, unapplied),
-        unapplied=unapplied,
+        version=_version(order, attempt, standing),
+        unapplied=standing.unapplied,
+        left_out=_left_out(order),
+        selection=_selection(request, order) if waits else None,
+        stuck=_is_stuck(order),
         may_renew=may(user, Action.RENEW, order.enterprise),
         may_confirm=may(user, Action.CONFIRM_FREE_RENEWAL, order.enterprise),
         may_transfer=waits and order.total and transfer_account_of(order.merchant) is not None,
@@ -97,10 +90,16 @@ def order_status(request: HttpRequest, pk: int) -> HttpResponse:
     attempt = (
         PaymentAttempt.objects.filter(order=order, status__in=[s.value for s in OPEN_ATTEMPTS]).order_by("-id").first()
     )
-    applied, unapplied = _progress(order)
-    moving = order.status in {OrderStatus.PENDING.value, OrderStatus.PAID.value}
-    state = {"status": order.status, "applied": applied, "devices": order.line_count, "moving": moving}
-    return JsonResponse({**state, "version": _version(order, attempt, applied, unapplied)})
+    standing = standing_of(order)
+    moving = order.status in {OrderStatus.PENDING.value, OrderStatus.PAID.value} and not _is_stuck(order)
+    state = {
+        "status": order.status,
+        "applied": standing.applied,
+        "unapplied": standing.unapplied,
+        "devices": order.line_count,
+        "moving": moving,
+    }
+    return JsonResponse({**state, "version": _version(order, attempt, standing)})
 
 
 @require_POST
@@ -141,6 +140,16 @@ def confirm_free(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("admin:billing_order_change", pk)
 
 
+@require_POST
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """Let the workers try again what they had given up (F15)."""
+    order = found(Order.objects.select_related("enterprise"), pk)
+    ensure(request, Action.RENEW, order.enterprise)
+    retry_fulfilment(order=order, actor=actor(request), now=clock.now())
+    done(request, _("The renewal goes on where it stopped."))
+    return redirect("admin:billing_order_change", pk)
+
+
 @needs(Action.VIEW)
 def payment_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One payment attempt with what it moved."""
@@ -163,53 +172,37 @@ def payment_page(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _is_scanned(attempt: PaymentAttempt) -> bool:
-    """Whether its code is one to scan: that of a bank transfer is a reference to write."""
-    return bool(attempt.code) and attempt.provider != Provider.OFFLINE.value
+    """Whether its code is one to scan: that of a bank transfer is a reference to write, others are for a script."""
+    return bool(attempt.code) and attempt.code_form in {CodeForm.QR.value, CodeForm.LINK.value}
 
 
-def _title(order: Order) -> str:
-    if order.line_count == 1:
-        return _("Renew 1 device")
-    return _("Renew %(n)s devices") % {"n": f"{order.line_count:,}"}
+def _left_out(order: Order) -> list[tuple[str, int]]:
+    """What was chosen and is not in the order: why, and how many (F35)."""
+    return [(refusal_text(code), number) for code, number in (order.left_out or {}).items()]
 
 
-def _lines(order: Order) -> list[OrderLine]:
-    rows = OrderLine.objects.filter(order=order).select_related("device__service", "device__presence").order_by("id")
-    return list(rows[:SHOWN_LINES])
+def _selection(request: HttpRequest, order: Order) -> RenewalSelection | None:
+    """What the reader chose and ordered here, as long as it is kept."""
+    return RenewalSelection.objects.filter(order=order, owner=signed_in(request)).first() if order.left_out else None
 
 
-def _line_view(line: OrderLine) -> LineView:
-    service = line.device.service
-    expired = service.state == State.EXPIRED.value
-    if not expired:
-        return LineView(line, expired, service.ends_at, _("no command"), "grey")
-    word = _("unlock") if line.device.presence.is_online else _("unlock when online")
-    return LineView(line, expired, service.ends_at or service.state_since, word, "blue")
+def _is_stuck(order: Order) -> bool:
+    """Given up by the workers: it waits for a person (house pattern 3)."""
+    return order.status == OrderStatus.PAID.value and order.due_at is None
 
 
-def _progress(order: Order) -> tuple[int, int]:
-    """Lines applied and lines that could not be; one query only once there is money."""
-    if order.status not in {each.value for each in SETTLED}:
-        return 0, 0
-    counted = OrderLine.objects.filter(order=order).values_list("status", flat=True)
-    states = list(counted) if order.line_count <= SHOWN_LINES else None
-    if states is not None:
-        return states.count(LineStatus.APPLIED.value), states.count(LineStatus.UNAPPLIED.value)
-    return (
-        counted.filter(status=LineStatus.APPLIED.value).count(),
-        counted.filter(status=LineStatus.UNAPPLIED.value).count(),
-    )
+def _version(order: Order, attempt: Any, standing: Standing) -> str:
+    code = f"{attempt.pk}.{attempt.status}" if attempt else ""
+    return f"{order.status}.{code}.{standing.applied}.{standing.unapplied}.{_is_stuck(order)}"
 
 
-def _version(order: Order, attempt: Any, applied: int, unapplied: int) -> str:
-    return f"{order.status}.{attempt.pk if attempt else 0}.{attempt.status if attempt else ''}.{applied}.{unapplied}"
-
-
-def _steps(order: Order, applied: int, unapplied: int) -> list[Step]:
+def _steps(order: Order, standing: Standing) -> list[Step]:
     created = Step(
-        "done", _("Order created"), _("%(at)s by %(who)s") % {"at": moment(order.created_at), "who": order.created_by}
+        "done",
+        _("Order created"),
+        _("%(at)s by %(who)s") % {"at": moment(order.created_at), "who": actor_name(order.created_by)},
     )
-    return [created, _payment_step(order), *_renewal_steps(order, applied, unapplied)]
+    return [created, _payment_step(order), *_renewal_steps(order, standing)]
 
 
 def _payment_step(order: Order) -> Step:
@@ -228,22 +221,31 @@ def _payment_step(order: Order) -> Step:
     return Step("now", _("Waiting for payment"), _("This page updates by itself"))
 
 
-def _renewal_steps(order: Order, applied: int, unapplied: int) -> list[Step]:
+def _renewal_steps(order: Order, standing: Standing) -> list[Step]:
     over = order.status in {
         OrderStatus.FULFILLED.value,
         OrderStatus.PARTIALLY_FULFILLED.value,
         OrderStatus.REFUNDED.value,
     }
-    paid = order.status == OrderStatus.PAID.value
-    share = round(100 * (applied + unapplied) / order.line_count) if paid or over else None
-    counts = _("%(n)s of %(all)s") % {"n": f"{applied:,}", "all": f"{order.line_count:,}"}
-    renewing = Step(
-        "done" if over else "now" if paid else "later", _("Renewing devices"), counts if paid or over else "", share
-    )
-    if over and unapplied:
-        left = _("%(n)s could not be renewed; their money is refundable") % {"n": f"{unapplied:,}"}
-        return [renewing, Step("failed", _("Done, with devices left out"), left)]
+    renewing = _renewing_step(order, standing, over)
+    if over and standing.unapplied:
+        left = ngettext(
+            "%(n)s device could not be renewed; its money is refundable",
+            "%(n)s devices could not be renewed; their money is refundable",
+            standing.unapplied,
+        )
+        return [renewing, Step("failed", _("Done, with devices left out"), left % {"n": f"{standing.unapplied:,}"})]
     return [renewing, Step("done" if over else "later", _("Done"), moment(order.fulfilled_at) if over else "")]
+
+
+def _renewing_step(order: Order, standing: Standing, over: bool) -> Step:
+    if order.status != OrderStatus.PAID.value and not over:
+        return Step("later", _("Renewing devices"), "")
+    counts = _("%(n)s of %(all)s") % {"n": f"{standing.applied:,}", "all": f"{order.line_count:,}"}
+    share = 100 * (standing.applied + standing.unapplied) // order.line_count
+    if _is_stuck(order):
+        return Step("failed", _("Stopped by a fault"), counts, share)
+    return Step("done" if over else "now", _("Renewing devices"), counts, share)
 
 
 def _masked(merchant_id: str) -> str:

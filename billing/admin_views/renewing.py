@@ -1,4 +1,4 @@
-"""Renew: choose a plan with its consequences in sight, then order (Q1, Q5). One device today; the page takes many."""
+"""Renew one device: choose a plan with its consequences in sight, then order (Q1, Q5). Many: `selecting`, `batch`."""
 
 from __future__ import annotations
 
@@ -12,71 +12,53 @@ from django.utils.translation import gettext as _
 
 from amp.foundation import clock
 from amp.foundation.access import Action
-from amp.foundation.pages import actor, ensure, needs, page, refuse
+from amp.foundation.pages import actor, ensure, found, needs, page, refuse
 from amp.foundation.services.refusals import Refused
+from billing.admin_views.selecting import services_list
 from billing.models import OrderChannel
-from billing.orders import MAX_LINES
 from billing.services.attempts import start_attempt
 from billing.services.ordering import DevicesNotEligible, open_order
-from billing.services.quoting import Quote, QuoteLine, quote, refusal_text
+from billing.services.quoting import Quote, QuoteLine, quote_plans, refusal_text
 from catalog.models import Plan
-from catalog.services.plans import plans_on_sale
 from devices.models import Device
-
-SHOWN_LINES = 50
 
 
 class Offer(NamedTuple):
-    """One plan and what it would do; `line` is the first device that it can renew."""
+    """One plan and what it would do to the device: `line`, or `why` not."""
 
     plan: Plan
-    quote: Quote
     line: QuoteLine | None
-
-    @property
-    def refused(self) -> list[tuple[QuoteLine, str]]:
-        """Devices that stand in the way, with the sentence that says why."""
-        return [(line, refusal_text(line.refusal or "")) for line in self.quote.refused]
+    why: str
 
 
 @needs(Action.RENEW)
 def renew(request: HttpRequest) -> HttpResponse:
     """GET shows plans with the end that each gives; POST orders the chosen one."""
-    devices = _devices(request)
-    for device in devices:
-        ensure(request, Action.RENEW, device.enterprise)
+    device = _device(request)
+    ensure(request, Action.RENEW, device.enterprise)
     if request.method == "POST":
-        answer = _order(request, devices)
+        answer = _order(request, device)
         if answer is not None:
             return answer
     now = clock.now()
-    offers = [_offer(plan, devices) for plan in _plans(devices)]
-    first = devices[0]
-    title = (
-        _("Renew %(device)s") % {"device": first}
-        if len(devices) == 1
-        else _("Renew %(n)d devices") % {"n": len(devices)}
-    )
+    offers = [_offer(each) for each in quote_plans(device_ids=[device.pk], now=now)]
     return page(
         request,
         "billing/renew.html",
-        title,
-        crumbs=[
-            (_("Device Service"), reverse("admin:devices_deviceservice_changelist")),
-            *([(first.key, reverse("admin:device_details", args=[first.pk]))] if len(devices) == 1 else []),
-        ],
-        devices=devices,
-        service=first.service,
+        _("Renew %(device)s") % {"device": device},
+        crumbs=[services_list(), (device.key, reverse("admin:device_details", args=[device.pk]))],
+        device=device,
+        service=device.service,
         offers=offers,
         possible=any(offer.line for offer in offers),
         chosen=request.POST.get("plan", ""),
         once_key=request.POST.get("once_key") or secrets.token_urlsafe(16),
         now=now,
-        zone=first.enterprise.time_zone,
+        zone=device.enterprise.time_zone,
     )
 
 
-def _order(request: HttpRequest, devices: list[Device]) -> HttpResponse | None:
+def _order(request: HttpRequest, device: Device) -> HttpResponse | None:
     """The order's page, or None where the choice has to be made again."""
     chosen = request.POST.get("plan", "")
     is_id = chosen.isascii() and chosen.isdecimal() and len(chosen) < 19
@@ -87,20 +69,15 @@ def _order(request: HttpRequest, devices: list[Device]) -> HttpResponse | None:
     now = clock.now()
     try:
         order = open_order(
-            device_ids=[device.pk for device in devices],
+            device_ids=[device.pk],
             plan=plan,
             channel=OrderChannel.STAFF,
             created_by=actor(request),
             once_key=request.POST.get("once_key", "")[:64] or None,
             now=now,
-            continue_without_refused="without_refused" in request.POST,
         )
     except DevicesNotEligible as refused:
-        lines = refused.refusals[:5]
-        refuse(
-            request,
-            Refused.because(" ".join(f"{line.device_key}: {refusal_text(line.refusal or '')}" for line in lines)),
-        )
+        refuse(request, Refused.because(refusal_text(refused.refusals[0].refusal or "")))
         return None
     except Refused as refused:
         refuse(request, refused)
@@ -113,30 +90,13 @@ def _order(request: HttpRequest, devices: list[Device]) -> HttpResponse | None:
     return redirect("admin:billing_order_change", order.pk)
 
 
-def _devices(request: HttpRequest) -> list[Device]:
-    given = request.POST.getlist("device") or request.GET.getlist("device")
-    ids = {int(each) for each in given if each.isascii() and each.isdecimal() and len(each) < 19}
-    rows = Device.objects.filter(pk__in=list(ids)[:MAX_LINES]).select_related(
-        "product__enterprise", "enterprise", "service"
-    )
-    devices = list(rows.order_by("pk"))
-    if not devices or len(devices) != len(ids):
+def _device(request: HttpRequest) -> Device:
+    given = request.POST.get("device") or request.GET.get("device") or ""
+    if not (given.isascii() and given.isdecimal() and len(given) < 19):
         raise Http404
-    return devices
+    return found(Device.objects.select_related("product__enterprise", "enterprise", "service"), int(given))
 
 
-def _plans(devices: list[Device]) -> list[Plan]:
-    """Plans for all of the devices' products and owners; each place is asked once."""
-    places = {(device.product_id, device.enterprise_id): device for device in devices}
-    now = clock.now()
-    found = [
-        {plan.pk: plan for plan in plans_on_sale(product=d.product, device_enterprise=d.enterprise, now=now)}
-        for d in places.values()
-    ]
-    common = set.intersection(*(set(each) for each in found))
-    return [plan for pk, plan in found[0].items() if pk in common]
-
-
-def _offer(plan: Plan, devices: list[Device]) -> Offer:
-    quoted = quote(device_ids=[device.pk for device in devices], plan=plan, now=clock.now())
-    return Offer(plan, quoted, next(iter(quoted.accepted), None))
+def _offer(quoted: Quote) -> Offer:
+    [line] = quoted.lines
+    return Offer(quoted.plan, line if line.is_ok else None, refusal_text(line.refusal) if line.refusal else "")

@@ -13,21 +13,17 @@ from rest_framework.response import Response
 
 from amp.foundation import clock
 from amp.foundation.api.endpoints import Reading
-from amp.foundation.api.fields import MAX_ID, Flag, Input, Moment, Nothing, RowId, Whole
+from amp.foundation.api.fields import Flag, Moment, Nothing, RowId
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
-from amp.foundation.api.problems import ApiProblem, FieldError
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.models import Scope
-from billing.filters import OrderFilters
+from billing.api.choices import Chosen, Devices, devices_of, refusal
+from billing.filters import OrderFilters, OrderLineFilters
 from billing.models import Order, OrderChannel, OrderLine
-from billing.orders import MAX_LINES
 from billing.services.attempts import start_attempt
 from billing.services.ordering import DevicesNotEligible, cancel_order, open_order
 from billing.services.quoting import Quote, QuoteLine, quote, refusal_text
 from catalog.models import Plan
-
-NAMED = 100
-"""How many devices a refusal names."""
 
 
 class OrderRow(serializers.ModelSerializer):
@@ -54,23 +50,21 @@ class LineRow(serializers.ModelSerializer):
     """One device of an order: the end that was previewed, the one it got, or why the money was not applied (Q4)."""
 
     device = serializers.IntegerField(source="device_id")
+    key = serializers.CharField(source="device.key")
     previewed_ends_at = Moment(allow_null=True)
     ends_at = Moment(allow_null=True)
 
     class Meta:
         model = OrderLine
-        fields = ("id", "device", "amount", "status", "previewed_ends_at", "ends_at", "reason")
+        fields = ("id", "device", "key", "amount", "status", "previewed_ends_at", "ends_at", "reason")
 
 
-class NewOrder(Input):
-    """Devices and the plan that renews them; a device named twice counts once.
+class NewOrder(Chosen):
+    """Devices and the plan that renews them: `devices` by id, `keys`, or `filter`; a device named twice counts once.
 
     With `continue_without_refused` the order is of those that can be renewed; else one bad device refuses all.
     """
 
-    devices = serializers.ListField(
-        child=Whole(min_value=1, max_value=MAX_ID), min_length=1, max_length=MAX_LINES, allow_empty=False
-    )
     plan = RowId(lambda: Plan.objects.select_related("merchant", "level"))
     continue_without_refused = Flag(required=False, default=False)
 
@@ -92,11 +86,31 @@ class PreviewLine(serializers.Serializer):
         return refusal_text(line.refusal) if line.refusal else ""
 
 
+class PreviewReason(serializers.Serializer):
+    """Why devices would be left out, and how many."""
+
+    refusal = serializers.CharField()
+    detail = serializers.CharField()
+    devices = serializers.IntegerField()
+
+
+class PreviewLost(serializers.Serializer):
+    """A key that leads to no device: its place in the request, a code, a sentence."""
+
+    field = serializers.CharField()
+    code = serializers.CharField()
+    message = serializers.CharField()
+
+
 class OrderPreview(serializers.Serializer):
-    """What the order would do and cost; nothing is made."""
+    """What the order would do and cost; nothing is made. `unknown` are keys that lead to no device."""
 
     total = serializers.IntegerField()
     currency = serializers.CharField()
+    accepted = serializers.IntegerField()
+    refused = serializers.IntegerField()
+    refusals = PreviewReason(many=True)
+    unknown = PreviewLost(many=True)
     lines = PreviewLine(many=True)
 
 
@@ -116,7 +130,15 @@ class PaymentAnswer(serializers.Serializer):
     expires_at = Moment()
 
 
-ORDER = OpenApiExample("two devices for a year", {"devices": [17, 18], "plan": 3}, request_only=True)
+ORDERS = [
+    OpenApiExample("two devices for a year", {"devices": [17, 18], "plan": 3}, request_only=True),
+    OpenApiExample("by their keys", {"keys": [{"key": "DK0000481290"}], "plan": 3}, request_only=True),
+    OpenApiExample(
+        "all that have expired",
+        {"filter": {"state": "EXPIRED"}, "plan": 3, "continue_without_refused": True},
+        request_only=True,
+    ),
+]
 READ, RENEW = Scope.ORDERS_READ, Scope.SERVICES_RENEW
 # Named as `OrderFilters.decides_order` has them: a range of days is read along their index.
 BY_CREATION = tuple(
@@ -156,7 +178,7 @@ class Orders(Reading):
         return rows
 
     @extend_schema(
-        summary="Open an order", tags=["orders"], request=NewOrder, responses={201: OrderRow}, examples=[ORDER]
+        summary="Open an order", tags=["orders"], request=NewOrder, responses={201: OrderRow}, examples=ORDERS
     )
     def create(self, request: Request) -> Response:
         """An order that waits for payment, with a frozen copy of what is offered (E3)."""
@@ -168,8 +190,9 @@ class Orders(Reading):
     def preview(self, request: Request) -> Response:
         """The end that each device would get, or why it can't be renewed with this plan (Q5)."""
         wanted = self.checked(NewOrder)
-        offered = quote(device_ids=wanted["devices"], plan=wanted["plan"], now=clock.now())
-        return Response(OrderPreview(offered).data)
+        meant = devices_of(wanted)
+        offered = quote(device_ids=meant.ids, plan=wanted["plan"], now=clock.now())
+        return Response(OrderPreview(_told(offered, meant)).data)
 
     @extend_schema(summary="Cancel an order", tags=["orders"], request=Nothing, responses=OrderRow)
     @action(detail=True, methods=["post"])
@@ -193,13 +216,15 @@ class OrderLines(Reading):
 
     scopes: ClassVar[dict[str, Scope | None]] = {"list": READ}
     serializer_class = LineRow
-    filter_backends = []
+    filterset_class = OrderLineFilters
     orderings = (OLDEST_FIRST, NEWEST_FIRST)
 
     def get_queryset(self) -> QuerySet[OrderLine]:
         """Lines of an order in reach; 404 for any other."""
+        if getattr(self, "swagger_fake_view", False):  # the schema asks for the model, and names no order
+            return OrderLine._base_manager.none()
         order = self.found(Order.objects.all(), self.kwargs["pk"])
-        rows: QuerySet[OrderLine] = OrderLine.objects.filter(order=order)
+        rows: QuerySet[OrderLine] = OrderLine.objects.filter(order=order).select_related("device")
         return rows
 
     @extend_schema(summary="Lines of an order", tags=["orders"], responses=LineRow(many=True))
@@ -210,23 +235,34 @@ class OrderLines(Reading):
 
 def opened(wanted: dict[str, Any], actor: str) -> Order:
     """The order, or the problem that names each device that stands in the way."""
+    meant = devices_of(wanted)
+    goes_on = wanted["continue_without_refused"]
+    if meant.lost and not (goes_on and meant.ids):
+        raise refusal(quote(device_ids=meant.ids, plan=wanted["plan"], now=clock.now()) if meant.ids else None, meant)
     try:
         return open_order(
-            device_ids=wanted["devices"],
+            device_ids=meant.ids,
             plan=wanted["plan"],
             channel=OrderChannel.API,
             created_by=actor,
             once_key=None,  # the request itself is done once (R7)
             now=clock.now(),
-            continue_without_refused=wanted["continue_without_refused"],
+            continue_without_refused=goes_on,
         )
     except DevicesNotEligible as refused:
-        raise ApiProblem("devices_not_eligible", str(refused), _named(refused.quote, wanted["devices"])) from None
+        raise refusal(refused.quote, meant) from None
 
 
-def _named(offered: Quote, asked: list[int]) -> list[FieldError]:
-    places = {pk: place for place, pk in reversed(list(enumerate(asked)))}
-    return [
-        FieldError(f"devices[{places[line.device_id]}]", str(line.refusal), refusal_text(line.refusal or ""))
-        for line in offered.refused[:NAMED]
+def _told(offered: Quote, meant: Devices) -> dict[str, Any]:
+    reasons = [
+        {"refusal": code, "detail": refusal_text(code), "devices": devices} for code, devices in offered.reasons.items()
     ]
+    return {
+        "total": offered.total,
+        "currency": offered.currency,
+        "accepted": len(offered.accepted),
+        "refused": len(offered.refused),
+        "refusals": reasons,
+        "unknown": [each._asdict() for each in meant.lost],
+        "lines": offered.lines,
+    }

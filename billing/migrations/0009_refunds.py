@@ -19,9 +19,9 @@ def count_what_came_in(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0006_api_channel'),
-        ('devices', '0009_cuts_follow'),
-        ('foundation', '0008_refund_threshold'),
+        ('billing', '0008_renewal_selections'),
+        ('devices', '0010_cuts_follow'),
+        ('foundation', '0010_refund_threshold'),
     ]
 
     operations = [
@@ -181,7 +181,12 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             model_name='merchantaccount',
             name='provider',
-            field=models.CharField(choices=[('sandbox', 'Sandbox (TEST)'), ('offline', 'Bank transfer')], max_length=12, verbose_name='gateway'),
+            field=models.CharField(choices=[('sandbox', 'Sandbox (TEST)'), ('wechat', 'WeChat Pay'), ('alipay', 'Alipay'), ('offline', 'Bank transfer')], max_length=12, verbose_name='gateway'),
+        ),
+        migrations.AlterField(
+            model_name='paymentattempt',
+            name='code_form',
+            field=models.CharField(choices=[('QR', 'QR'), ('LINK', 'LINK'), ('PARAMETERS', 'PARAMETERS'), ('REFERENCE', 'REFERENCE')], default='', editable=False, max_length=10),
         ),
         migrations.AlterField(
             model_name='moneyentry',

@@ -1,5 +1,5 @@
-"""Tables of billing: `accounts` (gateways per merchant), `orders`, `payments` (attempts, exceptions), `ledger`,
-`refunds`, `transfers` (money that people move by hand).
+"""Tables of billing: `accounts` (gateways per merchant), `orders` and the `selections` before them, `payments`
+(attempts, exceptions), `ledger`, `refunds`, `transfers` (money that people move by hand).
 """
 
 from billing.models.accounts import MerchantAccount, Provider, SandboxRefund, SandboxTrade
@@ -7,6 +7,7 @@ from billing.models.ledger import EntryKind, MoneyEntry
 from billing.models.orders import LineStatus, Order, OrderChannel, OrderKind, OrderLine
 from billing.models.payments import PaymentAttempt, PaymentException
 from billing.models.refunds import Refund, RefundLine
+from billing.models.selections import RenewalSelection, SelectedDevice, SelectionSource
 from billing.models.transfers import BankPayout, BankReceipt
 from billing.orders import AttemptStatus, ExceptionKind, OrderStatus
 from billing.refunds import Effect, RefundStatus, Resolution
@@ -32,7 +33,10 @@ __all__ = [
     "Refund",
     "RefundLine",
     "RefundStatus",
+    "RenewalSelection",
     "Resolution",
     "SandboxRefund",
     "SandboxTrade",
+    "SelectedDevice",
+    "SelectionSource",
 ]

@@ -17,7 +17,17 @@ class Provider(StrEnum):
     """Gateways that have an adapter in `billing.providers`."""
 
     SANDBOX = "sandbox"
+    WECHAT = "wechat"
+    ALIPAY = "alipay"
     OFFLINE = "offline"
+
+
+PROVIDER_NAMES = [
+    (Provider.SANDBOX.value, _("Sandbox (TEST)")),
+    (Provider.WECHAT.value, _("WeChat Pay")),
+    (Provider.ALIPAY.value, _("Alipay")),
+    (Provider.OFFLINE.value, _("Bank transfer")),
+]
 
 
 class MerchantAccount(models.Model):
@@ -25,17 +35,15 @@ class MerchantAccount(models.Model):
 
     enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="accounts", verbose_name=_("merchant"))
-    provider = models.CharField(
-        _("gateway"),
-        max_length=12,
-        choices=[(Provider.SANDBOX.value, _("Sandbox (TEST)")), (Provider.OFFLINE.value, _("Bank transfer"))],
-    )
+    provider = models.CharField(_("gateway"), max_length=12, choices=PROVIDER_NAMES)
     # Names the account in notify addresses; unguessable, never a merchant id.
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     sealed_secret = models.TextField(editable=False)
     # A new secret waits here until a second administrator verifies it; the old one works until then.
     sealed_draft = models.TextField(editable=False, default="")
     drafted_by = models.CharField(max_length=160, default="", editable=False)
+    # Names of PayWay that the account offers, since a gateway opens some on request only; empty means all it can.
+    ways = models.JSONField(default=list)
     is_active = models.BooleanField(_("active"), default=True)
     created_at = models.DateTimeField(_("created"))
 

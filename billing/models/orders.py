@@ -77,6 +77,8 @@ class Order(models.Model):
     total = models.BigIntegerField(_("total, minor units"))
     currency = models.CharField(_("currency"), max_length=3)
     line_count = models.PositiveIntegerField(_("devices"))
+    # What was chosen and is not in the order: refusal code → number of devices (Q1).
+    left_out = models.JSONField(null=True)
     created_at = models.DateTimeField(_("created"))
     created_by = models.CharField(_("by"), max_length=160)
     expires_at = models.DateTimeField(_("expires"))

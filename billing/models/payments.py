@@ -10,7 +10,7 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
 from billing.models.accounts import MerchantAccount
 from billing.models.orders import Order
-from billing.orders import AttemptStatus, ExceptionKind
+from billing.orders import AttemptStatus, CodeForm, ExceptionKind, PayWay
 from billing.refunds import Resolution
 
 
@@ -37,8 +37,26 @@ class PaymentAttempt(models.Model):
             (AttemptStatus.FAILED.value, _("Failed")),
         ],
     )
+    way = models.CharField(
+        _("way of paying"),
+        max_length=8,
+        default=PayWay.SCREEN.value,
+        choices=[
+            (PayWay.SCREEN.value, _("QR code on a screen")),
+            (PayWay.BROWSER.value, _("Phone's browser")),
+            (PayWay.IN_APP.value, _("Inside the gateway's app")),
+        ],
+    )
+    # The payer at the gateway and on the network, where a way of paying needs them; kept, for a retry sends the same.
+    payer_id = models.CharField(max_length=128, default="", editable=False)
+    payer_ip = models.CharField(max_length=45, default="", editable=False)
     # What the payer scans or opens; stored, because asking again would kill the first code.
     code = models.TextField(blank=True, default="")
+    code_form = models.CharField(
+        max_length=10, default="", editable=False, choices=[(f.value, f.value) for f in CodeForm]
+    )
+    # Null while there is no code; some gateways let it die long before the payment expires.
+    code_expires_at = models.DateTimeField(null=True, editable=False)
     transaction_id = models.CharField(_("gateway transaction"), max_length=64, null=True)
     paid_amount = models.BigIntegerField(_("paid, minor units"), null=True)
     # This payment is the one that pays for the order; a second or a mismatched one never is.

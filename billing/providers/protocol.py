@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
-from billing.orders import GatewayFacts
+from billing.orders import CodeForm, GatewayFacts, PayWay
 
 
 class GatewayTimeout(Exception):
@@ -32,21 +32,23 @@ class OfflineBooks(Protocol):
     def pay_out(self, number: str, refund_number: str, amount: int) -> RefundFacts:
         """Ask people to pay back. Raises GatewayRefused."""
 
-    def payout(self, refund_number: str) -> RefundFacts:
-        """How a refund stands."""
+    def payout(self, number: str, refund_number: str) -> RefundFacts:
+        """How a refund of payment `number` stands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """One merchant's account at a gateway. `secret` never appears in a repr, a log or an exception.
 
-    `books` are there for bank transfers only.
+    `merchant_id` is our name of the merchant, which facts report where the gateway's own number is the account's.
+    `base_url` is our own address, `gateway_url` the gateway's. `books` are there for bank transfers only.
     """
 
     account: str
     merchant_id: str
     secret: bytes
     base_url: str
+    gateway_url: str = ""
     books: OfflineBooks | None = None
 
     def __repr__(self) -> str:
@@ -54,7 +56,11 @@ class Credentials:
 
 
 class PaymentRequest(NamedTuple):
-    """What the payer is asked for. Everything comes from stored rows, so a retry sends the same bytes."""
+    """What the payer is asked for. Everything comes from stored rows, so a retry sends the same bytes.
+
+    `payer_id` is the payer's id at the gateway (openid), which WeChat needs inside its app; `payer_ip` is the address
+    of the payer's browser, which WeChat needs there.
+    """
 
     number: str
     amount: int
@@ -63,10 +69,22 @@ class PaymentRequest(NamedTuple):
     notify_url: str
     return_path: str
     expires_at: datetime
+    asked_at: datetime
+    way: PayWay = PayWay.SCREEN
+    payer_id: str = ""
+    payer_ip: str = ""
+
+
+class Code(NamedTuple):
+    """What the payer scans or opens; `lives` where the gateway lets it die before the request expires."""
+
+    form: CodeForm
+    text: str
+    lives: timedelta | None = None
 
 
 class RefundState(StrEnum):
-    """Accepted is not done: PROCESSING until the gateway says how it ended."""
+    """Accepted is not done: PROCESSING until the gateway says how it ended. FAILED and NOT_FOUND paid nothing back."""
 
     PROCESSING = "PROCESSING"
     SUCCEEDED = "SUCCEEDED"
@@ -97,7 +115,10 @@ class PaymentProvider(Protocol):
     GatewayRefused.
     """
 
-    def create(self, request: PaymentRequest, *, wall: datetime) -> str:
+    ways: ClassVar[frozenset[PayWay]]
+    """What the gateway can do; an account may offer less."""
+
+    def create(self, request: PaymentRequest, *, wall: datetime) -> Code:
         """The code that the payer scans or opens. The same request again gives a code for the same trade."""
 
     def query(self, number: str, *, wall: datetime) -> GatewayFacts:
@@ -109,8 +130,8 @@ class PaymentProvider(Protocol):
     def refund(self, number: str, *, refund_number: str, amount: int, wall: datetime) -> RefundFacts:
         """Pay back `amount` minor units; the same refund number pays back once."""
 
-    def query_refund(self, refund_number: str, *, wall: datetime) -> RefundFacts:
-        """How the refund stands; NOT_FOUND where the gateway never took it."""
+    def query_refund(self, refund_number: str, *, number: str, wall: datetime) -> RefundFacts:
+        """How the refund of payment `number` stands; NOT_FOUND where the gateway never took it."""
 
     def parse_notification(self, headers: Mapping[str, str], body: bytes, *, wall: datetime) -> GatewayFacts:
         """The facts of a notice, verified on its raw bytes. Raises NoticeRefused."""

@@ -5,17 +5,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar
 
 import requests
 
-from amp.foundation.money import MAX_MINOR
-from billing.orders import ATTEMPT_NUMBER, GatewayFacts, GatewayState
+from billing.orders import ATTEMPT_NUMBER, CodeForm, GatewayFacts, GatewayState, PayWay
+from billing.providers.facts import CURRENCY, MERCHANT, TRANSACTION, instant, minor, word
 from billing.providers.protocol import (
     Acknowledgement,
+    Code,
     Credentials,
     GatewayRefused,
     GatewayTimeout,
@@ -36,18 +36,17 @@ from billing.providers.sandbox_wire import (
 )
 
 TIMEOUT_SECONDS = 3
-TRANSACTION = re.compile(r"[0-9A-Za-z]{6,64}")
-CURRENCY = re.compile(r"[A-Z]{3}")
-MERCHANT = re.compile(r"[!-~]{1,64}")
 
 
 class SandboxProvider:
-    """One merchant's account at the sandbox gateway."""
+    """One merchant's account at the sandbox gateway: one page for whoever pays from wherever."""
+
+    ways: ClassVar[frozenset[PayWay]] = frozenset(PayWay)
 
     def __init__(self, credentials: Credentials) -> None:
         self._credentials = credentials
 
-    def create(self, request: PaymentRequest, *, wall: datetime) -> str:
+    def create(self, request: PaymentRequest, *, wall: datetime) -> Code:
         """A pay link; the same request gives the same link."""
         ticket = Ticket(
             self._credentials.account,
@@ -58,7 +57,8 @@ class SandboxProvider:
             request.return_path,
             request.expires_at,
         )
-        return f"{self._credentials.base_url}/sandbox/pay/{write_ticket(self._credentials.secret, ticket)}"
+        link = f"{self._credentials.base_url}/sandbox/pay/{write_ticket(self._credentials.secret, ticket)}"
+        return Code(CodeForm.QR if request.way is PayWay.SCREEN else CodeForm.LINK, link)
 
     def query(self, number: str, *, wall: datetime) -> GatewayFacts:
         """What the gateway's books say of the trade."""
@@ -73,7 +73,7 @@ class SandboxProvider:
         request = {"number": number, "refund_number": refund_number, "amount": amount}
         return _refund(self._call("refund", request, wall))
 
-    def query_refund(self, refund_number: str, *, wall: datetime) -> RefundFacts:
+    def query_refund(self, refund_number: str, *, number: str, wall: datetime) -> RefundFacts:
         """How the refund stands."""
         return _refund(self._call("query_refund", {"refund_number": refund_number}, wall))
 
@@ -123,47 +123,24 @@ class SandboxProvider:
 
 
 def _facts(told: Mapping[str, Any]) -> GatewayFacts:
-    """Facts of a trade. Nothing is converted on the way: what isn't exactly an amount, a number, is no fact (F30, F38).
-
-    Raises KeyError, TypeError, ValueError or OverflowError.
-    """
-    number, state = _word(told["number"], ATTEMPT_NUMBER), GatewayState(told["state"])
+    """Facts of a trade. Raises KeyError, TypeError, ValueError or OverflowError."""
+    number, state = word(told["number"], ATTEMPT_NUMBER), GatewayState(told["state"])
     if state is not GatewayState.PAID:
         return GatewayFacts(number, state)
     return GatewayFacts(
         number,
         state,
-        merchant_id=_word(told["merchant"], MERCHANT),
-        amount=_minor(told["amount"]),
-        currency=_word(told["currency"], CURRENCY),
-        transaction_id=_word(told["transaction"], TRANSACTION),
-        paid_at=_moment(told["paid_at"]),
+        merchant_id=word(told["merchant"], MERCHANT),
+        amount=minor(told["amount"]),
+        currency=word(told["currency"], CURRENCY),
+        transaction_id=word(told["transaction"], TRANSACTION),
+        paid_at=instant(told["paid_at"]),
     )
-
-
-def _word(value: object, pattern: re.Pattern[str]) -> str:
-    if not isinstance(value, str) or not pattern.fullmatch(value):
-        raise ValueError("not such a word")
-    return value
-
-
-def _minor(value: object) -> int:
-    """A whole number: 19900.9, "19900" and true are none."""
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= MAX_MINOR:
-        raise ValueError("not an amount")
-    return value
-
-
-def _moment(value: str) -> datetime:
-    moment = datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError("a moment without a zone")
-    return moment.astimezone(UTC)
 
 
 def _refund(told: dict[str, Any]) -> RefundFacts:
     try:
-        number, state = _word(told["refund_number"], ATTEMPT_NUMBER), RefundState(told["state"])
-        return RefundFacts(number, state, _minor(told["amount"]))
+        number, state = word(told["refund_number"], ATTEMPT_NUMBER), RefundState(told["state"])
+        return RefundFacts(number, state, minor(told["amount"]))
     except (KeyError, TypeError, ValueError) as broken:
         raise GatewayTimeout("The sandbox gateway's answer lacks a field.") from broken

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from django.db import transaction
@@ -10,39 +10,43 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.models import Merchant
 from amp.foundation.sealed import seal, unseal
-from amp.foundation.services.events import EventDraft, record_event
 from billing.models import MerchantAccount, Provider
-from billing.services.accounts import CONNECTORS, AccountRefused, open_account
+from billing.orders import PayWay
+from billing.services.account_secrets import checked_secret, secret_of
+from billing.services.accounts import AccountRefused, open_account, put_in_force, record_account
 
 
 def connect_account(
-    *, merchant: Merchant, provider: str, typed: Mapping[str, str], actor: str, now: datetime
+    *,
+    merchant: Merchant,
+    provider: str,
+    typed: Mapping[str, str],
+    actor: str,
+    now: datetime,
+    ways: Collection[PayWay] = (),
 ) -> MerchantAccount:
     """Open an account with what somebody typed. Raises AccountRefused."""
-    connector = CONNECTORS.get(provider)
-    if connector is None:
+    if provider not in {each.value for each in Provider}:
         raise AccountRefused.because(_("Choose a gateway."), "provider")
-    for secret in connector.secrets:
-        if not typed.get(secret.name):
-            sentence = _("Type the %(secret)s.") % {"secret": secret.title}
-            raise AccountRefused.because(sentence, f"{provider}_{secret.name}")
-    return open_account(
-        merchant=merchant, provider=connector.provider, secret=connector.secret_of(typed), actor=actor, now=now
-    )
+    gateway = Provider(provider)
+    secret = secret_of(gateway, typed)
+    return open_account(merchant=merchant, provider=gateway, secret=secret, actor=actor, now=now, ways=ways)
 
 
 @transaction.atomic
 def propose_secret(*, account: MerchantAccount, typed: Mapping[str, str], actor: str, now: datetime) -> MerchantAccount:
-    """A new secret, sealed, beside the one in force; a later proposal replaces it. Raises AccountRefused."""
+    """A new secret, checked and sealed, beside the one in force; a later proposal replaces it.
+
+    Raises AccountRefused, which names each wrong field.
+    """
     account = _locked(account)
-    if account.provider == Provider.OFFLINE.value:
+    gateway = Provider(account.provider)
+    if gateway is Provider.OFFLINE:
         raise AccountRefused.because(_("Bank transfers have no secret."))
-    connector = CONNECTORS[account.provider]
-    if any(not typed.get(secret.name) for secret in connector.secrets):
-        raise AccountRefused.because(_("Type every secret of the gateway anew."))
-    account.sealed_draft, account.drafted_by = seal(connector.secret_of(typed), _draft_owner(account)), actor
+    secret = checked_secret(gateway, secret_of(gateway, typed))
+    account.sealed_draft, account.drafted_by = seal(secret, _draft_owner(account)), actor
     account.save(update_fields=["sealed_draft", "drafted_by"])
-    _record("merchant.secret_proposed", account, actor, now)
+    record_account(account, "merchant.secret_proposed", actor=actor, now=now)
     return account
 
 
@@ -54,12 +58,7 @@ def verify_secret(*, account: MerchantAccount, actor: str, now: datetime) -> Mer
         raise AccountRefused.because(_("No new secret waits. Reload the page."))
     if account.drafted_by == actor:
         raise AccountRefused.because(_("Ask another administrator: who changed the secret can't verify it too."))
-    secret = unseal(account.sealed_draft, _draft_owner(account))
-    account.sealed_secret = seal(secret, str(account.public_id))
-    account.sealed_draft = account.drafted_by = ""
-    account.save(update_fields=["sealed_secret", "sealed_draft", "drafted_by"])
-    _record("merchant.secret_verified", account, actor, now)
-    return account
+    return put_in_force(account, unseal(account.sealed_draft, _draft_owner(account)), actor=actor, now=now)
 
 
 @transaction.atomic
@@ -69,7 +68,7 @@ def close_account(*, account: MerchantAccount, actor: str, now: datetime) -> Mer
     if account.is_active:
         account.is_active, account.sealed_draft, account.drafted_by = False, "", ""
         account.save(update_fields=["is_active", "sealed_draft", "drafted_by"])
-        _record("merchant.account_closed", account, actor, now)
+        record_account(account, "merchant.account_closed", actor=actor, now=now)
     return account
 
 
@@ -83,9 +82,3 @@ def _locked(account: MerchantAccount, *, only_active: bool = True) -> MerchantAc
 def _draft_owner(account: MerchantAccount) -> str:
     """A sealed draft can't be put in the place of the secret by moving a column."""
     return f"{account.public_id}:draft"
-
-
-def _record(kind: str, account: MerchantAccount, actor: str, now: datetime) -> None:
-    told = {"merchant": account.merchant.merchant_id, "gateway": account.provider}
-    subject = f"enterprise:{account.enterprise_id}"
-    record_event(EventDraft(kind, subject, account.enterprise_id, now, actor, after=told), now=now)

@@ -4,99 +4,100 @@ from __future__ import annotations
 
 import secrets
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from amp.foundation.models import Merchant
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import seal, unseal
-from amp.foundation.services.events import EventDraft, record_event
-from amp.foundation.services.refusals import Refused
+from amp.foundation.services.events import record_about
 from billing.models import MerchantAccount, PaymentAttempt, Provider
+from billing.orders import PayWay
 from billing.providers.protocol import Credentials, PaymentProvider
-from billing.providers.registry import provider_for
+from billing.providers.registry import WAYS, provider_for
+from billing.services.account_secrets import AccountRefused as AccountRefused
+from billing.services.account_secrets import checked_secret
 from billing.services.offline_books import Books
-
-
-class SecretField(NamedTuple):
-    """One secret that a gateway gives its merchants; it can be typed, never read."""
-
-    name: str
-    title: Any
-
-
-class Connector(NamedTuple):
-    """How an account at one gateway is connected: what is asked for, and the secret that is made of it."""
-
-    provider: Provider
-    title: Any
-    hint: Any
-    secrets: tuple[SecretField, ...]
-    secret_of: Callable[[Mapping[str, str]], bytes]
-
-
-CONNECTORS: Mapping[str, Connector] = {
-    Provider.SANDBOX.value: Connector(
-        Provider.SANDBOX,
-        gettext_lazy("Sandbox (TEST)"),
-        gettext_lazy("TEST money only. Its secret is made by itself."),
-        (),
-        lambda _typed: secrets.token_bytes(32),
-    ),
-    Provider.OFFLINE.value: Connector(
-        Provider.OFFLINE,
-        gettext_lazy("Bank transfer"),
-        gettext_lazy("Two people confirm each payment by hand. No secret is needed."),
-        (),
-        lambda _typed: b"",
-    ),
-}
-"""Gateways that can be connected by hand. A further one is one more row here, with its secrets."""
-
-
-class AccountRefused(Refused):
-    """The merchant can't have such an account, or has none to be paid through."""
 
 
 @transaction.atomic
 def open_account(
-    *, merchant: Merchant, provider: Provider, secret: bytes, actor: str, now: datetime
+    *,
+    merchant: Merchant,
+    provider: Provider,
+    secret: bytes | Mapping[str, str],
+    actor: str,
+    now: datetime,
+    ways: Collection[PayWay] = (),
 ) -> MerchantAccount:
     """Connect a merchant to a gateway; `secret` is sealed for this account and never shown again.
 
-    Raises AccountRefused: one active account per gateway, and TEST money never beside real money in one enterprise.
+    The sandbox takes random bytes, a bank transfer none, the others the texts of `account_secrets.secret_fields`.
+    `ways` narrows what the account offers; none named means all that the gateway can.
+    Raises AccountRefused, beside its field where one is wrong: one active account per gateway, and TEST money never
+    beside real money in one enterprise, nor where the sandbox is on in production (X9).
     """
+    sealable = checked_secret(provider, secret)
+    if settings.IS_PRODUCTION and settings.SANDBOX_ENABLED and provider is not Provider.SANDBOX:
+        raise AccountRefused.because(_("This installation takes TEST payments: switch AMP_SANDBOX off first."))
     with system_scope():
         Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)
         active = MerchantAccount.objects.filter(enterprise_id=merchant.enterprise_id, is_active=True)
         kinds = set(active.values_list("provider", flat=True))
         if active.filter(merchant=merchant, provider=provider.value).exists():
             raise AccountRefused.because(_("This merchant has an account at this gateway already."))
+        if not set(ways) <= WAYS[provider.value]:
+            raise AccountRefused.because(_("This gateway does not offer all of these ways of paying."), "ways")
         if kinds and (provider is Provider.SANDBOX) != (kinds == {Provider.SANDBOX.value}):
             raise AccountRefused.because(_("An enterprise can't take TEST payments and real payments side by side."))
-        account = _made(merchant, provider, secret, now)
-    record_event(
-        EventDraft(
-            "merchant.account_opened",
-            f"enterprise:{merchant.enterprise_id}",
-            merchant.enterprise_id,
-            now,
-            actor,
-            after={"merchant": merchant.merchant_id, "gateway": provider.value},
-        ),
-        now=now,
-    )
+        account = _made(merchant, provider, sealable, ways, now)
+    record_account(account, "merchant.account_opened", actor=actor, now=now)
     return account
 
 
-def account_that_sells(merchant: Merchant, *, now: datetime, by_transfer: bool = True) -> MerchantAccount:
-    """The active account through which `merchant` is paid. Raises AccountRefused where there is none.
+@transaction.atomic
+def replace_secret(
+    *, account: MerchantAccount, secret: bytes | Mapping[str, str], actor: str, now: datetime
+) -> MerchantAccount:
+    """New keys for an account, at once for all its payments, also those that wait. Raises AccountRefused.
+
+    People do it in two steps, by two administrators: `account_changes`.
+    """
+    sealable = checked_secret(Provider(account.provider), secret)
+    with system_scope():
+        locked: MerchantAccount = MerchantAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
+        return put_in_force(locked, sealable, actor=actor, now=now)
+
+
+def put_in_force(account: MerchantAccount, secret: bytes, *, actor: str, now: datetime) -> MerchantAccount:
+    """Seal a checked secret for a locked account; whatever was proposed before is void."""
+    account.sealed_secret = seal(secret, str(account.public_id))
+    account.sealed_draft = account.drafted_by = ""
+    account.save(update_fields=["sealed_secret", "sealed_draft", "drafted_by"])
+    record_account(account, "merchant.account_rekeyed", actor=actor, now=now)
+    return account
+
+
+def record_account(account: MerchantAccount, kind: str, *, actor: str, now: datetime) -> None:
+    """One event about an account, on the record of its enterprise (R9)."""
+    told = {"merchant": account.merchant.merchant_id, "gateway": account.provider}
+    record_about(account.enterprise, kind, actor=actor, after=told, now=now)
+
+
+def ways_of(account: MerchantAccount) -> frozenset[PayWay]:
+    """The ways of paying that the account offers."""
+    can = WAYS[account.provider]
+    return frozenset(way for way in can if way.value in account.ways) if account.ways else can
+
+
+def account_that_sells(
+    merchant: Merchant, *, now: datetime, way: PayWay = PayWay.SCREEN, by_transfer: bool = True
+) -> MerchantAccount:
+    """The oldest active account that offers `way` for `merchant`. Raises AccountRefused where there is none.
 
     Bank transfers come last, and not at all where `by_transfer` is off: nobody waits for one on the public page.
 
@@ -104,12 +105,26 @@ def account_that_sells(merchant: Merchant, *, now: datetime, by_transfer: bool =
     below the merchant's enterprise never reads the account, hence the system's scope.
     """
     with system_scope():
-        found = _first_active(merchant, by_transfer=by_transfer)
-        if found is None and settings.SANDBOX_ENABLED:
-            found = _sandbox_account(merchant, now)
-    if found is None:
+        found = accounts_of(merchant, by_transfer=by_transfer)
+        if not found and settings.SANDBOX_ENABLED and (opened := _sandbox_account(merchant, now)):
+            found = [opened]
+        offering = next((account for account in found if way in ways_of(account)), None)
+    if found and offering is None:
+        raise AccountRefused.because(_("The seller's payment account does not offer this way of paying."))
+    if offering is None:
         raise AccountRefused.because(_("The seller can't take payments yet: no payment account is connected."))
-    return found
+    return offering
+
+
+def accounts_of(merchant: Merchant, *, by_transfer: bool = True) -> list[MerchantAccount]:
+    """The active accounts through which `merchant` can be paid: oldest first, bank transfers last, and not at all where
+    `by_transfer` is off. Runs in the system's scope."""
+    active = MerchantAccount.objects.filter(merchant=merchant, is_active=True).select_related("merchant")
+    if not settings.SANDBOX_ENABLED:
+        active = active.exclude(provider=Provider.SANDBOX.value)
+    if not by_transfer:
+        active = active.exclude(provider=Provider.OFFLINE.value)
+    return sorted(active.order_by("id"), key=lambda account: account.provider == Provider.OFFLINE.value)
 
 
 def gateway_of(account: MerchantAccount) -> PaymentProvider:
@@ -122,6 +137,7 @@ def gateway_of(account: MerchantAccount) -> PaymentProvider:
             merchant_id=account.merchant.merchant_id,
             secret=unseal(account.sealed_secret, owner),
             base_url=settings.BASE_URL,
+            gateway_url=settings.PAYMENT_GATEWAYS.get(account.provider, ""),
             books=Books(account) if account.provider == Provider.OFFLINE.value else None,
         ),
     )
@@ -145,22 +161,12 @@ def transfer_account_of(merchant: Merchant) -> MerchantAccount | None:
         ).first()
 
 
-def _first_active(merchant: Merchant, *, by_transfer: bool = True) -> MerchantAccount | None:
-    active = MerchantAccount.objects.filter(merchant=merchant, is_active=True).select_related("merchant")
-    if not settings.SANDBOX_ENABLED:
-        active = active.exclude(provider=Provider.SANDBOX.value)
-    if not by_transfer:
-        active = active.exclude(provider=Provider.OFFLINE.value)
-    found = list(active.order_by("id"))
-    return min(found, key=lambda account: account.provider == Provider.OFFLINE.value, default=None)
-
-
 def _sandbox_account(merchant: Merchant, now: datetime) -> MerchantAccount | None:
     """One more look under the merchant's lock: two first buyers make one account."""
     with transaction.atomic():
         Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)
-        if found := _first_active(merchant, by_transfer=False):
-            return found
+        if found := accounts_of(merchant, by_transfer=False):
+            return found[0]
         elsewhere = MerchantAccount.objects.filter(enterprise_id=merchant.enterprise_id, is_active=True)
         if elsewhere.exclude(provider=Provider.SANDBOX.value).exists():
             return None
@@ -169,7 +175,9 @@ def _sandbox_account(merchant: Merchant, now: datetime) -> MerchantAccount | Non
         )
 
 
-def _made(merchant: Merchant, provider: Provider, secret: bytes, now: datetime) -> MerchantAccount:
+def _made(
+    merchant: Merchant, provider: Provider, secret: bytes, ways: Collection[PayWay], now: datetime
+) -> MerchantAccount:
     public_id = uuid.uuid4()
     account: MerchantAccount = MerchantAccount.objects.create(
         enterprise_id=merchant.enterprise_id,
@@ -177,6 +185,7 @@ def _made(merchant: Merchant, provider: Provider, secret: bytes, now: datetime) 
         provider=provider.value,
         public_id=public_id,
         sealed_secret=seal(secret, str(public_id)),
+        ways=sorted(way.value for way in ways),
         created_at=now,
     )
     return account

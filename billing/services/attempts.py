@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
 from django.utils.http import url_has_allowed_host_and_scheme
@@ -11,14 +12,22 @@ from django.utils.translation import gettext as _
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import seal, unseal
 from billing.models import MerchantAccount, Order, OrderChannel, PaymentAttempt, Provider
-from billing.orders import OPEN_ATTEMPTS, AttemptStatus, OrderStatus, new_attempt_number, next_query
-from billing.providers.protocol import GatewayRefused, GatewayTimeout, PaymentRequest
-from billing.services.accounts import AccountRefused, account_that_sells, gateway_of_attempt, notify_url
+from billing.orders import OPEN_ATTEMPTS, AttemptStatus, OrderStatus, PayWay, new_attempt_number, next_query
+from billing.providers.protocol import Code, GatewayRefused, GatewayTimeout, PaymentRequest
+from billing.services.accounts import AccountRefused, account_that_sells, gateway_of_attempt, notify_url, ways_of
 from billing.services.ordering import OrderRefused
 
 UNKNOWN_RETRY = timedelta(seconds=10)
 TRANSFER_PATIENCE = timedelta(days=14)
 OPEN = [status.value for status in OPEN_ATTEMPTS]
+
+
+class Payer(NamedTuple):
+    """Who pays, as far as a gateway wants to know it."""
+
+    way: PayWay
+    id: str
+    ip: str
 
 
 def start_attempt(
@@ -29,8 +38,15 @@ def start_attempt(
     provider_account: MerchantAccount | None = None,
     return_path: str = "",
     new_code: bool = False,
+    way: PayWay = PayWay.SCREEN,
+    payer_id: str = "",
+    payer_ip: str = "",
 ) -> PaymentAttempt:
     """The order's open attempt with its code, or a new one; `new_code` makes a new one whatever is open.
+
+    `way` says where the payer is. An open attempt is only found again for the same way, account and payer, and while
+    its code lives; a new one ends it. `payer_id` is the payer's openid, which WeChat needs IN_APP; `payer_ip` the
+    address of the payer's browser, which WeChat needs for BROWSER. What to do with `code` says `code_form`.
 
     Two transactions with the gateway's call between them, so never inside another one. Look at the answer's status:
     PENDING has a `code`; UNKNOWN has none yet (the poll finds out, ask again in some seconds); FAILED has a `problem`.
@@ -38,8 +54,9 @@ def start_attempt(
     sealed, and the gateway is only told an address that leads to it.
     Raises OrderRefused (ended, paid, free), AccountRefused.
     """
+    payer = Payer(way, payer_id[:128], payer_ip[:45])
     with system_scope():  # the seller's account is never in a buyer's scope
-        attempt = _committed(order, provider_account, _checked_path(return_path), new_code, now)
+        attempt = _committed(order, provider_account, _checked_path(return_path), payer, new_code, now)
         if attempt.code:
             return attempt
         return ask_for_code(attempt=attempt, now=now, wall=wall)
@@ -50,11 +67,11 @@ def ask_for_code(*, attempt: PaymentAttempt, now: datetime, wall: datetime) -> P
     try:
         code = gateway_of_attempt(attempt).create(_request(attempt), wall=wall)
     except GatewayTimeout as lost:
-        return _stored(attempt, AttemptStatus.UNKNOWN, problem=str(lost), due_at=now + UNKNOWN_RETRY)
+        return _stored(attempt, AttemptStatus.UNKNOWN, problem=str(lost), due_at=now + UNKNOWN_RETRY, now=now)
     except GatewayRefused as refused:
-        return _stored(attempt, AttemptStatus.FAILED, problem=str(refused), due_at=None)
+        return _stored(attempt, AttemptStatus.FAILED, problem=str(refused), due_at=None, now=now)
     due_at = next_query(created_at=attempt.created_at, expires_at=attempt.expires_at, now=now)
-    return _stored(attempt, AttemptStatus.PENDING, code=code, due_at=due_at)
+    return _stored(attempt, AttemptStatus.PENDING, code=code, due_at=due_at, now=now)
 
 
 def return_path_of(*, number: str) -> str:
@@ -64,7 +81,7 @@ def return_path_of(*, number: str) -> str:
 
 
 def _committed(
-    order: Order, account: MerchantAccount | None, return_path: str, new_code: bool, now: datetime
+    order: Order, account: MerchantAccount | None, return_path: str, payer: Payer, new_code: bool, now: datetime
 ) -> PaymentAttempt:
     with transaction.atomic(durable=True):
         locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
@@ -72,18 +89,30 @@ def _committed(
             raise OrderRefused.because(_("This order no longer waits for payment. Reload the page."))
         if locked.total == 0:
             raise OrderRefused.because(_("There is nothing to pay. A person confirms this order."))
-        open_ones = PaymentAttempt.objects.filter(order=locked, status__in=OPEN, expires_at__gt=now)
-        newest = None if new_code else open_ones.order_by("-id").first()
+        newest = None if new_code else _open_one(locked, account, payer, now)
         if newest:
             return newest
         by_transfer = locked.channel != OrderChannel.PUBLIC.value
-        sells = account or account_that_sells(locked.merchant, now=now, by_transfer=by_transfer)
-        return _created(locked, sells, return_path, now)
+        seller = account or account_that_sells(locked.merchant, now=now, way=payer.way, by_transfer=by_transfer)
+        return _created(locked, seller, return_path, payer, now)
 
 
-def _created(order: Order, account: MerchantAccount, return_path: str, now: datetime) -> PaymentAttempt:
+def _open_one(order: Order, account: MerchantAccount | None, payer: Payer, now: datetime) -> PaymentAttempt | None:
+    """The newest attempt, if it is this payer's and its code may still be shown."""
+    newest = PaymentAttempt.objects.filter(order=order, status__in=OPEN, expires_at__gt=now).order_by("-id").first()
+    if newest is None or (newest.way, newest.payer_id) != (payer.way.value, payer.id):
+        return None
+    if account is not None and newest.account_id != account.pk:
+        return None
+    is_dead = newest.code_expires_at is not None and newest.code_expires_at <= now
+    return None if is_dead else newest
+
+
+def _created(order: Order, account: MerchantAccount, return_path: str, payer: Payer, now: datetime) -> PaymentAttempt:
     if account.merchant_id != order.merchant_id or not account.is_active:
         raise AccountRefused.because(_("This payment account does not belong to the order's merchant."))
+    if payer.way not in ways_of(account):
+        raise AccountRefused.because(_("The seller's payment account does not offer this way of paying."))
     if account.provider == Provider.OFFLINE.value:
         _wait_for_transfer(order, now)
     # An older code stays payable until the poll has closed it, which is now.
@@ -93,6 +122,9 @@ def _created(order: Order, account: MerchantAccount, return_path: str, now: date
         order=order,
         account=account,
         provider=account.provider,
+        way=payer.way.value,
+        payer_id=payer.id,
+        payer_ip=payer.ip,
         number=new_attempt_number(),
         amount=order.total,
         currency=order.currency,
@@ -113,14 +145,23 @@ def _wait_for_transfer(order: Order, now: datetime) -> None:
 
 
 def _stored(
-    attempt: PaymentAttempt, status: AttemptStatus, *, due_at: datetime | None, code: str = "", problem: str = ""
+    attempt: PaymentAttempt,
+    status: AttemptStatus,
+    *,
+    due_at: datetime | None,
+    now: datetime,
+    code: Code | None = None,
+    problem: str = "",
 ) -> PaymentAttempt:
     """Never overwrites what a notice may have brought meanwhile, nor a code that a payer may have in hand."""
     with transaction.atomic():
         stored: PaymentAttempt = PaymentAttempt.objects.select_for_update(no_key=True).get(pk=attempt.pk)
         if stored.status in OPEN and not stored.code:
-            stored.status, stored.code, stored.problem, stored.due_at = status.value, code, problem[:300], due_at
-            stored.save(update_fields=["status", "code", "problem", "due_at"])
+            stored.status, stored.problem, stored.due_at = status.value, problem[:300], due_at
+            if code:
+                stored.code, stored.code_form = code.text, code.form.value
+                stored.code_expires_at = min(stored.expires_at, now + code.lives if code.lives else stored.expires_at)
+            stored.save(update_fields=["status", "code", "code_form", "code_expires_at", "problem", "due_at"])
     return stored
 
 
@@ -133,6 +174,10 @@ def _request(attempt: PaymentAttempt) -> PaymentRequest:
         notify_url=notify_url(attempt.account),
         return_path=f"/pay/return/{attempt.number}" if attempt.sealed_return_path else "",
         expires_at=attempt.expires_at,
+        asked_at=attempt.created_at,
+        way=PayWay(attempt.way),
+        payer_id=attempt.payer_id,
+        payer_ip=attempt.payer_ip,
     )
 
 

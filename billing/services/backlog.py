@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 
 from django.db.models import Count, Min, Q, QuerySet
 
-from billing.models import BankPayout, BankReceipt, Order, PaymentAttempt, PaymentException, Refund, RefundLine
-from billing.orders import AttemptStatus, OrderStatus
+from billing.models import BankPayout, BankReceipt, PaymentAttempt, PaymentException, Refund
+from billing.orders import AttemptStatus
 from billing.refunds import RefundStatus
+from billing.services.fulfilment import stuck_orders
+from billing.services.refund_work import stuck_refunds
 
 FAILED_DAYS = timedelta(days=30)
 
@@ -40,7 +42,7 @@ class Heap(NamedTuple):
 
 
 def backlog(*, now: datetime) -> dict[Waiting, Heap]:
-    """Everything that waits; six queries, whatever there is."""
+    """Everything that waits; seven queries, whatever there is."""
     attempts = _counted(
         PaymentAttempt.objects.all(),
         "created_at",
@@ -53,9 +55,8 @@ def backlog(*, now: datetime) -> dict[Waiting, Heap]:
         **attempts,
         **_counted(PaymentException.objects.all(), "created_at", {Waiting.EXCEPTIONS: Q(resolved_at=None)}),
         **_refunds(now),
-        **_counted(
-            Order.objects.all(), "paid_at", {Waiting.ORDERS_STUCK: Q(status=OrderStatus.PAID.value, due_at=None)}
-        ),
+        **_counted(stuck_orders(), "paid_at", {Waiting.ORDERS_STUCK: Q()}),
+        **_counted(stuck_refunds(), "ended_at", {Waiting.REFUND_STUCK: Q()}),
         **_counted(
             BankReceipt.objects.all(), "recorded_at", {Waiting.RECEIPTS: Q(confirmed_at=None, rejected_at=None)}
         ),
@@ -64,7 +65,6 @@ def backlog(*, now: datetime) -> dict[Waiting, Heap]:
 
 
 def _refunds(now: datetime) -> dict[Waiting, Heap]:
-    undone = RefundLine.objects.filter(taken_seconds=None, refund__status=RefundStatus.SUCCEEDED.value)
     at_gateway = [RefundStatus.APPROVED.value, RefundStatus.PROCESSING.value]
     return _counted(
         Refund.objects.all(),
@@ -73,7 +73,6 @@ def _refunds(now: datetime) -> dict[Waiting, Heap]:
             Waiting.REQUESTED: Q(status=RefundStatus.REQUESTED.value),
             Waiting.REFUNDING: Q(status__in=at_gateway),
             Waiting.REFUND_FAILED: Q(status=RefundStatus.FAILED.value, created_at__gte=now - FAILED_DAYS),
-            Waiting.REFUND_STUCK: Q(due_at=None, pk__in=undone.values("refund_id")),
         },
     )
 
@@ -82,7 +81,7 @@ def _counted(rows: QuerySet[Any], moment: str, kinds: dict[Waiting, Q]) -> dict[
     """One query for all kinds of a table."""
     figures: dict[str, Any] = {}
     for kind, condition in kinds.items():
-        figures[f"{kind.value}_number"] = Count("pk", filter=condition)
-        figures[f"{kind.value}_oldest"] = Min(moment, filter=condition)
+        figures[f"{kind.value}_number"] = Count("pk", filter=condition or None)
+        figures[f"{kind.value}_oldest"] = Min(moment, filter=condition or None)
     found = rows.filter(reduce(or_, kinds.values())).aggregate(**figures)
     return {kind: Heap(found[f"{kind.value}_number"], found[f"{kind.value}_oldest"]) for kind in kinds}

@@ -9,12 +9,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
 
 from amp.foundation.bulk import insert_rows, update_rows
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.failures import is_conflict, is_database_trouble
 from amp.foundation.wakeups import wake
 from billing.models import EntryKind, LineStatus, MoneyEntry, Order, OrderLine, PaymentAttempt
@@ -34,6 +35,16 @@ ENTRY_COLUMNS = (
 )
 
 
+class _Line(NamedTuple):
+    """What a slice needs of an `OrderLine`; field names are the model's."""
+
+    pk: int
+    device_id: int
+    enterprise_id: int
+    amount: int
+    retries: int
+
+
 class LinesStuck(Exception):
     """No line of a slice could be applied; nothing was changed."""
 
@@ -46,6 +57,12 @@ def fulfil_paid_orders(*, now: datetime, limit: int = 10) -> int:
             return done
         _work(order_id, now)
     return limit
+
+
+def stuck_orders() -> QuerySet[Order]:
+    """Paid orders that the worker has given up: each waits for a person (house pattern 3)."""
+    rows: QuerySet[Order] = Order.objects.filter(status=OrderStatus.PAID.value, due_at=None)
+    return rows
 
 
 @transaction.atomic
@@ -88,7 +105,7 @@ def _fulfil_slice(order_id: int, now: datetime) -> None:
     if order.status != OrderStatus.PAID.value:
         return
     queued = OrderLine.objects.filter(order=order, status=LineStatus.QUEUED.value).order_by("device_id")
-    lines = list(queued[: SLICE + 1])
+    lines = [_Line(*values) for values in queued.values_list(*_Line._fields)[: SLICE + 1]]
     payment = PaymentAttempt.objects.filter(order=order, settles=True).first()
     applied = _apply_or_halve(order, payment, lines[:SLICE], now) if lines else 0
     if lines and not applied:
@@ -99,7 +116,7 @@ def _fulfil_slice(order_id: int, now: datetime) -> None:
     order.save(update_fields=["attempts_made", "due_at", "status", "fulfilled_at"])
 
 
-def _apply_or_halve(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLine], now: datetime) -> int:
+def _apply_or_halve(order: Order, payment: PaymentAttempt | None, lines: Sequence[_Line], now: datetime) -> int:
     """Apply these lines; where that fails, their halves, until the fault stands alone: that line stays queued, the
     others go through (Q4, F15). Number of lines applied."""
     try:
@@ -116,7 +133,7 @@ def _apply_or_halve(order: Order, payment: PaymentAttempt | None, lines: Sequenc
     return sum(_apply_or_halve(order, payment, half, now) for half in (lines[:middle], lines[middle:]))
 
 
-def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLine], now: datetime) -> None:
+def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[_Line], now: datetime) -> None:
     requests = [
         RenewalRequest(
             device_id=line.device_id,
@@ -126,6 +143,7 @@ def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLi
             source=f"line:{line.pk}",
             # What could not be applied at payment starts when it can be: the customer could not use it before.
             paid_at=now if line.retries else order.paid_at or now,
+            enterprise_id=line.enterprise_id,
         )
         for line in lines
     ]
@@ -137,7 +155,7 @@ def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[OrderLi
         insert_rows(MoneyEntry, ENTRY_COLUMNS, [_entry(order, payment, line, each, now) for line, each in booked])
 
 
-def _marked(line: OrderLine, outcome: RenewalOutcome) -> tuple[object, ...]:
+def _marked(line: _Line, outcome: RenewalOutcome) -> tuple[object, ...]:
     return line.pk, _status(outcome).value, outcome.ends_at, outcome.refusal.value if outcome.refusal else ""
 
 
@@ -146,7 +164,7 @@ def _status(outcome: RenewalOutcome) -> LineStatus:
 
 
 def _entry(
-    order: Order, payment: PaymentAttempt, line: OrderLine, outcome: RenewalOutcome, now: datetime
+    order: Order, payment: PaymentAttempt, line: _Line, outcome: RenewalOutcome, now: datetime
 ) -> tuple[object, ...]:
     kind = EntryKind.UNAPPLIED if outcome.refusal else EntryKind.APPLIED
     return (
@@ -193,5 +211,4 @@ def _put_off(order_id: int, now: datetime) -> None:
 
 def _record(order: Order, kind: str, actor: str, now: datetime, unapplied: int = 0) -> None:
     told = {"status": order.status, "devices": order.line_count, "unapplied": unapplied}
-    draft = EventDraft(kind, f"order:{order.pk}", order.enterprise_id, now, actor, after=told)
-    record_event(draft, now=now)
+    record_about(order, kind, actor=actor, now=now, after=told)

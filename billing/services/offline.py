@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.money import MAX_MINOR
 from amp.foundation.scoping import system_scope
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 from billing.models import BankPayout, BankReceipt, Order, PaymentAttempt, Provider, Refund
 from billing.services.offline_books import facts_of, payout_facts
@@ -164,12 +164,10 @@ def _record(kind: str, attempt: PaymentAttempt, receipt: BankReceipt, by: str, n
         "amount": receipt.amount,
         "currency": receipt.currency,
     }
-    draft = EventDraft(kind, f"order:{attempt.order_id}", attempt.enterprise_id, now, by, after=told)
-    record_event(draft, now=now)
+    record_about(attempt.order, kind, actor=by, after=told, now=now)
 
 
 def _record_payout(kind: str, payout: BankPayout, by: str, now: datetime) -> None:
     refund = Refund.objects.get(number=payout.refund_number)
     told = {"refund": refund.number, "reference": payout.reference, "amount": payout.amount}
-    draft = EventDraft(kind, f"order:{refund.order_id}", refund.enterprise_id, now, by, after=told)
-    record_event(draft, now=now)
+    record_about(refund.order, kind, actor=by, after=told, now=now)

@@ -48,9 +48,10 @@ class Books:
             )
         return payout_facts(known)
 
-    def payout(self, refund_number: str) -> RefundFacts:
+    def payout(self, number: str, refund_number: str) -> RefundFacts:
         """NOT_FOUND where nobody was asked to pay."""
-        known = BankPayout.objects.filter(refund_number=refund_number, account=self._account).first()
+        payouts = BankPayout.objects.filter(account=self._account, number=number)
+        known = payouts.filter(refund_number=refund_number).first()
         return payout_facts(known) if known else RefundFacts(refund_number, RefundState.NOT_FOUND)
 
     def _confirmed(self, number: str) -> Any:

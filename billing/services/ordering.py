@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -15,7 +14,7 @@ from amp.foundation.bulk import insert_rows
 from amp.foundation.models import Enterprise, User
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.configuration import order_minutes
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
 from billing.models import LineStatus, Order, OrderChannel, OrderLine, PaymentAttempt
@@ -64,12 +63,14 @@ def open_order(
     once_key: str | None,
     now: datetime,
     continue_without_refused: bool = False,
+    expected: int | None = None,
 ) -> Order:
     """Open an order for the devices, or return the one that this click has made before (F32, F33).
 
     All or nothing: raises DevicesNotEligible unless every device is fine, or at least one is and
-    `continue_without_refused`. Raises OrderRefused (size, free plan on the public page) and OnceKeyReused. Devices are
-    looked up in the caller's scope.
+    `continue_without_refused`; and where `expected`, the number of lines that somebody agreed to, is another one by now
+    (Q5). Raises OrderRefused (size, free plan on the public page) and OnceKeyReused. Devices are looked up in the
+    caller's scope.
     """
     ids = list(dict.fromkeys(device_ids))
     key = _scoped_key(once_key, channel, created_by)
@@ -77,7 +78,7 @@ def open_order(
         return known
     try:
         with transaction.atomic():
-            return _opened(ids, plan, channel, created_by, key, now, continue_without_refused)
+            return _opened(ids, plan, channel, created_by, key, now, continue_without_refused, expected)
     except IntegrityError:  # the other click of a double click was first
         if known := _made_before(key, ids, plan):
             return known
@@ -131,6 +132,7 @@ def _opened(
     key: str | None,
     now: datetime,
     continue_without_refused: bool,
+    expected: int | None,
 ) -> Order:
     if not 1 <= len(ids) <= MAX_LINES:
         raise OrderRefused.because(_("Choose 1 to %(most)s devices.") % {"most": f"{MAX_LINES:,}"}, "devices")
@@ -140,6 +142,8 @@ def _opened(
         return open_one
     offered = quote(device_ids=ids, plan=plan, now=now)
     if offered.refused and not (continue_without_refused and offered.accepted):
+        raise DevicesNotEligible(offered)
+    if expected not in {None, len(offered.accepted)}:
         raise DevicesNotEligible(offered)
     return _stored(offered, channel, created_by, key, now)
 
@@ -164,7 +168,7 @@ def _stored(offered: Quote, channel: OrderChannel, created_by: str, key: str | N
     plan, lines = offered.plan, offered.accepted
     expires_at = now + timedelta(minutes=order_minutes())
     order: Order = Order.objects.create(
-        enterprise_id=_common_enterprise({line.enterprise_id for line in lines if line.enterprise_id}),
+        enterprise_id=common_enterprise({line.enterprise_id for line in lines if line.enterprise_id}),
         number=new_order_number(),
         channel=channel.value,
         merchant=plan.merchant,
@@ -182,6 +186,7 @@ def _stored(offered: Quote, channel: OrderChannel, created_by: str, key: str | N
         expires_at=expires_at,
         due_at=expires_at,
         once_key=key,
+        left_out=offered.reasons or None,
     )
     rows = [
         (line.enterprise_id, order.pk, line.device_id, line.amount, LineStatus.WAITING.value, line.ends_at, "")
@@ -195,13 +200,17 @@ def _stored(offered: Quote, channel: OrderChannel, created_by: str, key: str | N
         "merchant": order.merchant_name,
         "total": order.total,
         "currency": order.currency,
+        **({"left_out": order.left_out} if order.left_out else {}),
     }
-    _record(order, "order.created", actor=created_by, now=now, after=told)
+    record_about(order, "order.created", actor=created_by, now=now, after=told)
     return order
 
 
-def _common_enterprise(ids: set[int]) -> int:
-    """The lowest enterprise that holds all devices: who may see each of them may see their order."""
+def common_enterprise(ids: set[int]) -> int:
+    """The lowest enterprise that holds all of these: who may see each of them may see what they are ordered by.
+
+    Raises OrderRefused where no enterprise holds them all.
+    """
     with system_scope():
         lines = [[*each.ancestor_ids, each.pk] for each in Enterprise.objects.filter(pk__in=ids)]
     shared: list[int] = [level[0] for level in zip(*lines, strict=False) if len(set(level)) == 1]
@@ -241,18 +250,4 @@ def _move(order: Order, to: OrderStatus, kind: str, *, actor: str, why: str, now
     before = order.status
     check_transition(OrderStatus(before), to)
     order.status = to.value
-    _record(order, kind, actor=actor, now=now, why=why, before={"status": before}, after={"status": order.status})
-
-
-def _record(
-    order: Order,
-    kind: str,
-    *,
-    actor: str,
-    now: datetime,
-    why: str = "",
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    draft = EventDraft(kind, f"order:{order.pk}", order.enterprise_id, now, actor, why, before, after)
-    record_event(draft, now=now)
+    record_about(order, kind, actor=actor, now=now, why=why, before={"status": before}, after={"status": order.status})

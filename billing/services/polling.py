@@ -14,7 +14,7 @@ from django.db import transaction
 from django.db.models import F, Q
 
 from amp.foundation.scoping import system_scope
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from billing.models import Order, PaymentAttempt
 from billing.orders import (
     ENDED_UNPAID,
@@ -157,13 +157,12 @@ def _expire(order_id: int, now: datetime) -> None:
     order.status, order.closed_at, order.due_at = OrderStatus.EXPIRED.value, now, None
     order.save(update_fields=["status", "closed_at", "due_at"])
     # The order fell due at its expiry, however late the sweep is (A17).
-    draft = EventDraft(
+    record_about(
+        order,
         "order.expired",
-        f"order:{order.pk}",
-        order.enterprise_id,
-        order.expires_at,
-        "sweep",
+        actor="sweep",
+        at=order.expires_at,
+        now=now,
         before={"status": OrderStatus.PENDING.value},
         after={"status": order.status},
     )
-    record_event(draft, now=now)

@@ -8,7 +8,7 @@ from typing import Any
 from django.db.models import F, Sum
 from django.utils.translation import gettext_noop
 
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from billing.models import EntryKind, MoneyEntry, PaymentAttempt, PaymentException, Refund
 from billing.orders import new_refund_number
 from billing.refunds import LIVE, SYSTEM, Effect, RefundStatus
@@ -87,17 +87,8 @@ def record_refund(
 ) -> None:
     """One event about the refund's order (R9)."""
     told = {"refund": refund.number, "status": refund.status, "amount": refund.amount, "currency": refund.currency}
-    draft = EventDraft(
-        kind,
-        f"order:{refund.order_id}",
-        refund.enterprise_id,
-        now,
-        actor,
-        why,
-        {"status": before} if before else None,
-        {**told, **more},
-    )
-    record_event(draft, now=now)
+    was = {"status": before} if before else None
+    record_about(refund.order, kind, actor=actor, why=why, before=was, after={**told, **more}, now=now)
 
 
 def _is_proposal(refund: Refund, currency: str) -> bool:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Sum
+from django.db.models import F, QuerySet, Sum
 
 from amp.foundation.bulk import insert_rows, update_rows
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.failures import is_conflict, is_database_trouble
 from amp.foundation.wakeups import wake
 from billing.models import (
@@ -76,6 +76,13 @@ def settle_refund(*, refund_id: int, facts: RefundFacts, now: datetime, problem:
         return refund
 
 
+def stuck_refunds() -> QuerySet[Refund]:
+    """Refunds whose money is back and of whose devices the worker has given up some: each waits for a person."""
+    undone = RefundLine.objects.filter(taken_seconds=None, refund__status=RefundStatus.SUCCEEDED.value)
+    rows: QuerySet[Refund] = Refund.objects.filter(due_at=None, pk__in=undone.values("refund_id"))
+    return rows
+
+
 @transaction.atomic
 def retry_refund(*, refund: Refund, actor: str, now: datetime) -> Refund:
     """Let the worker look again now, also at devices that it had given up."""
@@ -124,13 +131,13 @@ def _asked(refund: Refund, wall: datetime) -> tuple[RefundFacts, str]:
     """The gateway's word. A refusal counts only once the gateway says that it knows of no such refund either."""
     gateway = gateway_of_attempt(refund.attempt)
     if refund.attempts_made > 1:
-        known = gateway.query_refund(refund.number, wall=wall)
+        known = gateway.query_refund(refund.number, number=refund.attempt.number, wall=wall)
         if known.state is not RefundState.NOT_FOUND:
             return known, ""
     try:
         told = gateway.refund(refund.attempt.number, refund_number=refund.number, amount=refund.amount, wall=wall)
     except GatewayRefused as refused:
-        known = gateway.query_refund(refund.number, wall=wall)
+        known = gateway.query_refund(refund.number, number=refund.attempt.number, wall=wall)
         if known.state is RefundState.NOT_FOUND:
             return RefundFacts(refund.number, RefundState.FAILED), str(refused)
         return known, ""
@@ -188,16 +195,7 @@ def _refund_order(refund: Refund, now: datetime) -> bool:
     order.status, order.closed_at, order.due_at = OrderStatus.REFUNDED.value, now, None
     order.save(update_fields=["status", "closed_at", "due_at"])
     told = {"status": order.status, "refund": refund.number}
-    draft = EventDraft(
-        "order.refunded_in_full",
-        f"order:{order.pk}",
-        order.enterprise_id,
-        now,
-        "gateway",
-        before={"status": before},
-        after=told,
-    )
-    record_event(draft, now=now)
+    record_about(order, "order.refunded_in_full", actor="gateway", before={"status": before}, after=told, now=now)
     return True
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
 from billing.models import LineStatus, Order, OrderLine, PaymentAttempt, PaymentException, Refund, RefundLine
@@ -47,10 +47,7 @@ def resolve_exception(
     case.resolution, case.resolution_reason = resolution.value, reason
     case.save(update_fields=["resolved_at", "resolved_by", "resolution", "resolution_reason"])
     told = {"kind": case.kind, "resolution": resolution.value, "amount": case.amount, "currency": case.currency}
-    subject = f"order:{case.attempt.order_id}"
-    record_event(
-        EventDraft("payment.exception_resolved", subject, case.enterprise_id, now, by, reason, after=told), now=now
-    )
+    record_about(case.attempt.order, "payment.exception_resolved", actor=by, why=reason, after=told, now=now)
     return case
 
 
@@ -102,10 +99,7 @@ def _try_again(case: PaymentException, by: str, now: datetime) -> None:
     order.due_at, order.attempts_made, order.fulfilled_at = now, 0, None
     order.save(update_fields=["status", "due_at", "attempts_made", "fulfilled_at"])
     told = {"status": order.status, "devices": len(lines)}
-    draft = EventDraft(
-        "order.retried", f"order:{order.pk}", order.enterprise_id, now, by, before={"status": before}, after=told
-    )
-    record_event(draft, now=now)
+    record_about(order, "order.retried", actor=by, before={"status": before}, after=told, now=now)
     wake(FULFIL)
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.models import F
 
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.wakeups import wake
 from billing.models import (
     EntryKind,
@@ -96,7 +96,7 @@ def raise_exception(
             amount=grown, resolved_at=None, resolved_by="", resolution="", resolution_reason="", detail=detail[:300]
         )
     told = {"kind": kind.value, "amount": amount, "currency": currency, "payment": attempt.number}
-    _record("payment.exception", attempt.order_id, attempt.enterprise_id, why=detail, after=told, at=now, now=now)
+    record_about(attempt.order, "payment.exception", actor="gateway", why=detail, after=told, now=now)
     return case
 
 
@@ -165,7 +165,7 @@ def _mark_order_paid(order: Order, attempt: PaymentAttempt, now: datetime) -> No
     OrderLine.objects.filter(order=order, status=LineStatus.WAITING.value).update(status=LineStatus.QUEUED.value)
     told = {"status": order.status, "payment": attempt.number, "amount": order.total, "currency": order.currency}
     at = order.paid_at or now
-    _record("order.paid", order.pk, order.enterprise_id, before={"status": before}, after=told, at=at, now=now)
+    record_about(order, "order.paid", actor="gateway", before={"status": before}, after=told, at=at, now=now)
 
 
 def _book(
@@ -193,7 +193,7 @@ def _report_taken(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, no
     """The gateway gave one transaction to two of our numbers: it counts once, and somebody has to ask the gateway."""
     why = "This gateway transaction is booked on another payment already."
     told = {"payment": attempt.number, "transaction": facts.transaction_id}
-    _record("payment.exception", order.pk, order.enterprise_id, why=why, after=told, at=now, now=now)
+    record_about(order, "payment.exception", actor="gateway", why=why, after=told, now=now)
 
 
 def _detail(problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts: GatewayFacts) -> str:
@@ -206,18 +206,3 @@ def _detail(problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts
             return f"paid after the order had ended; order {order.number}"
         case _:
             return f"transaction {facts.transaction_id} for order {order.number}"
-
-
-def _record(
-    kind: str,
-    order_id: int,
-    enterprise_id: int,
-    *,
-    at: datetime,
-    now: datetime,
-    why: str = "",
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    draft = EventDraft(kind, f"order:{order_id}", enterprise_id, at, "gateway", why, before, after)
-    record_event(draft, now=now)

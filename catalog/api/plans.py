@@ -14,14 +14,22 @@ from rest_framework.response import Response
 
 from amp.foundation import clock
 from amp.foundation.api.endpoints import Reading
-from amp.foundation.api.fields import Choice, Input, Moment, Nothing, RowId, Text, Whole
+from amp.foundation.api.fields import Author, Choice, Input, Moment, Nothing, RowId, Text, Whole
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST, by_number, by_text
 from amp.foundation.models import Enterprise, Merchant, Scope
 from amp.foundation.services.enterprises import effective_merchant
 from catalog.filters import PlanFilters
 from catalog.models import Plan, PlanType, Product, ServiceLevel
 from catalog.models.plans import MAX_AMOUNT
-from catalog.services.plans import draft_plan, publish_plan, withdraw_plan
+from catalog.services.plans import (
+    TERMS,
+    change_draft,
+    draft_next_version,
+    draft_plan,
+    lock_family,
+    publish_plan,
+    withdraw_plan,
+)
 
 
 class LevelAnswer(serializers.ModelSerializer):
@@ -49,6 +57,7 @@ class PlanRow(serializers.ModelSerializer):
     level = LevelAnswer()
     merchant = PaidTo()
     created_at = Moment()
+    created_by = Author()
     sale_from = Moment(allow_null=True)
     sale_until = Moment(allow_null=True)
 
@@ -88,11 +97,24 @@ class NewPlan(Input):
         return attrs
 
 
+class PlanChange(Input):
+    """Other terms; what is left out stays as it is. The enterprise, the type and what the plan gives never change."""
+
+    merchant = RowId(lambda: Merchant.objects.all(), required=False)
+    name = Text(max_length=80, required=False)
+    amount = Whole(min_value=0, max_value=MAX_AMOUNT, required=False)
+    currency = Text(min_length=3, max_length=3, required=False)
+    months = Whole(min_value=1, max_value=120, required=False)
+    sale_from = Moment(required=False, allow_null=True)
+    sale_until = Moment(required=False, allow_null=True)
+
+
 DRAFT = OpenApiExample(
     "a year for 199 yuan",
     {"enterprise": 1, "product": 1, "name": "Annual", "amount": 19900, "currency": "CNY", "months": 12},
     request_only=True,
 )
+CHEAPER = OpenApiExample("another price", {"amount": 17900}, request_only=True)
 READ, WRITE = Scope.PLANS_READ, Scope.PLANS_WRITE
 
 
@@ -107,15 +129,19 @@ class Plans(Reading):
         "list": READ,
         "retrieve": READ,
         "create": WRITE,
+        "partial_update": WRITE,
+        "new_version": WRITE,
         "publish": WRITE,
         "withdraw": WRITE,
     }
     refusals: ClassVar[dict[str, tuple[str, ...]]] = {
         "create": ("plan_refused",),
+        "partial_update": ("plan_refused",),
+        "new_version": ("plan_refused", "not_yours_to_change"),
         "publish": ("plan_refused", "not_yours_to_change"),
         "withdraw": ("plan_refused", "not_yours_to_change"),
     }
-    matching: ClassVar[frozenset[str]] = frozenset({"publish", "withdraw"})
+    matching: ClassVar[frozenset[str]] = frozenset({"new_version", "publish", "withdraw"})
     serializer_class = PlanRow
     filterset_class = PlanFilters
     orderings = (NEWEST_FIRST, OLDEST_FIRST, *by_text("name"), *by_number("amount"))
@@ -131,12 +157,29 @@ class Plans(Reading):
         plan = draft_plan(**self.checked(NewPlan), actor=self.actor, now=clock.now())
         return self.answered(self.shown(plan), status=201, location=f"{request.path}/{plan.pk}")
 
+    @extend_schema(summary="Change a draft", tags=["plans"], request=PlanChange, responses=PlanRow, examples=[CHEAPER])
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Other terms for a draft; what was published is followed by a new version instead."""
+        plan = self._changing(pk)
+        draft = change_draft(plan=plan, **self._terms(plan), actor=self.actor, now=clock.now())
+        return self.answered(self.shown(draft))
+
+    @extend_schema(
+        summary="Draft a new version", tags=["plans"], request=PlanChange, responses={201: PlanRow}, examples=[CHEAPER]
+    )
+    @action(detail=True, methods=["post"], url_path="versions")
+    def new_version(self, request: Request, pk: str) -> Response:
+        """A draft with these terms, else those of this version. It replaces what is on sale once it is published."""
+        plan = self._changing(pk)
+        draft = draft_next_version(plan=plan, **self._terms(plan), actor=self.actor, now=clock.now())
+        return self.answered(self.shown(draft), status=201, location=f"/api/v1/plans/{draft.pk}")
+
     @extend_schema(summary="Publish a draft", tags=["plans"], request=Nothing, responses=PlanRow)
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
         """Put it on sale; the version before it is withdrawn in the same step."""
         self.checked(Nothing)
-        plan = publish_plan(plan=self.changing(self.get_queryset(), pk), actor=self.actor, now=clock.now())
+        plan = publish_plan(plan=self._changing(pk), actor=self.actor, now=clock.now())
         return self.answered(self.shown(plan))
 
     @extend_schema(summary="Withdraw a plan", tags=["plans"], request=Nothing, responses=PlanRow)
@@ -144,5 +187,13 @@ class Plans(Reading):
     def withdraw(self, request: Request, pk: str) -> Response:
         """Take it off sale, or drop a draft. Orders that were made keep their price."""
         self.checked(Nothing)
-        plan = withdraw_plan(plan=self.changing(self.get_queryset(), pk), actor=self.actor, now=clock.now())
+        plan = withdraw_plan(plan=self._changing(pk), actor=self.actor, now=clock.now())
         return self.answered(self.shown(plan))
+
+    def _changing(self, pk: str) -> Any:
+        """The plan, with all its versions locked as the services lock them."""
+        return self.changing(self.get_queryset(), pk, lock=lock_family)
+
+    def _terms(self, plan: Plan) -> dict[str, Any]:
+        """The plan's terms with the changes that were sent."""
+        return {name: getattr(plan, name) for name in TERMS} | self.checked(PlanChange)

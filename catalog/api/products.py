@@ -14,7 +14,7 @@ from rest_framework.response import Response
 
 from amp.foundation import clock
 from amp.foundation.api.endpoints import Reading
-from amp.foundation.api.fields import Input, Moment, RowId, Text
+from amp.foundation.api.fields import Author, Input, Moment, RowId, Text
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST, by_text
 from amp.foundation.api.problems import ApiProblem, FieldError
 from amp.foundation.models import Enterprise, Scope
@@ -60,6 +60,7 @@ class ThingModelAnswer(serializers.ModelSerializer):
     """The thing model in force."""
 
     created_at = Moment()
+    created_by = Author()
     document = serializers.JSONField()
 
     class Meta:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     BASE_INPUT_CLASSES,
@@ -14,10 +15,10 @@ from unfold.widgets import (
 )
 
 from amp.foundation.access import Action
+from amp.foundation.choosing import Choose, enterprises_where
 from amp.foundation.models import Enterprise, Merchant, MerchantStatus, User
 from amp.foundation.money import InvalidAmount, UnknownCurrency, parse_amount
 from amp.foundation.services.enterprises import effective_merchant
-from catalog.forms.products import enterprises_for
 from catalog.models import Plan, PlanType, ServiceLevel
 
 INPUT = " ".join(BASE_INPUT_CLASSES)
@@ -32,7 +33,7 @@ class PlanForm(forms.Form):
     merchant = forms.ModelChoiceField(
         label=_("Merchant"),
         queryset=Merchant.objects.none(),
-        widget=UnfoldAdminSelectWidget,
+        widget=Choose("admin:merchant_choices"),
         empty_label=_("Choose…"),
         help_text=_("Who is paid."),
     )
@@ -51,8 +52,7 @@ class PlanForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Merchant.objects.exclude(status=MerchantStatus.RETIRED.value).order_by("name")
-        self.fields["merchant"].queryset = rows  # type: ignore[attr-defined]
+        self.fields["merchant"].queryset = payable_merchants()  # type: ignore[attr-defined]
         for name in ("sale_from", "sale_until"):
             self.fields[name].widget = forms.DateTimeInput(
                 {"type": "datetime-local", "class": INPUT}, format="%Y-%m-%dT%H:%M"
@@ -82,7 +82,9 @@ class NewPlanForm(PlanForm):
 
     field_order = ("enterprise", "plan_type", "level", "name", "months", "price", "currency", "merchant")
     enterprise = forms.ModelChoiceField(
-        label=_("Enterprise"), queryset=Enterprise.objects.none(), widget=UnfoldAdminSelectWidget
+        label=_("Enterprise"),
+        queryset=Enterprise.objects.none(),
+        widget=Choose("admin:enterprise_choices", action=Action.EDIT_CATALOG),
     )
     plan_type = forms.ChoiceField(
         label=_("Type"), choices=Plan._meta.get_field("plan_type").choices or (), widget=UnfoldAdminSelectWidget
@@ -90,18 +92,18 @@ class NewPlanForm(PlanForm):
     level = forms.ModelChoiceField(
         label=_("Product and service level"),
         queryset=ServiceLevel.objects.none(),
-        widget=UnfoldAdminSelectWidget,
+        widget=Choose("admin:level_choices"),
         empty_label=_("Choose…"),
         help_text=_("What the plan gives. Each product has a standard level of its own."),
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = enterprises_for(user, Action.EDIT_CATALOG)
+        rows = enterprises_where(user, Action.EDIT_CATALOG)
         self.fields["enterprise"].queryset = rows  # type: ignore[attr-defined]
         level = self.fields["level"]
-        level.queryset = ServiceLevel.objects.select_related("standard_of").order_by("enterprise", "rank")  # type: ignore[attr-defined]
-        level.label_from_instance = _level_label  # type: ignore[attr-defined]
+        level.queryset = offered_levels()  # type: ignore[attr-defined]
+        level.label_from_instance = level_label  # type: ignore[attr-defined]
         first = rows.first()
         if first:
             self.initial.setdefault("enterprise", first)
@@ -111,5 +113,16 @@ class NewPlanForm(PlanForm):
         self.initial.setdefault("months", 12)
 
 
-def _level_label(level: ServiceLevel) -> str:
+def payable_merchants() -> QuerySet[Merchant]:
+    """Who may be paid for a plan."""
+    return Merchant.objects.exclude(status=MerchantStatus.RETIRED.value).order_by("name", "pk")
+
+
+def offered_levels() -> QuerySet[ServiceLevel]:
+    """What a plan may give."""
+    return ServiceLevel.objects.select_related("standard_of").order_by("enterprise", "rank", "pk")
+
+
+def level_label(level: ServiceLevel) -> str:
+    """The product of a standard level, and the level."""
     return f"{level.standard_of} · {level.name}" if level.standard_of_id else level.name

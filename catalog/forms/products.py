@@ -8,19 +8,13 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import (
     UnfoldAdminFileFieldWidget,
-    UnfoldAdminSelectWidget,
     UnfoldAdminTextareaWidget,
     UnfoldAdminTextInputWidget,
 )
 
-from amp.foundation.access import Action, may
+from amp.foundation.access import Action
+from amp.foundation.choosing import Choose, enterprises_where
 from amp.foundation.models import Enterprise, User
-
-
-def enterprises_for(user: User, action: Action) -> Any:
-    """Enterprises in which the user's roles include `action`, as a queryset for a choice."""
-    rows = Enterprise.objects.order_by("path")
-    return rows.filter(pk__in=[row.pk for row in rows if may(user, action, row)])
 
 
 class ProductForm(forms.Form):
@@ -37,12 +31,14 @@ class NewProductForm(ProductForm):
 
     field_order = ("enterprise", "name", "description")
     enterprise = forms.ModelChoiceField(
-        label=_("Enterprise"), queryset=Enterprise.objects.none(), widget=UnfoldAdminSelectWidget
+        label=_("Enterprise"),
+        queryset=Enterprise.objects.none(),
+        widget=Choose("admin:enterprise_choices", action=Action.EDIT_CATALOG),
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = enterprises_for(user, Action.EDIT_CATALOG)
+        rows = enterprises_where(user, Action.EDIT_CATALOG)
         self.fields["enterprise"].queryset = rows  # type: ignore[attr-defined]
         self.initial.setdefault("enterprise", rows.first())
 

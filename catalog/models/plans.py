@@ -94,7 +94,8 @@ class Plan(models.Model):
     created_at = models.DateTimeField(_("created"))
     created_by = models.CharField(_("by"), max_length=160, default="system")
 
-    objects = upward_manager()
+    # E1: of an ancestor's plans, what is on offer; its drafts and what it dropped are its own business.
+    objects = upward_manager(above=Q(status=PlanStatus.PUBLISHED.value))
 
     class Meta:
         verbose_name = _("plan")

@@ -6,18 +6,17 @@ from datetime import datetime
 from typing import Any, TypedDict, Unpack
 
 from django.db import transaction
-from django.db.models import Max, Q
+from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from amp.foundation.models import Enterprise, Merchant, MerchantStatus
-from amp.foundation.money import UnknownCurrency, minor_digits
-from amp.foundation.services.enterprises import effective_merchant
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Problem, Refused
 from catalog.models import Plan, PlanStatus, PlanType, Product, ServiceLevel, ServiceRule
-from catalog.models.plans import MAX_AMOUNT
 from catalog.services.included import included_plan_problem
+from catalog.services.plan_problems import plan_problems
 from catalog.services.rules import RuleDraft, current_rule, save_rule
+from catalog.services.sales import plans_by_place
 
 TERMS = ("merchant", "name", "amount", "currency", "months", "sale_from", "sale_until")
 
@@ -57,9 +56,9 @@ def draft_plan(
         created_by=actor,
         **terms,
     )
-    _refuse(_problems(plan))
+    _refuse(plan_problems(plan))
     plan.save()
-    _record(plan, "plan.drafted", actor, now, after=told(plan))
+    record_about(plan, "plan.drafted", actor=actor, now=now, after=told(plan))
     return plan
 
 
@@ -69,15 +68,41 @@ def edit_plan(*, plan: Plan, actor: str, now: datetime, **terms: Unpack[PlanTerm
 
     What is published stays as it is, and on sale, until the draft is published. Raises PlanRefused.
     """
-    newest = _locked_family(plan)[-1]
+    newest = lock_family(plan)[-1]
     draft = newest if newest.status == PlanStatus.DRAFT.value else _next_version(newest)
+    return _saved_draft(draft, terms, actor, now)
+
+
+@transaction.atomic
+def change_draft(*, plan: Plan, actor: str, now: datetime, **terms: Unpack[PlanTerms]) -> Plan:
+    """Other terms for this draft. Raises PlanRefused, also for what was published: that never changes (E3)."""
+    draft = next(version for version in lock_family(plan) if version.pk == plan.pk)
+    if draft.status != PlanStatus.DRAFT.value:
+        raise PlanRefused.because(_("Only a draft can be changed. Make a new version of the plan instead."))
+    return _saved_draft(draft, terms, actor, now)
+
+
+@transaction.atomic
+def draft_next_version(*, plan: Plan, actor: str, now: datetime, **terms: Unpack[PlanTerms]) -> Plan:
+    """A new draft that follows the plan's versions; what is on sale stays so until the draft is published (E3).
+
+    Raises PlanRefused, also where a draft waits already: nobody overwrites what they haven't seen (F99).
+    """
+    newest = lock_family(plan)[-1]
+    if newest.status == PlanStatus.DRAFT.value:
+        message = _("A draft of this plan waits already: version %(version)d. Change that one, or withdraw it first.")
+        raise PlanRefused.because(message % {"version": newest.version})
+    return _saved_draft(_next_version(newest), terms, actor, now)
+
+
+def _saved_draft(draft: Plan, terms: PlanTerms, actor: str, now: datetime) -> Plan:
     before = told(draft) if draft.pk else None
     for name, value in terms.items():
         setattr(draft, name, value)
     draft.created_at, draft.created_by = now, actor
-    _refuse(_problems(draft))
+    _refuse(plan_problems(draft))
     draft.save()
-    _record(draft, "plan.drafted", actor, now, before=before, after=told(draft))
+    record_about(draft, "plan.drafted", actor=actor, now=now, before=before, after=told(draft))
     return draft
 
 
@@ -88,17 +113,17 @@ def publish_plan(*, plan: Plan, actor: str, now: datetime) -> Plan:
     Rules that include the version before include this one from now on; a version that can't be included (A9) is
     refused while a rule includes the plan.
     """
-    family = _locked_family(plan)
+    family = lock_family(plan)
     draft = next(version for version in family if version.pk == plan.pk)
     if draft.status != PlanStatus.DRAFT.value:
         raise PlanRefused.because(_("Only a draft can be published. Edit the plan to make one."))
-    _refuse([*_problems(draft), *_publishing_problems(draft, now)])
+    _refuse([*plan_problems(draft), *_publishing_problems(draft, now)])
     for version in family:
         if version.status == PlanStatus.PUBLISHED.value:
             _withdraw(version, actor, now, why="followed by a new version")
     draft.status = PlanStatus.PUBLISHED.value
     draft.save(update_fields=["status"])
-    _record(draft, "plan.published", actor, now, after=told(draft))
+    record_about(draft, "plan.published", actor=actor, now=now, after=told(draft))
     _follow_in_rules(draft, actor, now)
     return draft
 
@@ -106,10 +131,18 @@ def publish_plan(*, plan: Plan, actor: str, now: datetime) -> Plan:
 @transaction.atomic
 def withdraw_plan(*, plan: Plan, actor: str, now: datetime) -> Plan:
     """Take a published plan off sale, or drop a draft. Orders that were made keep their price (E3)."""
-    version = next(version for version in _locked_family(plan) if version.pk == plan.pk)
+    version = next(version for version in lock_family(plan) if version.pk == plan.pk)
     if version.status != PlanStatus.WITHDRAWN.value:
         _withdraw(version, actor, now)
     return version
+
+
+def lock_family(plan: Plan) -> list[Plan]:
+    """All versions of the plan, locked, oldest first: whoever changes one of them begins with this (F23).
+
+    Products whose rules follow a plan are locked after it, in the order of their ids.
+    """
+    return list(Plan.objects.select_for_update(no_key=True).filter(family=plan.family).order_by("version"))
 
 
 def plans_on_sale(*, product: Product, device_enterprise: Enterprise, now: datetime) -> list[Plan]:
@@ -117,15 +150,7 @@ def plans_on_sale(*, product: Product, device_enterprise: Enterprise, now: datet
 
     E4 without what depends on the single device: its state, A12 and A15. Includes plans with the price 0.
     """
-    if not current_rule(product.pk).paid_mode:
-        return []
-    offered = (
-        Plan.objects.filter(_sold_to(product, device_enterprise), status=PlanStatus.PUBLISHED.value)
-        .filter(Q(sale_from=None) | Q(sale_from__lte=now), Q(sale_until=None) | Q(sale_until__gt=now))
-        .filter(level__products=product)
-        .select_related("merchant", "level")
-    )
-    return list(offered.order_by("months", "amount", "name", "id"))
+    return plans_by_place([(product, device_enterprise)], now=now)[product.pk, device_enterprise.pk]
 
 
 def products_including(plan: Plan) -> list[Product]:
@@ -149,26 +174,6 @@ def told(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _sold_to(product: Product, device_enterprise: Enterprise) -> Q:
-    """Who may sell to this device: the maker's merchant, and the merchant of the device's enterprise (E4).
-
-    Siblings share their parent's merchant, so a reseller plan must also belong to the device's own line (E1).
-    """
-    maker, reseller = effective_merchant(product.enterprise), effective_merchant(device_enterprise)
-    sold = Q(pk__in=())
-    if maker:
-        sold |= Q(plan_type=PlanType.MANUFACTURER.value, merchant=maker)
-    if reseller:
-        line = [*device_enterprise.ancestor_ids, device_enterprise.pk]
-        sold |= Q(plan_type=PlanType.RESELLER.value, merchant=reseller, enterprise_id__in=line)
-    return sold
-
-
-def _locked_family(plan: Plan) -> list[Plan]:
-    """All versions, oldest first, locked."""
-    return list(Plan.objects.select_for_update(no_key=True).filter(family=plan.family).order_by("version"))
-
-
 def _next_version(newest: Plan) -> Plan:
     top = Plan.objects.filter(family=newest.family).aggregate(top=Max("version"))["top"]
     return Plan(
@@ -184,59 +189,13 @@ def _withdraw(plan: Plan, actor: str, now: datetime, why: str = "") -> None:
     before = told(plan)
     plan.status = PlanStatus.WITHDRAWN.value
     plan.save(update_fields=["status"])
-    _record(plan, "plan.withdrawn", actor, now, before=before, after=told(plan), why=why)
+    record_about(plan, "plan.withdrawn", actor=actor, now=now, before=before, after=told(plan), why=why)
 
 
 def _follow_in_rules(published: Plan, actor: str, now: datetime) -> None:
-    for product in products_including(published):
+    for product in sorted(products_including(published), key=lambda each: each.pk):
         draft = RuleDraft.of(current_rule(product.pk), auto_plan=published)
         save_rule(product=product, draft=draft, actor=actor, now=now)
-
-
-def _problems(plan: Plan) -> list[Problem]:
-    return [*_price_problems(plan), *_name_and_date_problems(plan), *_seller_problems(plan), *_level_problems(plan)]
-
-
-def _price_problems(plan: Plan) -> list[Problem]:
-    problems = []
-    if not _is_integer(plan.amount) or not 0 <= plan.amount <= MAX_AMOUNT:
-        problems.append(Problem("amount", _("The price is 0 to 10,000,000,000.00. Type it in digits.")))
-    try:
-        minor_digits(plan.currency)
-    except UnknownCurrency as unknown:
-        problems.append(Problem("currency", str(unknown)))
-    if not _is_integer(plan.months) or not 1 <= plan.months <= 120:
-        problems.append(Problem("months", _("The period is 1 to 120 months.")))
-    return problems
-
-
-def _name_and_date_problems(plan: Plan) -> list[Problem]:
-    plan.name = plan.name.strip()
-    problems = []
-    if not 1 <= len(plan.name) <= 80:
-        problems.append(Problem("name", _("Give a name of 1 to 80 characters.")))
-    if plan.sale_from and plan.sale_until and plan.sale_from >= plan.sale_until:
-        problems.append(Problem("sale_until", _("The sale must end after it starts. Give a later date.")))
-    return problems
-
-
-def _seller_problems(plan: Plan) -> list[Problem]:
-    """E1, E3: the enterprise's own merchant, or the one it sells through."""
-    merchant = plan.merchant
-    if merchant.status == MerchantStatus.RETIRED.value:
-        return [Problem("merchant", _("This merchant was replaced. Choose the one that is in force."))]
-    if merchant.enterprise_id == plan.enterprise_id or merchant == effective_merchant(plan.enterprise):
-        return []
-    return [Problem("merchant", _("Choose the merchant of the plan's enterprise, or the one it sells through."))]
-
-
-def _level_problems(plan: Plan) -> list[Problem]:
-    enterprise = plan.enterprise
-    if plan.plan_type == PlanType.MANUFACTURER.value:
-        known = plan.level.enterprise_id == enterprise.pk
-    else:
-        known = plan.level.enterprise_id in {*enterprise.ancestor_ids, enterprise.pk}
-    return [] if known else [Problem("level", _("Choose a service level of the plan's own enterprise."))]
 
 
 def _publishing_problems(plan: Plan, now: datetime) -> list[Problem]:
@@ -261,23 +220,6 @@ def _inclusion_problems(plan: Plan, now: datetime) -> list[Problem]:
     return [Problem("", message % {"products": ", ".join(product.name for product in refused)})]
 
 
-def _is_integer(number: object) -> bool:
-    return isinstance(number, int) and not isinstance(number, bool)
-
-
 def _refuse(problems: list[Problem]) -> None:
     if problems:
         raise PlanRefused(problems)
-
-
-def _record(
-    plan: Plan,
-    kind: str,
-    actor: str,
-    now: datetime,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-    why: str = "",
-) -> None:
-    subject = f"plan:{plan.pk}"
-    record_event(EventDraft(kind, subject, plan.enterprise_id, now, actor, why, before, after), now=now)

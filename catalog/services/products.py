@@ -6,14 +6,13 @@ import re
 import secrets
 import string
 from datetime import datetime
-from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
 from django.utils.translation import gettext as _
 
 from amp.foundation.models import Enterprise
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Problem, Refused
 from catalog import tsl
 from catalog.models import Product, ServiceLevel, ServiceRule, ThingModel
@@ -47,7 +46,7 @@ def create_product(
     ServiceRule.objects.create(
         enterprise=enterprise, product=product, version=1, thresholds_since=now, created_at=now, created_by=actor
     )
-    _record(product, "product.created", actor, now, after={"name": name, "key": key})
+    record_about(product, "product.created", actor=actor, now=now, after={"name": name, "key": key})
     return product
 
 
@@ -63,7 +62,7 @@ def edit_product(*, product: Product, name: str, description: str, actor: str, n
     after = {"name": name, "description": description}
     if before != after:
         locked.save(update_fields=["name", "description"])
-        _record(locked, "product.edited", actor, now, before=before, after=after)
+        record_about(locked, "product.edited", actor=actor, now=now, before=before, after=after)
     return locked
 
 
@@ -90,7 +89,7 @@ def import_thing_model(*, product: Product, text: str | bytes, actor: str, now: 
         created_at=now,
         created_by=actor,
     )
-    _record(product, "tsl.imported", actor, now, after={"version": version})
+    record_about(product, "tsl.imported", actor=actor, now=now, after={"version": version})
     return stored
 
 
@@ -159,15 +158,3 @@ def _check_rule_still_fits(product: Product, model: tsl.Tsl) -> None:
         message = _("The lock and unlock actions no longer fit this TSL. %(why)s")
         why = " ".join(_(misfit.text) % misfit.values for misfit in misfits)
         raise ThingModelRefused.because(message % {"why": why}, "file")
-
-
-def _record(
-    product: Product,
-    kind: str,
-    actor: str,
-    now: datetime,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    subject = f"product:{product.pk}"
-    record_event(EventDraft(kind, subject, product.enterprise_id, now, actor, before=before, after=after), now=now)

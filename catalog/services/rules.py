@@ -10,7 +10,7 @@ from typing import Any, Self
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Problem, Refused
 from catalog import tsl
 from catalog.models import Plan, Product, ServiceRule
@@ -106,16 +106,7 @@ def save_rule(
     if problems := check_rule(product, draft, now):
         raise RuleRefused(problems)
     after = _store(product, before, draft, actor, now)
-    event = EventDraft(
-        kind="rule.saved",
-        subject=f"product:{product.pk}",
-        enterprise_id=product.enterprise_id,
-        happened_at=now,
-        actor=actor,
-        before=told(before),
-        after=told(after),
-    )
-    record_event(event, now=now)
+    record_about(product, "rule.saved", actor=actor, now=now, before=told(before), after=told(after))
     return after
 
 

@@ -16,10 +16,10 @@ from amp.foundation.pages import Crumb, actor, done, ensure, found, page, privat
 from amp.foundation.services.refusals import Refused
 from devices.models import Command, Device, PublicToken
 from devices.qr import qr_svg
-from devices.services.credentials import DeviceTerminated, rotate_credential
+from devices.services.credentials import rotate_credential
 from devices.services.registration import terminate_device
 from devices.services.staff_commands import cancel_command, resend_command
-from devices.services.tokens import DeviceGone, issue_token, link_of, revoke_token
+from devices.services.tokens import issue_token, link_of, revoke_token
 
 
 @require_POST
@@ -28,8 +28,8 @@ def issue_link(request: HttpRequest, pk: int) -> HttpResponse:
     device = _device(request, pk)
     try:
         token = issue_token(device=device, actor=actor(request), now=clock.now())
-    except DeviceGone:
-        refuse(request, Refused.because(_("This device is terminated: it has no renewal page any more.")))
+    except Refused as refused:
+        refuse(request, refused)
         return redirect("admin:device_details", pk)
     link = link_of(token)
     drawing = qr_svg(link, _("QR code of the renewal page"))
@@ -54,7 +54,7 @@ def new_credential(request: HttpRequest, pk: int) -> HttpResponse:
     device = _device(request, pk)
     try:
         password = rotate_credential(device=device, actor=actor(request), now=clock.now())
-    except DeviceTerminated as refused:
+    except Refused as refused:
         refuse(request, refused)
         return redirect("admin:device_details", pk)
     title = _("New credential of %(device)s") % {"device": device}

@@ -5,12 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.contrib import admin
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from amp.foundation.lists.columns import Column
-from amp.foundation.templatetags.amp_display import TONES, badge_html, duration, moment
+from amp.foundation.templatetags.amp_display import TONES, badge_html, day, duration, moment
 from devices.models import Device, DeviceService
 from devices.models.service import LOCK_CHOICES, STATE_CHOICES
 
@@ -43,7 +44,7 @@ def lock_badges(service: DeviceService) -> str:
     reported = badge_html(service.get_reported_lock_display(), tone, _("reported"))
     if service.desired_lock in {service.reported_lock, "UNKNOWN"}:
         return reported
-    wish = _("lock wanted") if service.desired_lock == "LOCKED" else _("unlock wanted")
+    wish = _("Lock wanted") if service.desired_lock == "LOCKED" else _("Unlock wanted")
     return format_html("{} {}", badge_html(wish, "amber"), reported)
 
 
@@ -52,11 +53,35 @@ def left(end: datetime | None, now: datetime) -> str:
     if end is None:
         return "—"
     if end <= now:
-        return badge_html(_("over"))
+        return badge_html(_("Over"))
     days = (end - now).days
     if days:
         return ngettext("%(n)d day", "%(n)d days", days) % {"n": days}
     return badge_html(duration((end - now).seconds), "amber")
+
+
+class ServiceColumns:
+    """Cells of a service that are those of its device."""
+
+    @admin.display(description=gettext_lazy("name"))
+    def name(self, service: DeviceService) -> str:
+        """What people call it."""
+        return service.device.name
+
+    @admin.display(description=gettext_lazy("serial number"))
+    def serial(self, service: DeviceService) -> str:
+        """From the maker."""
+        return service.device.serial
+
+    @admin.display(description="ICCID")
+    def iccid(self, service: DeviceService) -> str:
+        """Of the SIM."""
+        return service.device.iccid
+
+    @admin.display(description=gettext_lazy("registered"))
+    def registered(self, service: DeviceService) -> str:
+        """The day."""
+        return day(service.device.created_at)
 
 
 def _columns(service: str, device: str) -> tuple[Column, ...]:

@@ -11,8 +11,9 @@ from django.views.decorators.http import require_POST
 from amp.foundation import clock
 from amp.foundation.access import Action
 from amp.foundation.pages import actor, done, ensure, found, refuse
+from amp.foundation.services.refusals import Refused
 from devices.models import Device, Disconnect
-from devices.services.credentials import DeviceTerminated, revoke_credential
+from devices.services.credentials import revoke_credential
 from devices.services.disconnects import ask_again
 
 
@@ -22,7 +23,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
     device = _device(request, pk)
     try:
         revoke_credential(device=device, actor=actor(request), now=clock.now())
-    except DeviceTerminated as refused:
+    except Refused as refused:
         refuse(request, refused)
     else:
         done(request, _("The credential of %(device)s is revoked.") % {"device": device})

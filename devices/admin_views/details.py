@@ -27,6 +27,7 @@ from devices.models import (
     PublicToken,
     Validity,
 )
+from devices.online_time import total_of
 from devices.story import LastCommand, Life, Part, Situation, Story, Stretch, life_bar, tell
 
 ROWS = 50
@@ -70,7 +71,7 @@ def overview(device: Device, *, now: datetime) -> Overview:
     cuts = {number: ends_at for number, ends_at, _source in cut_at}  # of several cuts the last, which is the earliest
     moved_at = {ends_at for _number, ends_at, source in cut_at if source.startswith("transfer:")}
     began_at = service.life_began_at or device.created_at
-    online_time = _online_time(presence, now)
+    online_time = total_of(presence.counted, presence.open_since, now)
     situation = _situation(service, rule, presence, online_time, periods, device)
     story = tell(situation._replace(moved_away=service.state_since in moved_at), now)
     life = life_bar(
@@ -175,12 +176,6 @@ def _last(command: Command) -> LastCommand:
     return LastCommand(
         command.kind, command.status, command.sent_at, command.acked_at, command.confirmed_at, command.stale_at
     )
-
-
-def _online_time(presence: Presence, now: datetime) -> int:
-    """Microseconds up to now, the open interval included (A2)."""
-    running = max((now - presence.open_since).total_seconds(), 0.0) if presence.open_since else 0.0
-    return presence.counted + int(running * 1_000_000)
 
 
 def _stretches(periods: list[Period], cuts: dict[int, datetime]) -> list[Stretch]:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from amp.foundation import clock
 from amp.foundation.lists.columns import Column
 from amp.foundation.pages import found
-from amp.foundation.templatetags.amp_display import badge_html, moment
+from amp.foundation.templatetags.amp_display import actor_name, badge_html, moment
 from devices.admin_views.cells import left, named
 from devices.admin_views.imports import STATE_TONES
 from devices.admin_views.validities import standing
@@ -52,6 +52,11 @@ class ImportColumns:
         total = job.rows_new + job.rows_done
         return format_html('<span class="amp-number">{} / {}</span>', job.rows_done, total)
 
+    @admin.display(description=_("by"))
+    def by(self, job: Import) -> str:
+        """Who uploaded it."""
+        return actor_name(job.created_by)
+
     @admin.display(description=_("uploaded"))
     def uploaded(self, job: Import) -> str:
         """The minute."""
@@ -86,6 +91,11 @@ class ValidityColumns:
     def since(self, validity: Validity) -> str:
         """The minute; a dash for always."""
         return moment(validity.starts_at)
+
+    @admin.display(description=_("set by"))
+    def set_by_whom(self, validity: Validity) -> str:
+        """A person, a key of the API, or a file."""
+        return actor_name(validity.set_by)
 
     @admin.display(description=_("set"))
     def set_when(self, validity: Any) -> str:

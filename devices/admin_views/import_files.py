@@ -14,7 +14,7 @@ from amp.foundation.cells import escaped
 from amp.foundation.lists.sheets import csv_pieces
 from amp.foundation.pages import actor, ensure, found, needs, private, refuse
 from amp.foundation.services.refusals import Refused
-from devices.admin_views.import_words import column_word, problem_sentence
+from devices.forms.import_words import column_word, problem_sentence
 from devices.models import Import, ImportRow, RowStatus
 from devices.services.import_secrets import take_secrets
 from devices.services.tokens import link_of

@@ -16,7 +16,7 @@ from amp.foundation.access import Action, may
 from amp.foundation.pages import Crumb, actor, done, ensure, found, needs, page, signed_in
 from amp.foundation.services.refusals import Refused
 from amp.foundation.templatetags.amp_display import moment
-from devices.admin_views.import_words import column_word, problem_sentence
+from devices.forms.import_words import column_word, problem_sentence
 from devices.forms.imports import ConfirmForm, DeviceFileForm, UploadForm, ValidityFileForm
 from devices.models import Import, ImportKind, ImportMode, ImportRow, ImportState, RowStatus
 from devices.services.import_judging import moment_of
@@ -164,6 +164,7 @@ def _show(request: HttpRequest, job: Import, refusals: list[str] | None = None) 
         in_request=total <= IN_REQUEST,
         may_act=may(signed_in(request), NEEDED[job.kind], job.enterprise),
         progress=_progress(job),
+        counted=job.rows_new if job.state == ImportState.READY.value else job.rows_done,
         again=reverse(
             "admin:devices_import" if job.kind == ImportKind.DEVICES.value else "admin:devices_import_validities"
         ),
@@ -203,7 +204,7 @@ def _bad(job: Import) -> list[dict[str, Any]]:
 def _progress(job: Import) -> dict[str, int]:
     handled = job.rows_total - job.rows_new
     share = 100 * handled // job.rows_total if job.rows_total else 100
-    return {"handled": handled, "total": job.rows_total, "share": share}
+    return {"handled": handled, "done": job.rows_done, "total": job.rows_total, "share": share}
 
 
 def _job(request: HttpRequest, pk: int) -> Import:

@@ -14,9 +14,10 @@ from django.utils.translation import gettext as _
 from amp.foundation import clock
 from amp.foundation.access import Action
 from amp.foundation.pages import Crumb, actor, done, ensure, found, page
+from amp.foundation.services.refusals import Refused
 from devices.forms.validities import ValidityForm
 from devices.models import Device, ServiceKind, Validity
-from devices.services.validities import ValidityRefusal, ValiditySetting, extended_end, set_validities
+from devices.services.validities import ValiditySetting, extended_end, set_validity
 from devices.validity_csv import day_ends_at, day_starts_at, last_day
 
 SOON_DAYS = 30
@@ -62,11 +63,13 @@ def change_validity(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
     form = ValidityForm(request.POST or None, initial=_initial(standing_now, device))
     if request.method == "POST" and form.is_valid():
         setting = _setting(form.cleaned_data, device, ServiceKind(kind), standing_now, clock.now())
-        [outcome] = set_validities([setting], actor=actor(request), now=clock.now())
-        if outcome.refusal is None:
-            done(request, _saved(outcome.changed))
+        try:
+            changed = set_validity(setting, actor=actor(request), now=clock.now())
+        except Refused as refused:
+            form.add_error("ends_on", str(refused))
+        else:
+            done(request, _saved(changed))
             return redirect(f"{reverse('admin:device_details', args=[pk])}?tab=services#records")
-        form.add_error("ends_on", _words(outcome.refusal))
     title = _("%(service)s service of %(device)s") % {"service": kind, "device": device}
     return page(request, "admin/amp_form.html", title, crumbs=_crumbs(device), form=form, submit=_("Save"))
 
@@ -93,14 +96,6 @@ def _initial(standing_now: Validity | None, device: Device) -> dict[str, Any]:
     zone = ZoneInfo(device.enterprise.time_zone)
     starts = standing_now.starts_at.astimezone(zone).date() if standing_now.starts_at else None
     return {"starts_on": starts, "ends_on": last_day(standing_now.ends_at, zone)}
-
-
-def _words(refusal: ValidityRefusal) -> str:
-    return {
-        ValidityRefusal.TERMINATED: _("This device is terminated. Register its key anew to give it services."),
-        ValidityRefusal.ENDS_BEFORE_START: _("The end must lie after the start. Check both dates."),
-        ValidityRefusal.TOO_FAR: _("At most 30 years ahead. Check the year."),
-    }.get(refusal, _("The device is gone. Look for it in the list."))
 
 
 def _saved(changed: bool) -> str:

@@ -25,11 +25,11 @@ from catalog.models import Product
 from devices.filters import DeviceFilters
 from devices.models import Device
 from devices.models.devices import KEY_PATTERN
-from devices.services.credentials import DeviceTerminated, revoke_credential, rotate_credential
+from devices.services.credentials import revoke_credential, rotate_credential
 from devices.services.editing import EDITABLE, edit_device
-from devices.services.registration import register_device, terminate_device
+from devices.services.registration import lock_whole_device, register_device, terminate_device
 from devices.services.replanning import total_of
-from devices.services.tokens import DeviceGone, issue_token, link_of
+from devices.services.tokens import issue_token, link_of
 
 
 class DeviceRow(serializers.ModelSerializer):
@@ -141,9 +141,9 @@ class Devices(Reading):
         "create": ("device_refused", "device_key_taken", "not_yours_to_change"),
         "partial_update": ("device_refused",),
         "terminate": ("precondition_failed", "not_yours_to_change"),
-        "rotate_credential": ("device_refused", "not_yours_to_change"),
-        "revoke_credential": ("device_refused", "not_yours_to_change"),
-        "issue_link": ("device_refused", "not_yours_to_change"),
+        "rotate_credential": ("device_terminated", "not_yours_to_change"),
+        "revoke_credential": ("device_terminated", "not_yours_to_change"),
+        "issue_link": ("device_gone", "not_yours_to_change"),
     }
     matching: ClassVar[frozenset[str]] = frozenset({"terminate"})
     serializer_class = DeviceRow
@@ -190,7 +190,8 @@ class Devices(Reading):
     def terminate(self, request: Request, pk: str) -> Response:
         """Final: its service ends, its links and open commands are void, its key is free again."""
         self.checked(Nothing)
-        terminate_device(device=self.changing(self.get_queryset(), pk), actor=self.actor, now=clock.now())
+        device = self.changing(self.get_queryset(), pk, lock=lambda device: lock_whole_device(device.pk))
+        terminate_device(device=device, actor=self.actor, now=clock.now())
         return self.answered(self.shown(self.found(self.get_queryset(), pk)))
 
     @extend_schema(summary="Issue a new password", tags=["devices"], request=Nothing, responses={201: CredentialAnswer})
@@ -199,10 +200,7 @@ class Devices(Reading):
         """The old one ends; a revocation ends too."""
         self.checked(Nothing)
         device = self._mine(pk)
-        try:
-            password = rotate_credential(device=device, actor=self.actor, now=clock.now())
-        except DeviceTerminated as refused:
-            raise ApiProblem("device_refused", str(refused)) from None
+        password = rotate_credential(device=device, actor=self.actor, now=clock.now())
         return Response(_credential(device, password), status=201)
 
     @extend_schema(summary="Revoke the password", tags=["devices"], request=Nothing, responses=DeviceRow)
@@ -210,10 +208,7 @@ class Devices(Reading):
     def revoke_credential(self, request: Request, pk: str) -> Response:
         """The device can't connect until a new one is issued; its service goes on."""
         self.checked(Nothing)
-        try:
-            revoke_credential(device=self._mine(pk), actor=self.actor, now=clock.now())
-        except DeviceTerminated as refused:
-            raise ApiProblem("device_refused", str(refused)) from None
+        revoke_credential(device=self._mine(pk), actor=self.actor, now=clock.now())
         return self.answered(self.shown(self.found(self.get_queryset(), pk)))
 
     @extend_schema(summary="Issue a renewal link", tags=["devices"], request=Nothing, responses={201: LinkAnswer})
@@ -221,10 +216,7 @@ class Devices(Reading):
     def issue_link(self, request: Request, pk: str) -> Response:
         """For a new sticker. The link is told once; we keep a hash (F85)."""
         self.checked(Nothing)
-        try:
-            token = issue_token(device=self._mine(pk), actor=self.actor, now=clock.now())
-        except DeviceGone as refused:
-            raise ApiProblem("device_refused", str(refused)) from None
+        token = issue_token(device=self._mine(pk), actor=self.actor, now=clock.now())
         return Response({"renewal_link": link_of(token)}, status=201)
 
     @extend_schema(summary="Presence of a device", tags=["presence"], responses=PresenceAnswer)
@@ -243,10 +235,7 @@ class Devices(Reading):
 
     def _mine(self, pk: str) -> Any:
         """The device with its product; a service locks it."""
-        device = self.found(Device.objects.select_related("product"), pk)
-        if not may_change(device.enterprise_id):
-            raise ApiProblem("not_yours_to_change")
-        return device
+        return self.mine(Device.objects.select_related("product"), pk)
 
 
 def _credential(device: Device, password: str) -> dict[str, str]:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from amp.foundation import clock
 from amp.foundation.api.endpoints import Endpoint
-from amp.foundation.api.fields import Flag, Input, Moment, RowId, Text, Whole
+from amp.foundation.api.fields import Author, Flag, Input, Moment, RowId, Text, Whole
 from amp.foundation.api.problems import ApiProblem
 from amp.foundation.models import Scope
 from amp.foundation.scoping import may_change
@@ -38,6 +38,7 @@ class RuleAnswer(serializers.ModelSerializer):
     unlock_action = Setting(many=True)
     paid_mode_since = Moment(allow_null=True)
     created_at = Moment()
+    created_by = Author()
 
     class Meta:
         model = ServiceRule

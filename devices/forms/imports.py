@@ -6,9 +6,10 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminTextInputWidget
 
-from amp.foundation.access import Action, may
+from amp.foundation.access import Action
+from amp.foundation.choosing import Choose, enterprises_where
 from amp.foundation.models import Enterprise, User
 from catalog.models import Product
 from devices.models import ImportMode
@@ -22,14 +23,14 @@ class UploadForm(forms.Form):
     halves = ("enterprise", "product")
 
     enterprise = forms.ModelChoiceField(
-        label=_("Enterprise"), queryset=Enterprise.objects.none(), widget=UnfoldAdminSelectWidget
+        label=_("Enterprise"), queryset=Enterprise.objects.none(), widget=Choose("admin:enterprise_choices")
     )
     product = forms.ModelChoiceField(
         label=_("Product"),
         queryset=Product.objects.none(),
         required=False,
         empty_label=_("Named in the file"),
-        widget=UnfoldAdminSelectWidget,
+        widget=Choose("admin:product_choices"),
         help_text=_("For rows that name no product key in a column “product”."),
     )
     file = forms.FileField(
@@ -41,12 +42,11 @@ class UploadForm(forms.Form):
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Enterprise.objects.order_by("path")
-        allowed = [row.pk for row in rows if may(user, self.action, row)]
-        self.fields["enterprise"].queryset = rows.filter(pk__in=allowed)  # type: ignore[attr-defined]
-        self.fields["product"].queryset = Product.objects.order_by("name")  # type: ignore[attr-defined]
-        if allowed:
-            self.initial.setdefault("enterprise", allowed[0])
+        allowed = enterprises_where(user, self.action)
+        enterprise: Any = self.fields["enterprise"]
+        enterprise.queryset, enterprise.widget.asks = allowed, {"action": self.action.value}
+        self.fields["product"].queryset = Product.objects.order_by("name", "pk")  # type: ignore[attr-defined]
+        self.initial.setdefault("enterprise", allowed.first())
 
 
 class DeviceFileForm(UploadForm):

@@ -7,9 +7,10 @@ from typing import Any
 from django import forms
 from django.core.validators import RegexValidator
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
-from amp.foundation.access import Action, may
+from amp.foundation.access import Action
+from amp.foundation.choosing import Choose, enterprises_where
 from amp.foundation.models import Enterprise, User
 from catalog.models import Product
 from devices.models.devices import KEY_PATTERN
@@ -19,23 +20,26 @@ class PlaceForm(forms.Form):
     """Which product, and whose device."""
 
     product = forms.ModelChoiceField(
-        label=_("Product"), queryset=Product.objects.none(), widget=UnfoldAdminSelectWidget, empty_label=_("Choose…")
+        label=_("Product"),
+        queryset=Product.objects.none(),
+        widget=Choose("admin:product_choices"),
+        empty_label=_("Choose…"),
     )
     enterprise = forms.ModelChoiceField(
         label=_("Enterprise"),
         queryset=Enterprise.objects.none(),
-        widget=UnfoldAdminSelectWidget,
+        widget=Choose("admin:enterprise_choices", action=Action.REGISTER_DEVICES),
+        empty_label=_("Choose…"),
         help_text=_("Who owns the device: the product's enterprise or one below it."),
     )
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = Enterprise.objects.order_by("path")
-        allowed = [row.pk for row in rows if may(user, Action.REGISTER_DEVICES, row)]
-        self.fields["enterprise"].queryset = rows.filter(pk__in=allowed)  # type: ignore[attr-defined]
-        self.fields["product"].queryset = Product.objects.order_by("name")  # type: ignore[attr-defined]
-        if len(allowed) == 1:
-            self.initial.setdefault("enterprise", allowed[0])
+        allowed = enterprises_where(user, Action.REGISTER_DEVICES)
+        self.fields["enterprise"].queryset = allowed  # type: ignore[attr-defined]
+        self.fields["product"].queryset = Product.objects.order_by("name", "pk")  # type: ignore[attr-defined]
+        if len(only := allowed[:2]) == 1:
+            self.initial.setdefault("enterprise", only[0])
 
 
 class DeviceForm(PlaceForm):

@@ -1,5 +1,5 @@
 """Tables of the devices: `devices` (with public tokens), `service` (with periods), `validities`, `presence`,
-`commands`, `imports`.
+`commands`, `imports`, `disconnects`, `stuck`.
 """
 
 from devices.models.commands import Command, CommandKind, CommandSlot, CommandStatus
@@ -8,6 +8,7 @@ from devices.models.disconnects import Disconnect, DisconnectStatus
 from devices.models.imports import Import, ImportKind, ImportMode, ImportRow, ImportState, RowStatus
 from devices.models.presence import Bridge, Presence, PresenceSession
 from devices.models.service import DeviceService, EarlyEnd, Period, PeriodKind
+from devices.models.stuck import StuckService
 from devices.models.validities import ServiceKind, Validity
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "PublicToken",
     "RowStatus",
     "ServiceKind",
+    "StuckService",
     "Validity",
 ]

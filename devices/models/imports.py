@@ -8,6 +8,7 @@ from enum import StrEnum
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
@@ -52,7 +53,7 @@ class RowStatus(StrEnum):
 KIND_CHOICES = [(ImportKind.DEVICES.value, _("Devices")), (ImportKind.VALIDITIES.value, _("SIM and RTK validity"))]
 STATE_CHOICES = [
     (ImportState.READY.value, _("Waits for confirmation")),
-    (ImportState.RUNNING.value, _("Running")),
+    (ImportState.RUNNING.value, pgettext_lazy("work", "Running")),
     (ImportState.DONE.value, _("Done")),
     (ImportState.REFUSED.value, _("Nothing imported")),
     (ImportState.CANCELLED.value, _("Cancelled")),

@@ -17,14 +17,12 @@ from devices.online_time.presence import (
     apply_late,
     close_at_broker_death,
     close_for_silence,
-    crossing,
     is_from_the_future,
-    online_seconds,
-    online_time,
     rewound,
     silence_deadline,
+    total_of,
 )
-from devices.online_time.sessions import Interval, crossed_at, union, union_length
+from devices.online_time.sessions import Interval, union, union_length
 
 __all__ = [
     "BrokerLife",
@@ -42,15 +40,12 @@ __all__ = [
     "broker_life",
     "close_at_broker_death",
     "close_for_silence",
-    "crossed_at",
-    "crossing",
     "has_restarted",
     "is_from_the_future",
-    "online_seconds",
-    "online_time",
     "refusal",
     "rewound",
     "silence_deadline",
+    "total_of",
     "union",
     "union_length",
 ]

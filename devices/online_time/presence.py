@@ -77,28 +77,11 @@ def apply_late(state: PresenceState, event: PresenceEvent, sessions: Sequence[In
     )
 
 
-def online_time(state: PresenceState, now: datetime) -> int:
-    """Cumulative online time at `now`, in microseconds (P1)."""
-    if state.open_since is None or now <= state.open_since:
-        return state.counted
-    return state.counted + (now - state.open_since) // MICROSECOND
-
-
-def online_seconds(state: PresenceState, now: datetime) -> int:
-    """Cumulative online time at `now` in whole seconds, rounded down (P1)."""
-    return online_time(state, now) // 1_000_000
-
-
-def crossing(state: PresenceState, threshold_seconds: int) -> datetime | None:
-    """When the online time reaches the threshold if the device stays online (A2, P7); None if it is offline and short.
-
-    Threshold 0 is reached at the first connect (A3). Raises LookupError where the threshold was reached inside a
-    session that has closed: the state doesn't hold that moment, `crossed_at` finds it.
-    """
-    missing = threshold_seconds * 1_000_000 - state.counted
-    if missing < 0 or (missing == 0 and state.counted):
-        raise LookupError("The threshold was reached inside a closed session; use crossed_at.")
-    return state.open_since + missing * MICROSECOND if state.open_since else None
+def total_of(counted: int, open_since: datetime | None, now: datetime) -> int:
+    """Cumulative online time at `now`: the closed part and what is open since, both in microseconds (P1)."""
+    if open_since is None or now <= open_since:
+        return counted
+    return counted + (now - open_since) // MICROSECOND
 
 
 def silence_deadline(state: PresenceState, heartbeat: int | None) -> datetime | None:

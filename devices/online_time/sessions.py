@@ -39,20 +39,6 @@ def union_length(intervals: Iterable[Interval], before: datetime | None = None) 
     return sum((ended_at - started_at) // MICROSECOND for started_at, ended_at in union(intervals, before))
 
 
-def crossed_at(intervals: Iterable[Interval], open_since: datetime | None, threshold_seconds: int) -> datetime | None:
-    """The exact moment at which the union of `intervals` and of `[open_since, …)` reaches the threshold (P7).
-
-    None where it never does. With an open interval the moment may lie ahead.
-    """
-    missing = threshold_seconds * 1_000_000
-    for started_at, ended_at in union(intervals, open_since):
-        length = (ended_at - started_at) // MICROSECOND
-        if missing <= length:
-            return started_at + missing * MICROSECOND
-        missing -= length
-    return open_since + missing * MICROSECOND if open_since else None
-
-
 def union_start(sessions: Iterable[Interval], started_at: datetime | None) -> datetime | None:
     """Where the uninterrupted interval begins that holds a session open since `started_at`."""
     if started_at is None:

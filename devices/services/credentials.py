@@ -12,14 +12,15 @@ from datetime import datetime
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
+from amp.foundation.services.refusals import Refused
 from devices.models import Device
 from devices.services.disconnects import order_disconnect
 from devices.transports.mosquitto import hash_password
 
 
-class DeviceTerminated(Exception):
-    """The device is terminated: it gets no new credential."""
+class DeviceTerminated(Refused):
+    """The device is terminated: it gets no new credential, and no service."""
 
 
 def new_password() -> str:
@@ -60,11 +61,11 @@ def _locked(device: Device) -> Device:
         Device.objects.select_for_update(no_key=True, of=("self",)).select_related("product").get(pk=device.pk)
     )
     if locked.terminated_at:
-        raise DeviceTerminated(_("This device is terminated. Register its key anew to let it connect again."))
+        raise DeviceTerminated.because(_("This device is terminated. Register its key anew to let it connect again."))
     return locked
 
 
 def _store(locked: Device, kind: str, actor: str, now: datetime) -> None:
     locked.save(update_fields=["credential_hash", "credential_rotated_at", "credential_revoked_at"])
-    record_event(EventDraft(kind, f"device:{locked.pk}", locked.enterprise_id, now, actor), now=now)
+    record_about(locked, kind, actor=actor, now=now)
     order_disconnect(locked, now=now)

@@ -16,7 +16,7 @@ from django.db import models, transaction
 
 from amp.foundation import wakeups
 from amp.foundation.bulk import insert_rows
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from devices.models import Device, Disconnect, DisconnectStatus
 from devices.transports.base import BrokerRefused, BrokerUnavailable, ConnectionControl, Ended
 from devices.transports.emqx import EmqxConnections
@@ -34,15 +34,20 @@ REFUSALS = 5
 
 
 class Claimed(NamedTuple):
-    """A connection that is ours to end now."""
+    """A connection that is ours to end now; `until`, the end of our lease, is the token of the claim."""
 
     id: int
     client_id: str
     attempts: int
+    until: datetime
 
 
 def order_disconnect(device: Device, *, now: datetime) -> None:
-    """Have the broker end the device's connection, soon after the caller's transaction commits."""
+    """Have the broker end the device's connection, soon after the caller's transaction commits.
+
+    Where a worker is at it just now, its claim ends: it may have asked before the old password was void, so the broker
+    is asked once more, and what the first answer was changes nothing.
+    """
     waiting = Disconnect.objects.filter(device=device, status=DisconnectStatus.PENDING.value)
     if not waiting.update(due_at=now, attempts=0, problem=""):
         columns = ("enterprise", "device", "client_id", "status", "attempts", "created_at", "due_at")
@@ -55,8 +60,7 @@ def order_disconnect(device: Device, *, now: datetime) -> None:
 def ask_again(*, device: Device, actor: str, now: datetime) -> None:
     """A person has the broker asked once more, after it said no."""
     order_disconnect(device, now=now)
-    subject = f"device:{device.pk}"
-    record_event(EventDraft("device.disconnect_ordered", subject, device.enterprise_id, now, actor), now=now)
+    record_about(device, "device.disconnect_ordered", actor=actor, now=now)
 
 
 def end_connections(*, now: datetime, broker: ConnectionControl, limit: int = CHUNK) -> int:
@@ -79,6 +83,14 @@ def end_connections(*, now: datetime, broker: ConnectionControl, limit: int = CH
     return len(claimed)
 
 
+def given_up() -> models.QuerySet[Disconnect]:
+    """Connections that the broker isn't asked to end any more, and nobody has ordered anew: a person has to look."""
+    newer = Disconnect.objects.filter(device=models.OuterRef("device"), pk__gt=models.OuterRef("pk"))
+    dead = Disconnect.objects.filter(status=DisconnectStatus.DEAD.value).select_related("device__product")
+    rows: models.QuerySet[Disconnect] = dead.exclude(models.Exists(newer))
+    return rows
+
+
 def shared_control() -> ConnectionControl:
     """What this installation's broker can be asked: EMQX where its management API is set up, else nothing."""
     return _control(settings.EMQX_API_URL, settings.EMQX_API_KEY, settings.EMQX_API_SECRET)
@@ -91,7 +103,7 @@ def _claim(now: datetime, limit: int) -> list[Claimed]:
     for row in rows:
         row.attempts, row.due_at = row.attempts + 1, now + LEASE
     Disconnect.objects.bulk_update(rows, ["attempts", "due_at"])
-    return [Claimed(row.pk, row.client_id, row.attempts) for row in rows]
+    return [Claimed(row.pk, row.client_id, row.attempts, now + LEASE) for row in rows]
 
 
 def _wait(row: Claimed, problem: str, now: datetime, *, is_last: bool = False) -> None:
@@ -107,8 +119,9 @@ def _close(row: Claimed, status: DisconnectStatus, now: datetime, problem: str =
 
 
 def _ours(row: Claimed) -> models.QuerySet[Disconnect]:
-    """The row as we claimed it; ordered anew meanwhile, it is somebody else's."""
-    return Disconnect.objects.filter(pk=row.id, status=DisconnectStatus.PENDING.value, attempts=row.attempts)
+    """The row as we claimed it; ordered anew or claimed by another meanwhile, it is somebody else's."""
+    pending = Disconnect.objects.filter(pk=row.id, status=DisconnectStatus.PENDING.value)
+    return pending.filter(attempts=row.attempts, due_at=row.until)
 
 
 @cache

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from devices.models import Device
 from devices.registration_csv import DeviceRow
 from devices.services.registration import DeviceRefused, row_problems
@@ -28,8 +28,5 @@ def edit_device(*, device: Device, serial: str, name: str, iccid: str, actor: st
     for field, value in after.items():
         setattr(locked, field, value)
     locked.save(update_fields=list(after))
-    subject = f"device:{locked.pk}"
-    record_event(
-        EventDraft("device.edited", subject, locked.enterprise_id, now, actor, before=before, after=after), now=now
-    )
+    record_about(locked, "device.edited", actor=actor, now=now, before=before, after=after)
     return locked

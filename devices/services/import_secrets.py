@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from amp.foundation.sealed import unseal
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 from devices.models import Import, ImportRow, ImportState
 from devices.services.import_work import ROWS_KEPT, SECRETS_KEPT, finish, owner_of
@@ -79,7 +79,7 @@ def _delete_rows(job_id: int) -> int:
 def _delete(job: Import, actor: str, kind: str, now: datetime) -> None:
     ImportRow.objects.filter(job=job).exclude(secret="").update(secret="")
     Import.objects.filter(pk=job.pk).update(secrets_kept=False, secrets_taken_by=actor[:160], secrets_gone_at=now)
-    record_event(EventDraft(kind, f"import:{job.pk}", job.enterprise_id, now, actor), now=now)
+    record_about(job, kind, actor=actor, now=now)
 
 
 def _opened(job: Import, line: int, values: dict[str, str], secret: str) -> ImportedSecret:

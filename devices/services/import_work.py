@@ -17,7 +17,7 @@ from django.db import transaction
 
 from amp.foundation.bulk import update_rows
 from amp.foundation.sealed import seal
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.failures import is_database_trouble
 from catalog.models import Product
 from devices.models import Import, ImportKind, ImportMode, ImportRow, ImportState, RowStatus, ServiceKind
@@ -71,9 +71,7 @@ def finish(job: Import, state: ImportState, *, actor: str, now: datetime, wall: 
     job.save()
     counts = {name: getattr(job, name) for name in ("rows_done", "rows_same", "rows_bad", "rows_new")}
     kind = f"import.{state.value.lower()}"
-    record_event(
-        EventDraft(kind, f"import:{job.pk}", job.enterprise_id, now, actor, job.problem, None, counts), now=now
-    )
+    record_about(job, kind, actor=actor, now=now, why=job.problem, after=counts)
 
 
 @transaction.atomic

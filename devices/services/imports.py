@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.bulk import insert_rows
 from amp.foundation.models import Enterprise
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
 from catalog.models import Product
@@ -173,7 +173,4 @@ def _clean_problems(problems: list[list[str]]) -> list[list[str]]:
 
 def _record(job: Import, kind: str, actor: str, now: datetime) -> None:
     told = {name: getattr(job, name) for name in ("file_name", "kind", "rows_new", "rows_same", "rows_bad")}
-    draft = EventDraft(
-        kind, f"import:{job.pk}", job.enterprise_id, now, actor, job.why, None, json.loads(json.dumps(told))
-    )
-    record_event(draft, now=now)
+    record_about(job, kind, actor=actor, now=now, why=job.why, after=json.loads(json.dumps(told)))

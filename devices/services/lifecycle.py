@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import connection, transaction
@@ -14,16 +14,17 @@ from amp.foundation.bulk import among
 from amp.foundation.calendar import add_months
 from amp.foundation.services.failures import is_database_trouble
 from devices.lifecycle import SECOND, Facts, Included, State, Terms, Transition, after, due_at, due_transition
-from devices.models import DeviceService, PeriodKind, Presence, PresenceSession
+from devices.models import DeviceService, PeriodKind, Presence, PresenceSession, StuckService
 from devices.online_time import Interval, union
 from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, facts_of, store
+from devices.services.stuck import count_attempt, note_failure, release
 from devices.services.terms import Place, terms_for
 
 log = logging.getLogger(__name__)
 
 CHUNK = 2_000
-STUCK_FOR = timedelta(minutes=15)
-"""A row that our own code can't handle is looked at again after this; the others go on (F15)."""
+ALONE = 500
+"""Services moved on one by one in a slice: those that failed before, or all after a sweep that died (F15)."""
 
 EVENT_OF = {
     State.TRIAL: "device_service.trial_started",
@@ -43,21 +44,72 @@ class Swept(NamedTuple):
 def advance_due_services(*, now: datetime, limit: int = CHUNK) -> Swept:
     """Move one slice of due services, oldest first. Several sweeps share the work: locked rows are skipped (F12).
 
-    An idle sweep is one look at an index, outside any transaction.
+    An idle sweep is one look at two indexes, outside any transaction. Services that failed before come first, each by
+    itself: they endanger nobody else's slice (F15).
     """
-    return _advance_slice(now, limit) if _is_any_due(now) else Swept(0, 0, None)
+    is_any_due, is_any_stuck = _what_waits(now)
+    if not is_any_due:
+        return Swept(0, 0, None)
+    moved = _advance_stuck(now) if is_any_stuck else 0
+    swept = _advance_slice(now, limit, leave_stuck=is_any_stuck)
+    return swept._replace(moved=swept.moved + moved)
 
 
-def _is_any_due(now: datetime) -> bool:
-    statement = f"SELECT 1 FROM {DeviceService._meta.db_table} WHERE due_at <= %s LIMIT 1"  # noqa: S608 (our own name)
+def advance_one_by_one(*, now: datetime, limit: int = ALONE) -> int:
+    """The same after a sweep that died: every service in a transaction of its own, its attempt counted before. One that
+    takes the worker down is passed over by the next one; number of services looked at."""
+    due = DeviceService.objects.filter(due_at__lte=now).order_by("due_at").values_list("device_id", flat=True)
+    ids = list(due[:limit])
+    for device_id in ids:
+        _advance_alone(device_id, now)
+    return len(ids)
+
+
+def _what_waits(now: datetime) -> tuple[bool, bool]:
+    """Whether any service is due, and whether any has failed before."""
+    services, stuck = DeviceService._meta.db_table, StuckService._meta.db_table
+    statement = f"SELECT EXISTS (SELECT 1 FROM {services} WHERE due_at <= %s), EXISTS (SELECT 1 FROM {stuck})"  # noqa: S608 (our own names)
     with connection.cursor() as cursor:
         cursor.execute(statement, [connection.ops.adapt_datetimefield_value(now)])
-        return cursor.fetchone() is not None
+        is_any_due, is_any_stuck = cursor.fetchone()
+        return bool(is_any_due), bool(is_any_stuck)
+
+
+def _advance_stuck(now: datetime) -> int:
+    due = StuckService.objects.filter(device__service__due_at__lte=now).order_by("device__service__due_at")
+    return sum(_advance_alone(device_id, now) for device_id in due.values_list("device_id", flat=True)[:ALONE])
+
+
+def _advance_alone(device_id: int, now: datetime) -> int:
+    """One service, after its attempt was counted and committed (F15). Number of events."""
+    if not _claimed_alone(device_id, now):
+        return 0
+    try:
+        with transaction.atomic():
+            rows = DeviceService.objects.filter(pk=device_id).select_for_update(of=("self",)).values_list(*READ)
+            moved = _advance_all([ServiceRow(*values) for values in rows], now)
+            release([device_id])
+            return moved
+    except Exception as failure:
+        if is_database_trouble(failure):
+            raise
+        log.exception("Device %s could not be moved on.", device_id)
+        note_failure(device_id, failure, now)
+        return 0
 
 
 @transaction.atomic
-def _advance_slice(now: datetime, limit: int) -> Swept:
+def _claimed_alone(device_id: int, now: datetime) -> bool:
+    due = DeviceService.objects.filter(pk=device_id, due_at__lte=now)
+    is_ours = due.select_for_update(skip_locked=True, of=("self",)).values_list("device_id").first() is not None
+    return is_ours and count_attempt(device_id, now)
+
+
+@transaction.atomic
+def _advance_slice(now: datetime, limit: int, *, leave_stuck: bool) -> Swept:
     due = DeviceService.objects.filter(due_at__lte=now).order_by("due_at")
+    if leave_stuck:
+        due = due.exclude(pk__in=StuckService.objects.values("device_id"))
     rows = [ServiceRow(*values) for values in due.select_for_update(skip_locked=True).values_list(*READ)[:limit]]
     if not rows:
         return Swept(0, 0, None)
@@ -74,8 +126,10 @@ def _advance_or_halve(rows: Sequence[ServiceRow], now: datetime) -> int:
         if is_database_trouble(failure):
             raise
         if len(rows) == 1:
-            log.exception("Device %s could not be moved on; it is looked at again in %s.", rows[0].device_id, STUCK_FOR)
-            return _put_aside(rows[0], now)
+            log.exception("Device %s could not be moved on.", rows[0].device_id)
+            if count_attempt(rows[0].device_id, now):
+                note_failure(rows[0].device_id, failure, now)
+            return 0
     middle = len(rows) // 2
     return _advance_or_halve(rows[:middle], now) + _advance_or_halve(rows[middle:], now)
 
@@ -86,14 +140,6 @@ def _advance_all(rows: Sequence[ServiceRow], now: datetime) -> int:
     facts = load_facts(rows, terms)
     for row in rows:
         advance(row, facts[row.device_id], terms[row.place], changes, until=now, now=now)
-    store(changes, now=now)
-    return len(changes.events)
-
-
-def _put_aside(row: ServiceRow, now: datetime) -> int:
-    changes = Changes()
-    changes.note(row, row, "device_service.stuck", at=max(now, row.last_event_at), why="see the log", actor="sweep")
-    changes.move(row._replace(due_at=now + STUCK_FOR))
     store(changes, now=now)
     return len(changes.events)
 

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from amp.foundation.bulk import chunks, insert_rows
 from amp.foundation.models import Enterprise
-from amp.foundation.services.events import EventDraft, record_event, record_events
+from amp.foundation.services.events import EventDraft, record_about, record_events
 from amp.foundation.services.refusals import Problem, Refused
 from catalog.models import Product, ServiceLevel
 from catalog.services.products import lock_product
@@ -26,6 +26,7 @@ from devices.services.commands import cancel_commands
 from devices.services.credentials import new_password
 from devices.services.disconnects import order_disconnect
 from devices.services.session_ends import end_presence
+from devices.services.stuck import release
 from devices.services.tokens import digest_of, new_token
 from devices.transports.mosquitto import hash_password
 
@@ -106,8 +107,8 @@ def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceServ
 
     From here on its topics speak for whichever device its key is registered for.
     """
+    service = lock_whole_device(device.pk)
     end_presence(device_id=device.pk, now=now)
-    service: DeviceService = DeviceService.objects.select_for_update().select_related("device").get(pk=device.pk)
     if service.state == State.TERMINATED.value:
         return service
     before = _told(service)
@@ -117,18 +118,29 @@ def terminate_device(*, device: Device, actor: str, now: datetime) -> DeviceServ
     service.save(update_fields=["state", "state_since", "last_event_at", "due_at"])
     Device.objects.filter(pk=device.pk).update(terminated_at=at)
     PublicToken.objects.filter(device_id=device.pk, revoked_at=None).update(revoked_at=at)
+    release([device.pk])
     cancel_commands([device.pk], actor=actor, why="terminated", now=now)
     order_disconnect(service.device, now=now)
-    event = EventDraft(
-        kind="device_service.terminated",
-        subject=f"device:{device.pk}",
-        enterprise_id=service.enterprise_id,
-        happened_at=at,
+    record_about(
+        service.device,
+        "device_service.terminated",
         actor=actor,
+        at=at,
+        now=now,
         before=before,
         after=_told(service),
     )
-    record_event(event, now=now)
+    return service
+
+
+def lock_whole_device(device_id: int) -> DeviceService:
+    """The device's service with the device: presence is locked first, then the service, then the device (F23).
+
+    Presence and service in the order in which a batch of presence takes them.
+    """
+    list(Presence.objects.filter(pk=device_id).select_for_update(of=("self",)).values_list("pk"))
+    service: DeviceService = DeviceService.objects.select_for_update().get(pk=device_id)
+    service.device = Device.objects.select_for_update(no_key=True).get(pk=device_id)
     return service
 
 

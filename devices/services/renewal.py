@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
 
+from amp.foundation.bulk import among, read_rows
 from devices.lifecycle import (
     Facts,
     Lock,
@@ -24,6 +25,7 @@ from devices.lifecycle import (
 from devices.models import DeviceService, Period, PeriodKind
 from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, store
 from devices.services.lifecycle import advance, load_facts
+from devices.services.stuck import release
 from devices.services.terms import terms_for
 
 
@@ -37,6 +39,7 @@ class Quote(NamedTuple):
     renewal: Renewal | None
     # A13: months of an included period that an early renewal gives up.
     gives_up_months: int = 0
+    level_id: int | None = None
 
 
 class RenewalRequest(NamedTuple):
@@ -48,6 +51,8 @@ class RenewalRequest(NamedTuple):
     plan_name: str
     source: str
     paid_at: datetime
+    # Whose device was paid for; one that belongs to another enterprise by now is not renewed (F36). None: whoever's.
+    enterprise_id: int | None = None
 
 
 class RenewalOutcome(NamedTuple):
@@ -59,23 +64,30 @@ class RenewalOutcome(NamedTuple):
     refusal: RenewalRefusal | None
 
 
-def quote_renewals(device_ids: Sequence[int], *, months: int, now: datetime) -> list[Quote]:
+def quote_renewals(device_ids: Collection[int], *, months: int, now: datetime) -> list[Quote]:
     """What renewing by `months` at `now` would do to each device, in id order; changes nothing (Q5)."""
-    rows = [
-        ServiceRow(*values)
-        for values in DeviceService.objects.filter(device_id__in=device_ids).order_by("device_id").values_list(*READ)
-    ]
-    terms = terms_for({row.place for row in rows}, now=now)
-    facts = load_facts(rows, terms)
-    return [_quote(row.device_id, facts[row.device_id], terms[row.place], months, now) for row in rows]
+    return list(quote_fleet(device_ids, months=[months], now=now)[months].values())
 
 
 def quote_periods(device_id: int, *, months: Iterable[int], now: datetime) -> dict[int, Quote]:
     """What renewing one device by each of `months` at `now` would do; as many queries as for a single one."""
-    row = ServiceRow(*DeviceService.objects.values_list(*READ).get(device_id=device_id))
-    terms = terms_for([row.place], now=now)
-    facts = load_facts([row], terms)[device_id]
-    return {each: _quote(device_id, facts, terms[row.place], each, now) for each in set(months)}
+    return {each: quotes[device_id] for each, quotes in quote_fleet([device_id], months=months, now=now).items()}
+
+
+def quote_fleet(device_ids: Collection[int], *, months: Iterable[int], now: datetime) -> dict[int, dict[int, Quote]]:
+    """By each of `months`: what such a renewal would do, by device in id order; changes nothing (Q5).
+
+    As many queries as for a single device and period.
+    """
+    services = DeviceService.objects.filter(among("device_id", device_ids)).order_by("device_id")
+    rows = [ServiceRow(*values) for values in read_rows(services.values_list(*READ))]
+    terms = terms_for({row.place for row in rows}, now=now)
+    facts = load_facts(rows, terms)
+    due = {row.device_id: _fallen_due(facts[row.device_id], terms[row.place], now) for row in rows}
+    return {
+        each: {row.device_id: _quote(row, due[row.device_id], terms[row.place], each, now) for row in rows}
+        for each in sorted(set(months))
+    }
 
 
 @transaction.atomic
@@ -85,8 +97,8 @@ def renew_services(requests: Sequence[RenewalRequest], *, actor: str, now: datet
     A request whose source has a period already is answered from it and changes nothing (F02).
     """
     ids = sorted({request.device_id for request in requests})
-    locked = DeviceService.objects.filter(device_id__in=ids).order_by("device_id").select_for_update()
-    rows = {values[0]: ServiceRow(*values) for values in locked.values_list(*READ)}
+    locked = DeviceService.objects.filter(among("device_id", ids)).order_by("device_id").select_for_update()
+    rows = {values[0]: ServiceRow(*values) for values in read_rows(locked.values_list(*READ))}
     done = _renewed_before([request.source for request in requests])
     terms = terms_for({row.place for row in rows.values()}, now=now)
     facts = load_facts(list(rows.values()), terms)
@@ -101,18 +113,21 @@ def renew_services(requests: Sequence[RenewalRequest], *, actor: str, now: datet
         )
         outcomes.append(outcome)
     store(changes, now=now)
+    release(ids)
     return outcomes
 
 
 def _renewed_before(sources: Sequence[str]) -> dict[str, datetime]:
     """Ends of the periods that these sources have made already."""
-    return dict(Period.objects.filter(source__in=sources).values_list("source", "ends_at"))
+    return dict(Period.objects.filter(among("source", sources)).values_list("source", "ends_at"))
 
 
 def _renew(
     row: ServiceRow, facts: Facts, terms: Terms, request: RenewalRequest, changes: Changes, *, actor: str, now: datetime
 ) -> tuple[RenewalOutcome, ServiceRow, Facts]:
     """First what was due before the payment, then the payment, then what is due since (A16, A18)."""
+    if request.enterprise_id not in {None, row.enterprise_id}:
+        return RenewalOutcome(row.device_id, request.source, None, RenewalRefusal.OTHER_ENTERPRISE), row, facts
     paid_at = min(request.paid_at, now)
     row, facts = advance(row, facts, terms, changes, until=paid_at, now=now)
     try:
@@ -164,16 +179,21 @@ def _extended(
     return changes.tell(row, Lock.UNLOCKED) if renewed.unlocks else row
 
 
-def _quote(device_id: int, facts: Facts, terms: Terms, months: int, now: datetime) -> Quote:
+def _fallen_due(facts: Facts, terms: Terms, now: datetime) -> Facts:
     while transition := due_transition(facts, terms, now):
         facts = after(facts, transition, terms)
+    return facts
+
+
+def _quote(row: ServiceRow, facts: Facts, terms: Terms, months: int, now: datetime) -> Quote:
     refusal = renewal_refusal(facts, terms, months=months, now=now)
     young = facts.state in {State.PENDING, State.TRIAL}
     return Quote(
-        device_id=device_id,
+        device_id=row.device_id,
         state=facts.state,
         ends_at=facts.ends_at,
         refusal=refusal,
         renewal=None if refusal else renewal(facts, terms, paid_at=now, months=months, now=now),
         gives_up_months=terms.included.months if young and terms.included and not facts.auto_spent else 0,
+        level_id=row.level_id,
     )

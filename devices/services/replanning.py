@@ -7,7 +7,7 @@ whoever owns them, so the work here is done without the caller's scope.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
@@ -22,6 +22,7 @@ from catalog.services.rules import RuleDraft, current_rule, save_rule
 from devices.delivery import OPEN, CommandKind
 from devices.lifecycle import Lock, State
 from devices.models import Command, DeviceService, Presence
+from devices.online_time import total_of as total_of  # the API takes it from here
 from devices.services.commands import cancel_commands
 from devices.services.ledger import READ, Changes, ServiceRow, store
 
@@ -184,9 +185,3 @@ def presence_of(device_ids: Iterable[int]) -> dict[int, tuple[int, datetime | No
         device_id: (counted, open_since)
         for device_id, counted, open_since in found.values_list("device_id", "counted", "open_since")
     }
-
-
-def total_of(counted: int, open_since: datetime | None, now: datetime) -> int:
-    """Online time up to `now`, microseconds."""
-    still_open = max(now - open_since, timedelta()) if open_since else timedelta()
-    return counted + still_open // timedelta(microseconds=1)

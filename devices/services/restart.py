@@ -5,7 +5,7 @@ Nothing else touches the counter: renaming, another SIM, unbinding and a reset b
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
 from django.db import transaction
@@ -15,9 +15,12 @@ from django.utils.translation import gettext_lazy
 from amp.foundation.services.refusals import Refused
 from devices.lifecycle import Facts, Lock, State, Terms, due_at
 from devices.models import DeviceService, Presence
+from devices.online_time import total_of
 from devices.periods import RestartRefusal, restart_refusal
 from devices.services.ledger import READ, Changes, ServiceRow, facts_of, store
 from devices.services.lifecycle import advance, load_facts
+from devices.services.presence_rows import locked_states
+from devices.services.stuck import release
 from devices.services.terms import terms_for
 
 MAX_REASON = 200
@@ -75,6 +78,7 @@ def restart_service(*, device_id: int, reason: str, actor: str, now: datetime) -
     reason = " ".join(reason.split())
     if not reason.isprintable() or not 1 <= len(reason) <= MAX_REASON:
         raise RestartRefused.because(_("Say why in 1 to 200 characters; the record keeps it."), "reason")
+    locked_states(Presence.objects.filter(pk=device_id))  # a device that comes online now waits: presence first (F23)
     looked = _looked_at(DeviceService.objects.filter(pk=device_id).select_for_update(of=("self",)), now)
     if looked.preview.refusal:
         raise RestartRefused.for_reason(looked.preview.refusal)
@@ -99,7 +103,7 @@ def _looked_at(services: object, now: datetime) -> _Looked:
     facts = load_facts([row], {row.place: terms})[row.device_id]
     row, facts = advance(row, facts, terms, changes, until=now, now=now)
     counted, open_since = Presence.objects.values_list("counted", "open_since").get(device_id=row.device_id)
-    total = counted + (max(now - open_since, timedelta()) // timedelta(microseconds=1) if open_since else 0)
+    total = total_of(counted, open_since, now)
     return _Looked(row, terms, changes, counted, open_since, total, _preview(row, facts, terms, total, reported))
 
 
@@ -142,6 +146,7 @@ def _begin(looked: _Looked, reason: str, actor: str, now: datetime) -> None:
     changes.note(before, changes.move(row), "device_service.restarted", at=at, why=reason, actor=actor)
     changes.events[-1] = changes.events[-1]._replace(after={**(changes.events[-1].after or {}), "life": row.life})
     store(changes, now=now)
+    release([row.device_id])
     DeviceService.objects.filter(pk=row.device_id).update(
         life=row.life, life_began_at=at, counts_from=row.counts_from, counted_at_pause=None
     )

@@ -21,13 +21,13 @@ from catalog.services.rules import FIELDS, RuleDraft, current_rule
 from devices.delivery import OPEN
 from devices.lifecycle import Lock, State, Terms, after, due_transition
 from devices.models import Command, Device, DeviceService
+from devices.online_time import total_of
 from devices.services.ledger import READ, ServiceRow, facts_of
 from devices.services.replanning import (
     CHUNK,
     YOUNG,
     live_services,
     presence_of,
-    total_of,
     unlocked_services,
     waiting_locks,
 )

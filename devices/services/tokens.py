@@ -8,16 +8,18 @@ from datetime import datetime
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from amp.foundation.scoping import system_scope
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
+from amp.foundation.services.refusals import Refused
 from devices.models import Device, PublicToken
 
 TOKEN_BYTES = 32
 """256 random bits in URL-safe base64; ASVS 11.5.1 asks for 128 at least, and takes no UUIDs."""
 
 
-class DeviceGone(Exception):
+class DeviceGone(Refused):
     """The device is terminated: it has no renewal page any more."""
 
 
@@ -29,12 +31,12 @@ def issue_token(*, device: Device, actor: str, now: datetime) -> str:
     """
     locked = Device.objects.select_for_update(no_key=True).get(pk=device.pk)
     if locked.terminated_at:
-        raise DeviceGone(f"{locked} is terminated.")
+        raise DeviceGone.because(_("This device is terminated: it has no renewal page any more."))
     token = new_token()
     PublicToken.objects.create(
         enterprise_id=locked.enterprise_id, device=locked, digest=digest_of(token), created_at=now
     )
-    _record(locked, "device.link_issued", actor, now)
+    record_about(locked, "device.link_issued", actor=actor, now=now)
     return token
 
 
@@ -42,7 +44,7 @@ def issue_token(*, device: Device, actor: str, now: datetime) -> str:
 def revoke_token(*, token: PublicToken, actor: str, now: datetime) -> None:
     """Switch one link off, at once and for good; twice does no harm."""
     if PublicToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
-        _record(token.device, "device.link_revoked", actor, now)
+        record_about(token.device, "device.link_revoked", actor=actor, now=now)
 
 
 def device_for_token(token: str) -> Device | None:
@@ -74,7 +76,3 @@ def new_token() -> str:
 def digest_of(token: str) -> str:
     """What is stored of a token. A plain hash is enough: the token itself is random and long."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
-
-
-def _record(device: Device, kind: str, actor: str, now: datetime) -> None:
-    record_event(EventDraft(kind, f"device:{device.pk}", device.enterprise_id, now, actor), now=now)

@@ -20,6 +20,7 @@ from devices.periods import Side, TransferRefusal, moved, transfer_refusal
 from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, store
 from devices.services.lifecycle import advance, load_facts
 from devices.services.replacements import TransferRefused
+from devices.services.stuck import release
 from devices.services.terms import terms_for
 
 MAX_REASON = 200
@@ -121,6 +122,7 @@ def transfer_service(
         raise TransferRefused.because(_("One of the devices changed meanwhile. Look at the new preview and go on."))
     _cut(case, done, ticket, now)
     store(case.changes, now=now)
+    release(list(case.rows))
     return Transferred(ticket, done)
 
 

@@ -8,11 +8,14 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from amp.foundation.bulk import among, insert_rows, update_rows
 from amp.foundation.calendar import add_months, is_within_horizon
 from amp.foundation.services.events import EventDraft, record_events
+from amp.foundation.services.refusals import Refused
 from devices.models import Device, ServiceKind, Validity
+from devices.services.credentials import DeviceTerminated
 
 COLUMNS = ("enterprise", "product", "device", "kind", "starts_at", "ends_at", "set_at", "set_by")
 
@@ -35,6 +38,10 @@ class ValidityRefusal(StrEnum):
     ENDS_BEFORE_START = "ends_before_start"
     TOO_FAR = "too_far"
     TWICE = "twice"
+
+
+class ValidityRefused(Refused):
+    """The validity can't be set like this; nothing was changed."""
 
 
 class ValidityOutcome(NamedTuple):
@@ -68,6 +75,26 @@ def set_validities(settings: Sequence[ValiditySetting], *, actor: str, now: date
     _store(changed, places, present, actor, now)
     record_events([_event(each, places, present, actor, now) for each in changed], now=now)
     return outcomes
+
+
+def set_validity(setting: ValiditySetting, *, actor: str, now: datetime) -> bool:
+    """Make one setting; False where it is so already. Raises ValidityRefused, DeviceTerminated."""
+    [outcome] = set_validities([setting], actor=actor, now=now)
+    match outcome.refusal:
+        case None:
+            return outcome.changed
+        case ValidityRefusal.TERMINATED:
+            raise DeviceTerminated.because(_("This device is terminated. Register its key anew to give it services."))
+        case ValidityRefusal.ENDS_BEFORE_START:
+            raise ValidityRefused.because(_("The end must lie after the start. Check both dates."), "ends_at")
+        case ValidityRefusal.TOO_FAR:
+            raise ValidityRefused.because(_("At most 30 years ahead. Check the year."), "ends_at")
+    raise ValidityRefused.because(_("The device is gone. Look for it in the list."))
+
+
+def event_kinds(kind: ServiceKind) -> tuple[str, str]:
+    """What the record calls a change of this service: set, and cleared."""
+    return f"{kind.value.lower()}_service.set", f"{kind.value.lower()}_service.cleared"
 
 
 def extended_end(ends_at: datetime | None, months: int, now: datetime, zone: str) -> datetime:
@@ -151,7 +178,7 @@ def _event(
 ) -> EventDraft:
     old = present.get((setting.device_id, setting.kind.value))
     return EventDraft(
-        kind=f"{setting.kind.value.lower()}_service.{'set' if setting.ends_at else 'cleared'}",
+        kind=event_kinds(setting.kind)[setting.ends_at is None],
         subject=f"device:{setting.device_id}",
         enterprise_id=places[setting.device_id].enterprise_id,
         happened_at=now,

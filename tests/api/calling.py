@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,7 @@ from amp.foundation.scoping import system_scope
 from amp.foundation.services.api_keys import create_api_key
 from catalog.models import Plan, Product
 from tests.factories import make_enterprise, make_member, make_plan, make_product
+from tests.made_once import own, within_one_transaction
 
 EVERYTHING = tuple(scope.value for scope in Scope)
 
@@ -71,6 +73,11 @@ class Tenant:
     key: ApiKey
     api: Api
 
+    def own(self) -> Tenant:
+        """For one test: rows that it may change, and a client that was never used."""
+        rows = (self.enterprise, self.user, self.product, self.plan, self.key)
+        return Tenant(*(own(row) for row in rows), Api(self.api.key))
+
     def keyed(self, *scopes: str, **changes: Any) -> Api:
         """A client with another key of the tenant."""
         return Api(new_key(self.enterprise, self.user, scopes, **changes)[1])
@@ -96,17 +103,24 @@ def make_tenant(name: str, parent: Enterprise | None = None) -> Tenant:
     return Tenant(enterprise, user, product, plan, key, Api(text))
 
 
+@pytest.fixture(scope="module")
+def tenants(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[Tenant, Tenant]]:
+    """Two that share nothing, for a file of tests."""
+    with within_one_transaction(django_db_blocker):
+        yield make_tenant("ours"), make_tenant("other")
+
+
 @pytest.fixture
-def ours(db: None) -> Tenant:
+def ours(tenants: tuple[Tenant, Tenant], db: None) -> Tenant:
     """The tenant that calls."""
     cache.clear()
-    return make_tenant("ours")
+    return tenants[0].own()
 
 
 @pytest.fixture
-def other(db: None) -> Tenant:
+def other(tenants: tuple[Tenant, Tenant], db: None) -> Tenant:
     """The tenant of whom ours must learn nothing."""
-    return make_tenant("other")
+    return tenants[1].own()
 
 
 def code(response: Any) -> tuple[int, str]:

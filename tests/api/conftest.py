@@ -1,5 +1,5 @@
 """Fixtures of the API's tests."""
 
-from tests.api.calling import other, ours
+from tests.api.calling import other, ours, tenants
 
-__all__ = ["other", "ours"]
+__all__ = ["other", "ours", "tenants"]

@@ -1,14 +1,16 @@
 """What each endpoint costs in queries, in one table, for one row and for thirty.
 
 Three are for the key, its maker's roles and the subtree; then two for a page (keys, then rows) or one for a row;
-one more where a filter offers choices from a table, and one for the product's clock.
+one more for the product's clock. Filters by a product or an enterprise look it up: see the last tests.
 """
 
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
+import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -22,9 +24,10 @@ from billing.services.attempts import start_attempt
 from billing.services.ordering import open_order
 from billing.services.refund_proposals import make_refund
 from billing.services.settlement import raise_exception
-from devices.models import Command, CommandKind, DeviceService
+from devices.models import Command, CommandKind, DeviceService, ServiceKind
 from devices.services.commands import CommandOrder, order_commands
-from tests.api.calling import Tenant
+from devices.services.validities import ValiditySetting, set_validities
+from tests.api.calling import Tenant, code
 from tests.factories import make_device, make_enterprise, make_plan, make_product
 
 COSTS = {
@@ -37,16 +40,20 @@ COSTS = {
     "/products/{product}/tsl": 5,
     "/plans": 5,
     "/plans/{plan}": 4,
-    "/devices": 7,
+    "/devices": 5,
     "/devices/{device}": 4,
     "/devices/{device}/presence": 4,
-    "/device-services": 7,
+    "/device-services": 5,
+    "/devices/{device}/validities": 5,
+    "/devices/{device}/validities/{kind}": 5,
+    "/devices/{device}/validities/{kind}/history": 5,
+    "/validities": 5,
     "/device-services/{device}": 4,
     "/device-services/{device}/history": 6,
     "/device-services/{device}/preview": 11,
     "/commands": 5,
     "/commands/{command}": 4,
-    "/orders": 6,
+    "/orders": 5,
     "/orders/{order}": 4,
     "/orders/{order}/lines": 6,
     "/refunds": 6,
@@ -72,6 +79,8 @@ def grow(tenant: Tenant, rows: int) -> None:
             attempt = start_attempt(order=order, now=now, wall=clock.wall())
             raise_exception(attempt, ExceptionKind.LATE, amount=1, currency="CNY", detail="case", now=now)
             make_refund(attempt, 1, "CNY", "x", Effect.KEEP, has_lines=False, asked_by="test", now=now)
+        ends = [ValiditySetting(device, ServiceKind.SIM, now + timedelta(days=9)) for device in devices]
+        set_validities(ends, actor="test", now=now)
         order_commands(
             [CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1) for device in devices],
             now=now,
@@ -87,6 +96,7 @@ def address(path: str, tenant: Tenant) -> str:
             "product": tenant.product.pk,
             "plan": tenant.plan.pk,
             "device": device.pk if device else 0,
+            "kind": "SIM",
             "command": Command.objects.order_by("pk").values_list("pk", flat=True).first(),
             "refund": Refund.objects.values_list("pk", flat=True).first(),
             "case": PaymentException.objects.values_list("pk", flat=True).first(),
@@ -136,6 +146,54 @@ def test_table_names_every_endpoint_that_is_read() -> None:
     paths: dict[str, Any] = json.loads(WHERE.read_text())["paths"]
     read = {path.removeprefix("/api/v1") for path, each in paths.items() if "get" in each}
     assert {described(path) for path in COSTS} == read
+
+
+FILTERED = {
+    "/devices?product={product}": 6,
+    "/devices?enterprise={enterprise}": 7,
+    "/device-services?product={product}": 6,
+    "/device-services?enterprise={enterprise}": 7,
+    "/validities?product={product}": 6,
+    "/validities?enterprise={enterprise}": 7,
+    "/orders?enterprise={enterprise}": 7,
+}
+"""One for the product; for the enterprise one to find it and one for those below it."""
+
+
+def filtered_costs(tenant: Tenant) -> dict[str, int]:
+    """Queries of each filtered list, which holds something."""
+    counted = {}
+    for path in FILTERED:
+        asked = address(path, tenant)
+        with CaptureQueriesContext(connection) as queries:
+            response = tenant.api.get(asked)
+        assert response.json()["results"], path
+        counted[path] = len(queries)
+        assert not [query for query in queries if "catalog_product" in query["sql"] and "LIMIT" not in query["sql"]]
+    return counted
+
+
+def test_a_filter_by_product_or_enterprise_costs_the_same_however_many_there_are_F72_F93(ours: Tenant) -> None:
+    grow(ours, 1)
+    ours.api.get("/me")
+    assert filtered_costs(ours) == FILTERED
+    grow(ours, 9)  # each with a product and an enterprise of its own
+    assert filtered_costs(ours) == FILTERED
+
+
+@pytest.mark.parametrize("path", sorted({path.partition("=")[0] for path in FILTERED}))
+def test_a_filter_by_a_foreign_row_answers_exactly_as_by_a_missing_one_R6_F72(
+    ours: Tenant, other: Tenant, path: str
+) -> None:
+    foreign = other.product.pk if path.endswith("product") else other.enterprise.pk
+    told = []
+    for value in (str(foreign), "987654321"):
+        answer = ours.api.get(f"{path}={value}")
+        assert code(answer) == (400, "invalid_parameters")
+        told.append(answer.content.decode().replace(answer["X-Request-ID"], "").replace(value, ""))
+    assert told[0] == told[1]
+    for wrong in ("x", "0", "-1", "01", "1.0", "9" * 40, "\u0661"):
+        assert code(ours.api.get(f"{path}={wrong}")) == (400, "invalid_parameters"), wrong
 
 
 def described(path: str) -> str:

@@ -125,8 +125,9 @@ def test_a_terminated_device_frees_its_key_and_gets_no_secrets(ours: Tenant) -> 
     told = registered(ours)
     path = f"/devices/{told['id']}"
     assert ours.api.post(f"{path}/terminate").json()["service_state"] == "TERMINATED"
-    for action in ("credential/rotate", "credential/revoke", "renewal-links"):
-        assert code(ours.api.post(f"{path}/{action}")) == (422, "device_refused"), action
+    refusals = {"credential/rotate": "device_terminated", "credential/revoke": "device_terminated"}
+    for action, refusal in {**refusals, "renewal-links": "device_gone"}.items():
+        assert code(ours.api.post(f"{path}/{action}")) == (422, refusal), action
     assert registered(ours)["id"] != told["id"]
 
 

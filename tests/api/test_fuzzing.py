@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import schemathesis
 from django.apps import apps
+from django.core.cache import cache
 from django.core.wsgi import get_wsgi_application
 from hypothesis import settings as settings_of
 from schemathesis import GenerationMode
@@ -21,13 +22,13 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
 from billing.models import OrderChannel
-from billing.services.ordering import open_order
+from billing.services.ordering import cancel_order, open_order
 from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
-from tests.api.calling import Tenant
+from tests.api.calling import Tenant, make_tenant
 from tests.api.furniture import order_paid
 from tests.api.fuzzing import ALIKE, Fuzzer
-from tests.factories import make_device
+from tests.factories import make_device, make_plan
 
 REQUESTS = int(os.environ.get("AMP_FUZZ_REQUESTS", "5000"))
 """In all, both modes and all operations together."""
@@ -37,9 +38,11 @@ pytestmark = pytest.mark.timeout(300 + REQUESTS // 5)
 
 
 @pytest.fixture
-def fuzzer(transactional_db: None, ours: Tenant, other: Tenant, settings: Any) -> Fuzzer:
+def fuzzer(transactional_db: None, settings: Any) -> Fuzzer:
     """Two tenants with something of everything; the first one's key asks."""
     settings.API_REQUESTS_PER_MINUTE = 10**9
+    cache.clear()
+    ours, other = make_tenant("ours"), make_tenant("other")
     for tenant in (ours, other):
         furnish(tenant)
     schema = schemathesis.openapi.from_path(WHERE)
@@ -48,19 +51,25 @@ def fuzzer(transactional_db: None, ours: Tenant, other: Tenant, settings: Any) -
 
 
 def furnish(tenant: Tenant) -> None:
-    """Devices of which some may be renewed, a command, orders: one open, one paid twice, one paid by a wrong amount."""
+    """Devices of which some may be renewed, a command, a draft of a plan; orders: one waits, one is over, one was paid
+    twice, one by a wrong amount."""
     now = clock.now()
     with system_scope():
+        make_plan(tenant.product, name="Draft", published=False)
         devices = [make_device(tenant.product).device for _ in range(4)]
         DeviceService.objects.filter(pk__in=[device.pk for device in devices[:3]]).update(state="EXPIRED")
-        open_order(
-            device_ids=[devices[0].pk],
-            plan=tenant.plan,
-            channel=OrderChannel.API,
-            created_by="test",
-            once_key=None,
-            now=now,
+        _waiting, over = (
+            open_order(
+                device_ids=[device.pk],
+                plan=tenant.plan,
+                channel=OrderChannel.API,
+                created_by="test",
+                once_key=None,
+                now=now,
+            )
+            for device in devices[:2]
         )
+        cancel_order(order=over, actor="test", now=now)
         order_paid(tenant, devices[1].pk, "A", "B")
         order_paid(tenant, devices[2].pk, "C", missing=1)
         DeviceService.objects.filter(pk=devices[3].pk).update(generation=1)

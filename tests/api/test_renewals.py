@@ -97,7 +97,6 @@ def test_one_service_is_previewed_and_renewed(ours: Tenant, devices: list[int]) 
     assert order["Location"] == f"/api/v1/orders/{order.json()['id']}"
 
 
-@pytest.mark.django_db(transaction=True)
 def test_a_code_to_pay_is_asked_for_again_without_a_second_payment(ours: Tenant, devices: list[int]) -> None:
     order = ours.api.post("/orders", body(ours, devices[:1])).json()
     first, second = (ours.api.post(f"/orders/{order['id']}/payment", once="") for _ in range(2))

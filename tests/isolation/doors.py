@@ -15,7 +15,15 @@ from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, SavedView
-from billing.models import BankReceipt, MerchantAccount, Order, PaymentAttempt, PaymentException, Refund
+from billing.models import (
+    BankReceipt,
+    MerchantAccount,
+    Order,
+    PaymentAttempt,
+    PaymentException,
+    Refund,
+    RenewalSelection,
+)
 from catalog.models import Plan, Product, ServiceRule, ThingModel
 from devices.models import Command, Device, DeviceService, Import, PublicToken, Validity
 from tests.isolation.tenants import Tenant
@@ -69,7 +77,10 @@ ROWS: dict[str, Kwargs] = {
         "confirm", "cancel", "retry", "status", "credentials", "problems",
     )},
     **{f"admin:order_{verb}": ORDER for verb in (
-        "status", "new_code", "cancel", "confirm_free", "refund", "transfer",
+        "status", "new_code", "cancel", "confirm_free", "retry", "lines_file", "refund", "transfer",
+    )},
+    **{f"admin:order_{name}": {"pk": RenewalSelection} for name in (
+        "selection", "selection_file", "selection_unknown",
     )},
     **{f"admin:refund_{verb}": {"pk": Refund} for verb in ("decide", "payout")},
     "admin:exception_resolve": {"pk": PaymentException},
@@ -83,11 +94,13 @@ ROWS: dict[str, Kwargs] = {
     )},
     "api:enterprise-detail": {"pk": Enterprise},
     **{f"api:product-{name}": {"pk": Product} for name in ("detail", "thing-model", "rule", "rule-preview")},
-    **{f"api:plan-{name}": {"pk": Plan} for name in ("detail", "publish", "withdraw")},
+    **{f"api:plan-{name}": {"pk": Plan} for name in ("detail", "new-version", "publish", "withdraw")},
     **{f"api:device-{name}": DEVICE for name in (
         "detail", "issue-link", "presence", "revoke-credential", "rotate-credential", "terminate",
     )},
     **{f"api:device-service-{name}": {"pk": DeviceService} for name in ("detail", "history", "preview", "renew")},
+    "api:device-validities": DEVICE,
+    **{f"api:device-{name}": {"pk": Device, "kind": "SIM"} for name in ("validity", "validity-history")},
     **{f"api:command-{name}": {"pk": Command} for name in ("detail", "cancel", "resend")},
     **{f"api:order-{name}": ORDER for name in (
         "detail", "cancel", "payment", "lines", "refund",
@@ -102,9 +115,10 @@ LISTS = {
     "admin:audit_export",
     "admin:organization",
     "admin:foundation_roles",
-    "admin:order_renew",
     "admin:payments_overview",
+    *(f"admin:order_{verb}" for verb in ("renew", "select", "upload")),
     "admin:autocomplete",
+    *(f"admin:{name}_choices" for name in ("enterprise", "product", "level", "merchant")),
     "admin:app_list",
     "admin:devices_import",
     "admin:devices_import_validities",
@@ -115,7 +129,8 @@ LISTS = {
     ) for verb in ("keep_view", "export")),
     "api:me",
     *(f"api:{name}-list" for name in (
-        "enterprise", "product", "plan", "device", "device-service", "command", "order", "refund", "payment-exception",
+        *("enterprise", "product", "plan", "device", "device-service", "validity", "command", "order"),
+        *("refund", "payment-exception"),
     )),
     "api:order-preview",
 }  # fmt: skip
@@ -131,7 +146,7 @@ OPEN = {
     *("admin:view_on_site",),  # Django's; answers 404 for every type, as no model has a page of its own
     *("api:schema", "api:docs", "api:problem"),
 }
-PLATFORM = {"admin:operations", "admin:platform_configuration"}
+PLATFORM = {"admin:operations", "admin:operations_retry", "admin:platform_configuration"}
 UNNAMED = {
     "r/",  # the public page's two: codes are typed in, and whatever else is no code
     "r/<path:rest>",

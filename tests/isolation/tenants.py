@@ -27,6 +27,7 @@ from billing.orders import ExceptionKind
 from billing.services.attempts import start_attempt
 from billing.services.ordering import open_order
 from billing.services.refund_proposals import make_refund
+from billing.services.selecting import select_devices
 from billing.services.settlement import raise_exception
 from catalog.models import ServiceRule, ThingModel
 from devices.delivery import CommandKind
@@ -134,6 +135,7 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
                 now=now,
                 wall=wall,
             ),
+            select_devices(device_ids=[device.pk], owner=staff, now=now, wall=wall),
             save_view(
                 owner=staff,
                 enterprise=enterprise,

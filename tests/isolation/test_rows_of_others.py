@@ -83,7 +83,8 @@ def methods(name: str) -> list[str]:
 def told(answer: HttpResponse) -> tuple[int, str, bytes]:
     """What a reader can tell an answer by."""
     location = CHANGING.sub(b"", answer.get("Location", "").encode()).decode()
-    return answer.status_code, location, CHANGING.sub(b"", answer.content)
+    content = b"".join(answer.streaming_content) if answer.streaming else answer.content  # type: ignore[attr-defined]
+    return answer.status_code, location, CHANGING.sub(b"", content)
 
 
 @pytest.mark.parametrize("who", ["stranger", "sibling", "child"])

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import pytest
 from django.core.cache import cache
-from django.db import transaction
 
 from tests.isolation.tenants import Tenant, make_tenant
+from tests.made_once import within_one_transaction
 
 
 class World(NamedTuple):
@@ -25,16 +25,12 @@ class World(NamedTuple):
 @pytest.fixture(scope="module")
 def world(django_db_setup: None, django_db_blocker: Any) -> Iterator[World]:
     """Five tenants, each with a row of everything."""
-    with django_db_blocker.unblock():
-        around = transaction.atomic()
-        around._from_testcase = True  # type: ignore[attr-defined]  # as a test's own: "durable" blocks may lie within
-        with around:
-            parent = make_tenant("quartz")
-            ours = make_tenant("walnut", parent.enterprise)
-            sibling = make_tenant("pepper", parent.enterprise)
-            child = make_tenant("violet", ours.enterprise)
-            yield World(parent, ours, sibling, child, make_tenant("copper"))
-            transaction.set_rollback(True)
+    with within_one_transaction(django_db_blocker):
+        parent = make_tenant("quartz")
+        ours = make_tenant("walnut", parent.enterprise)
+        sibling = make_tenant("pepper", parent.enterprise)
+        child = make_tenant("violet", ours.enterprise)
+        yield World(parent, ours, sibling, child, make_tenant("copper"))
 
 
 @pytest.fixture(autouse=True)

@@ -5,8 +5,6 @@ The pages are found by following links from the overview and from a device's pub
 
 from __future__ import annotations
 
-import io
-import json
 import os
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -14,13 +12,13 @@ from typing import Any, NamedTuple
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from django.conf import settings
-from django.core.management import call_command
 from django.test import Client
 from playwright.sync_api import Browser, BrowserContext, Page
 from pytest_django.live_server_helper import LiveServer
 
 from amp.foundation.models import User
 from tests.crawling import pages
+from tests.journeys.demo_data import check_data_set, seeded
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
 
@@ -31,6 +29,13 @@ DESK = {"width": 1440, "height": 900}
 
 THOROUGH = "AMP_EVERY_PAGE" in os.environ
 """`make prove` looks at more pages of each kind, and with axe in every look."""
+
+
+SHORTEN = """(seen) => {
+    for (const row of document.querySelectorAll("tbody > tr:nth-child(n+13), li:nth-child(n+25)")) row.remove();
+    if (seen) for (const bar of document.querySelectorAll("#nav-sidebar")) bar.remove();
+}"""
+"""What axe need not see again: the rows of a table are alike, and the sidebar was looked at on the first page."""
 
 
 class Look(NamedTuple):
@@ -47,10 +52,7 @@ LOOKS = [Look(DESK, "en", "light"), Look(PHONE, "zh-hans", "dark", with_axe=THOR
 
 @pytest.fixture
 def told() -> dict[str, Any]:
-    out = io.StringIO()
-    call_command("seed_demo", json=True, stdout=out)
-    told: dict[str, Any] = json.loads(out.getvalue())
-    return told
+    return seeded()
 
 
 @pytest.fixture
@@ -60,10 +62,11 @@ def staff(told: dict[str, Any]) -> Client:
     return client
 
 
-def test_every_page_opens_fits_and_can_be_read_by_everybody(
+def test_the_demos_data_is_whole_and_every_page_of_it_opens_fits_and_can_be_read_by_everybody(
     told: dict[str, Any], staff: Client, browser: Browser, live_server: LiveServer
 ) -> None:
     """axe finds nothing serious, no policy is violated, nothing scrolls sideways on a phone (W3C's WCAG 2.1 AA)."""
+    check_data_set(told)
     addresses = pages(staff, "/admin/", f"/r/{told['star']['renewal_token']}", per_kind=3 if THOROUGH else 1)
     assert len(addresses) > 30
     faults = [fault for look in LOOKS for fault in _faults(browser, live_server.url, staff, addresses, look)]
@@ -87,9 +90,11 @@ def _faults(browser: Browser, url: str, staff: Client, addresses: list[str], loo
     for address in addresses:
         said.clear()
         page.goto(url + address)
-        found = [*said, *(_seen_by_axe(page) if look.with_axe else [])]
-        if _scrolls_sideways(page):
-            found.append("is wider than its window")
+        found = [*said, *(["is wider than its window"] if _scrolls_sideways(page) else [])]
+        if look.with_axe:
+            if not THOROUGH:
+                page.evaluate(SHORTEN, address != addresses[0])
+            found += _seen_by_axe(page)
         yield from (f"{address} ({look.language}, {look.size['width']} px): {fault}" for fault in found)
     context.close()
 

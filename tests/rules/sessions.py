@@ -12,7 +12,7 @@ from devices.online_time import (
     Step,
     apply,
     apply_late,
-    online_seconds,
+    total_of,
 )
 
 DAY = datetime(2025, 3, 3, tzinfo=UTC)
@@ -39,6 +39,11 @@ def uplink(seconds) -> PresenceEvent:
     return PresenceEvent(Kind.UPLINK, None, at(seconds))
 
 
+def online_time(state: PresenceState, now: datetime) -> int:
+    """Microseconds."""
+    return total_of(state.counted, state.open_since, now)
+
+
 class Device:
     """A device as a service keeps it: the state, and the closed sessions as rows."""
 
@@ -63,7 +68,7 @@ class Device:
         return self
 
     def seconds(self, now: float) -> int:
-        return online_seconds(self.state, at(now))
+        return online_time(self.state, at(now)) // SECOND
 
 
 moments = st.integers(0, 1000)

@@ -10,11 +10,10 @@ from devices.online_time import (
     PresenceEvent,
     Refusal,
     admit,
-    online_time,
     refusal,
     union_length,
 )
-from tests.rules.sessions import DAY, SECOND, Device, at, hour, off, on, uplink
+from tests.rules.sessions import DAY, SECOND, Device, at, hour, off, on, online_time, uplink
 
 
 def test_the_seeds_two_sessions_are_five_hours():

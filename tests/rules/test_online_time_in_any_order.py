@@ -11,12 +11,22 @@ from devices.online_time import (
     PresenceEvent,
     PresenceState,
     apply,
-    online_seconds,
-    online_time,
     union,
     union_length,
 )
-from tests.rules.sessions import DAY, SECOND, Device, at, events_of, hour, moments, off, on, serial_sessions
+from tests.rules.sessions import (
+    DAY,
+    SECOND,
+    Device,
+    at,
+    events_of,
+    hour,
+    moments,
+    off,
+    on,
+    online_time,
+    serial_sessions,
+)
 
 # --- any order and repetition -----------------------------------------------------------------------------------------
 
@@ -53,7 +63,7 @@ def test_without_the_late_path_a_late_break_would_be_counted_as_online_time():
     state = PresenceState()
     for event in (on("1", 0), on("2", 60), off("1", 20), off("2", 70)):
         state = apply(state, event).state
-    assert online_seconds(state, at(99)) == 70
+    assert online_time(state, at(99)) // SECOND == 70
     assert Device().take(on("1", 0), on("2", 60), off("1", 20), off("2", 70)).seconds(99) == 30
 
 

@@ -56,6 +56,13 @@ WEAK = [
     ("AMP_REQUIRE_TOTP", "off"),
     ("AMP_BROWSABLE_API", "yes"),
     ("AMP_TEST_CLOCK", "on"),
+    ("WECHAT_GATEWAY_URL", "http://api.mch.weixin.qq.com"),
+    ("WECHAT_GATEWAY_URL", "https://api.mch.weixin.qq.com.example"),
+    ("WECHAT_GATEWAY_URL", "https://somebody@api.mch.weixin.qq.com"),
+    ("WECHAT_GATEWAY_URL", "http://127.0.0.1:9000"),
+    ("ALIPAY_GATEWAY_URL", "https://openapi-sandbox.dl.alipaydev.com/gateway.do"),
+    ("ALIPAY_GATEWAY_URL", "https://openapi.alipay.com:8443/gateway.do"),
+    ("ALIPAY_GATEWAY_URL", "https://[broken"),
 ]
 VALUES = {
     "DEBUG": False,
@@ -73,12 +80,18 @@ WEAK_VALUES = [
     ("SECURE_HSTS_SECONDS", 0),
     ("REST_FRAMEWORK", {"DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.BrowsableAPIRenderer"]}),
     ("REST_FRAMEWORK", {}),
+    ("PAYMENT_GATEWAYS", {"wechat": "http://127.0.0.1:9000"}),
 ]
 
 
 def test_strong_settings_are_taken() -> None:
     assert weak_settings(STRONG) == []
     assert weak_settings(STRONG | {"AMP_BASE_URL": "http://127.0.0.1:8000"}) == []
+    gateways = {
+        "WECHAT_GATEWAY_URL": "https://api2.mch.weixin.qq.com",
+        "ALIPAY_GATEWAY_URL": "https://openapi.alipay.com/gateway.do",
+    }
+    assert weak_settings(STRONG | gateways) == []
 
 
 @pytest.mark.parametrize("name", REQUIRED)

@@ -10,10 +10,9 @@ from devices.online_time import (
     Step,
     close_at_broker_death,
     close_for_silence,
-    online_time,
     silence_deadline,
 )
-from tests.rules.sessions import SECOND, Device, at, off, on, uplink
+from tests.rules.sessions import SECOND, Device, at, off, on, online_time, uplink
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,7 @@ from billing.services.ordering import open_order
 from catalog.models import Plan, Product, ThingModel
 from devices.models import Command, Device, DeviceService
 from tests.factories import make_device, make_enterprise, make_member, make_plan, make_product
+from tests.made_once import own, within_one_transaction
 
 LISTS = (
     "foundation_enterprise",
@@ -127,12 +129,19 @@ def expire(device: Device, **changes: Any) -> None:
     DeviceService.objects.filter(device=device).update(**fields | changes)
 
 
+@pytest.fixture(scope="module")
+def made_makers(django_db_setup: None, django_db_blocker: Any) -> Iterator[tuple[Maker, Maker]]:
+    """Both, for a file of tests."""
+    with within_one_transaction(django_db_blocker), system_scope():
+        yield make_maker("ours"), make_maker("other")
+
+
 @pytest.fixture
-def makers(db: None, settings: Any) -> tuple[Maker, Maker]:
+def makers(made_makers: tuple[Maker, Maker], db: None, settings: Any) -> tuple[Maker, Maker]:
     """Ours and the other one. Nobody types a password here, so none is hashed slowly."""
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-    with system_scope():
-        return make_maker("ours"), make_maker("other")
+    ours, other = made_makers
+    return own(ours), own(other)
 
 
 def rows() -> dict[str, int]:

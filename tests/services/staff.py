@@ -9,9 +9,8 @@ from typing import Any
 from django.core import mail
 from django.test import Client
 from django_otp.oath import TOTP
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from amp.foundation.models import User
+from amp.foundation.models import Authenticator, User
 from tests.factories import NOW, PASSWORD
 
 LOGIN = "/admin/login/"
@@ -21,7 +20,7 @@ ENROL = "/admin/sign-in/enrol/"
 
 def code_of(user: User, *, steps: int = 0) -> str:
     """What the user's authenticator shows; `steps` half minutes later, since each code is taken once."""
-    device = TOTPDevice.objects.filter(user=user).latest("id")
+    device = Authenticator.objects.filter(user=user).latest("id")
     totp = TOTP(device.bin_key, device.step, device.t0, device.digits, 0)
     totp.time = time.time() + 30 * steps  # noqa: TID251 (the authenticator's own clock)
     return f"{totp.token():06d}"

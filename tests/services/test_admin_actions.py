@@ -17,9 +17,9 @@ from catalog.services.rules import current_rule
 from devices.models import Device, DeviceService
 from devices.services.tokens import device_for_token
 from tests.factories import make_member, make_plan
-from tests.services.admin_world import Maker, expire, makers
+from tests.services.admin_world import Maker, expire, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 
 
 def text_of(answer: Any) -> str:

@@ -14,9 +14,9 @@ from amp.foundation import clock
 from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
 from tests.factories import UserFactory, make_device
-from tests.services.admin_world import LISTS, Maker, makers, rows
+from tests.services.admin_world import LISTS, Maker, made_makers, makers, rows
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 
 
 def list_address(name: str) -> str:
@@ -149,3 +149,15 @@ def queries(client: Client, address: str) -> int:
     with CaptureQueriesContext(connection) as captured:
         assert client.get(address).status_code == 200
     return len(captured)
+
+
+def test_who_may_not_renew_is_not_led_to_the_renewal_X2(makers: tuple[Maker, Maker]) -> None:
+    """The link of a row led readers to a refusal."""
+    ours, _other = makers
+    link = "/admin/billing/order/renew/?device="
+    assert link in ours.client().get("/admin/devices/deviceservice/").content.decode()
+    reading = ours.client(Role.READ_ONLY)
+    page = reading.get("/admin/devices/deviceservice/").content.decode()
+    assert ours.devices[0].key in page
+    assert link not in page
+    assert reading.get(f"{link}{ours.devices[0].pk}").status_code == 403

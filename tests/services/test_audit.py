@@ -26,9 +26,9 @@ from amp.foundation.services.events import EventDraft, record_event, record_even
 from amp.foundation.templatetags.amp_display import actor_name
 from devices.admin_views.words import event_word
 from devices.models.imports import ImportState
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 
 AUDIT = "/admin/foundation/event/"
 REPOSITORY = Path(__file__).parents[2]

@@ -14,6 +14,7 @@ from django.urls import reverse
 from amp.foundation.models import Event, Role
 from amp.foundation.scoping import system_scope
 from devices.models import Device, Disconnect, DisconnectStatus
+from devices.services import disconnects
 from devices.services.broker_files import rendered_files
 from devices.services.credentials import DeviceTerminated, revoke_credential, rotate_credential
 from devices.services.disconnects import REFUSALS, ask_again, end_connections, order_disconnect, shared_control
@@ -142,6 +143,47 @@ def test_a_broker_that_says_no_is_asked_five_times_then_a_person_asks_again():
     assert end_connections(now=moment, broker=Broker(Ended.NOT_CONNECTED)) == 1
     assert Disconnect.objects.latest("id").status == "DONE"
     assert kinds(made.device)[-1] == "device.disconnect_ordered"
+
+
+class BusyBroker(Broker):
+    """Something happens while it is asked."""
+
+    def __init__(self, meanwhile, *answers):
+        super().__init__(*answers)
+        self.meanwhile = meanwhile
+
+    def disconnect(self, client_id: str, *, timeout: float = 3.0) -> Ended:
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+        return super().disconnect(client_id, timeout=timeout)
+
+
+@pytest.mark.parametrize("answer", [Ended.ENDED, BrokerUnavailable("late"), BrokerRefused("late")])
+@pytest.mark.parametrize("has_token", [True, False])
+def test_an_answer_to_a_claim_that_ended_changes_nothing_X4(has_token, answer, monkeypatch):
+    """While one worker asks, the password is voided anew and another worker takes the row up: the connection that came
+    in between is ended, whatever the first one hears. Without the claim's token its answer counts: the control."""
+    made = make_device()
+    revoke_credential(device=made.device, actor="ann", now=NOW)
+
+    def voided_again() -> None:
+        order_disconnect(made.device, now=LATER)
+        second = BusyBroker(lambda: None, BrokerRefused("EMQX answered 503"))
+        second.meanwhile = lambda: rows.append(Disconnect.objects.get())
+        assert end_connections(now=LATER, broker=second) == 1
+
+    def known_by_attempts_alone(row):
+        return Disconnect.objects.filter(pk=row.id, status="PENDING", attempts=row.attempts)
+
+    rows: list[Disconnect] = []
+    if not has_token:
+        monkeypatch.setattr(disconnects, "_ours", known_by_attempts_alone)
+    end_connections(now=NOW, broker=BusyBroker(voided_again, answer))
+    [claimed] = rows
+    assert claimed.attempts == 1, "the same count as the first claim had"
+    row = Disconnect.objects.get()
+    as_the_second_left_it = (row.status, row.attempts, row.problem) == ("PENDING", 1, "EMQX answered 503")
+    assert as_the_second_left_it is has_token
 
 
 def test_one_refusal_does_not_stand_in_the_way_of_others():

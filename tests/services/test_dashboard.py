@@ -21,9 +21,9 @@ from catalog.models import ServiceLevel
 from devices.models import Command, DeviceService, Presence
 from devices.services.figures import count_devices
 from tests.factories import make_device, make_enterprise, make_member
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 
 TABLES = ("devices_deviceservice", "devices_presence", "devices_command", "billing_order")
 """Tables that grow with the devices: the page counts none of them."""

@@ -15,10 +15,10 @@ from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
 from devices.forms.uploads import KEPT
 from devices.models import Device, Import
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 from tests.services.importing import device_list
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 
 UPLOAD = "/admin/devices/device/import/"
 
@@ -129,7 +129,8 @@ def test_a_large_import_shows_its_progress_and_can_be_left(makers: tuple[Maker, 
     running = text_of(client.post(f"{address[:-7]}confirm/", {"mode": "GOOD_ROWS"}, follow=True))
     assert 'role="progressbar"' in running
     assert '<noscript><meta http-equiv="refresh"' in running
-    assert client.get(f"{address[:-7]}status/").json() == {"state": "RUNNING", "handled": 0, "total": 1_001, "share": 0}
+    progress = {"state": "RUNNING", "handled": 0, "done": 0, "total": 1_001, "share": 0}
+    assert client.get(f"{address[:-7]}status/").json() == progress
     from devices.tasks import run_imports
 
     run_imports()

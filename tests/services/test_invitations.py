@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -13,7 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from amp.foundation import clock
-from amp.foundation.models import Enterprise, Event, Invitation, Membership, Role, User
+from amp.foundation.models import Enterprise, Event, Invitation, Role, User
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.invitations import (
     InvitationRefused,
@@ -250,28 +249,3 @@ def test_links_come_from_the_configured_address_F96(admin: User, settings: Any) 
     form = {"email": "a@b.example", "enterprise": home(admin).pk, "role": Role.READ_ONLY.value, "language": "en"}
     browser.post("/admin/foundation/invitation/add/", form, headers={"host": "localhost"})
     assert "https://amp.example.com/admin/join/" in last_mail().body
-
-
-@pytest.mark.django_db(transaction=True)
-def test_two_clicks_at_the_same_moment_join_once_X1(admin: User) -> None:
-    _made, token = invited(admin)
-    done: list[str] = []
-    gate = threading.Barrier(2)
-
-    def accept() -> None:
-        gate.wait(30)
-        try:
-            accept_invitation(token=token, full_name="A", password=NEW_PASSWORD, now=NOW, wall=clock.wall())
-            done.append("joined")
-        except InvitationRefused:
-            done.append("refused")
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=accept) for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert sorted(done) == ["joined", "refused"]
-    assert Membership.objects.filter(user__email="new@person.example").count() == 1

@@ -19,9 +19,9 @@ from amp.foundation.models import Event, Role
 from amp.foundation.scoping import system_scope
 from devices.models import Device, DeviceService
 from tests.factories import make_device
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 EXPORTS = (
     "devices/device",
     "devices/deviceservice",

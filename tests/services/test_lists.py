@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -15,13 +14,12 @@ from django.utils.html import escape
 from amp.foundation import clock
 from amp.foundation.lists import counts, keyset, search
 from amp.foundation.lists.keyset import Ordering
-from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
 from devices.models import Device, DeviceService
 from tests.factories import make_device, make_enterprise
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 DEVICES = "/admin/devices/device/"
 SERVICES = "/admin/devices/deviceservice/"
 ENDS = Ordering("ends", "", "ends_at", descending=False, nullable=True)
@@ -247,12 +245,13 @@ def test_columns_are_those_chosen_and_the_first(fleet: Maker) -> None:
 def test_counts_are_exact_up_to_a_bound_and_then_say_about(fleet: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     with system_scope():
         rows = Device.objects.filter(enterprise=fleet.enterprise)
-        assert counts.count_rows(rows) == (15, True)
-        assert counts.count_rows(rows.none()) == (0, True)
+        assert counts.count_rows(rows) == counts.Count(15)
+        assert counts.count_rows(rows.none()) == counts.Count(0)
         monkeypatch.setattr(counts, "EXACT", 10)
         found = counts.count_rows(rows)
     assert not found.is_exact
-    assert found.text.startswith("about ")
+    assert found.text.startswith(("about ", "more than 10 rows")), "PostgreSQL may know nothing of a new table"
+    assert counts.Count(10_000, is_exact=False, is_least=True).text == "more than 10,000 rows"
     assert counts.Count(1_204_000, is_exact=False).text == "about 1,204,000 rows"
 
 
@@ -273,26 +272,3 @@ def test_search_is_served_by_an_index(fleet: Maker, column: str) -> None:
         plan = search._branch(Device.objects.all(), column, "pump").explain()
     assert f"devices_device_{column}_prefix" in plan
     assert "Sort" not in plan
-
-
-def test_rows_can_be_chosen_for_a_renewal_by_those_who_may(fleet: Maker) -> None:
-    with system_scope():
-        chosen = [device.pk for device in fleet.devices[:2]]
-    form: dict[str, Any] = {"action": "renew_selected", "_selected_action": chosen, "index": "0", "select_across": "0"}
-    answer = fleet.client().post(SERVICES, form)
-    assert answer.status_code == 302
-    assert set(re.findall(r"device=(\d+)", answer.headers["Location"])) == {str(pk) for pk in chosen}
-    page = fleet.client(Role.READ_ONLY).get(SERVICES).content.decode()
-    assert "action-select" not in page
-    assert fleet.client(Role.READ_ONLY).post(SERVICES, form).status_code == 200
-
-
-def test_all_rows_that_match_can_be_chosen_and_no_foreign_one(makers: tuple[Maker, Maker]) -> None:
-    ours, other = makers
-    with system_scope():
-        own, foreign = [device.pk for device in ours.devices], other.devices[0].pk
-    form = {"action": "renew_selected", "_selected_action": [own[0]], "index": "0", "select_across": "1"}
-    answer = ours.client().post(f"{SERVICES}?state=PENDING", form)
-    assert set(re.findall(r"device=(\d+)", answer.headers["Location"])) == {str(pk) for pk in own[1:]}
-    form = {"action": "renew_selected", "_selected_action": [foreign], "index": "0", "select_across": "0"}
-    assert f"device={foreign}" not in ours.client().post(SERVICES, form).headers["Location"]

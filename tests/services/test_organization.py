@@ -17,9 +17,9 @@ from amp.foundation.models import Enterprise, Event, Figure, Merchant, MerchantS
 from amp.foundation.scoping import system_scope
 from catalog.services.merchants import merchant_consequences
 from tests.factories import make_enterprise, make_member, make_merchant, make_plan, make_product
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 pytestmark = pytest.mark.django_db
 TREE = "/admin/foundation/enterprise/"
 

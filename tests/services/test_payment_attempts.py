@@ -12,8 +12,8 @@ from amp.foundation.scoping import enterprise_scope
 from amp.foundation.services.enterprises import create_enterprise
 from amp.foundation.services.refusals import Refused
 from billing.models import MerchantAccount, OrderChannel, PaymentAttempt, Provider
-from billing.orders import AttemptStatus
-from billing.providers.protocol import GatewayRefused, GatewayTimeout
+from billing.orders import AttemptStatus, CodeForm
+from billing.providers.protocol import Code, GatewayRefused, GatewayTimeout
 from billing.providers.sandbox import SandboxProvider
 from billing.services.accounts import AccountRefused, gateway_of, open_account
 from billing.services.attempts import return_path_of, start_attempt
@@ -45,9 +45,9 @@ def test_the_number_is_committed_before_the_gateway_hears_of_it_F45(
 ) -> None:
     seen: list[tuple[bool, str]] = []
 
-    def create(self: SandboxProvider, request: Any, *, wall: Any) -> str:
+    def create(self: SandboxProvider, request: Any, *, wall: Any) -> Code:
         seen.append((connection.in_atomic_block, PaymentAttempt.objects.get(number=request.number).status))
-        return "code"
+        return Code(CodeForm.QR, "code")
 
     monkeypatch.setattr(SandboxProvider, "create", create)
     shop.attempt()
@@ -62,7 +62,7 @@ def test_a_lost_answer_is_unknown_then_queried_and_asked_again_with_the_same_byt
     asked: list[Any] = []
     working = SandboxProvider.create
 
-    def create(self: SandboxProvider, request: Any, *, wall: Any) -> str:
+    def create(self: SandboxProvider, request: Any, *, wall: Any) -> Code:
         asked.append(request)
         if len(asked) == 1:
             raise GatewayTimeout("No answer.")
@@ -83,7 +83,7 @@ def test_a_lost_answer_is_unknown_then_queried_and_asked_again_with_the_same_byt
 def test_a_gateway_that_says_no_leaves_a_failed_attempt_and_the_next_try_is_a_new_one(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(*_: Any, **__: Any) -> str:
+    def refuse(*_: Any, **__: Any) -> Code:
         raise GatewayRefused("Merchant is suspended.")
 
     order = shop.order()

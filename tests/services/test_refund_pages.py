@@ -1,4 +1,4 @@
-"""Pages of refunds, exceptions, bank transfers and payment accounts: consequences first, one POST, two people (X2)."""
+"""Pages of refunds, exceptions and bank transfers: consequences first, one POST, two people (X2)."""
 
 from __future__ import annotations
 
@@ -11,19 +11,14 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from amp.foundation.models import Event, Role
-from amp.foundation.sealed import unseal
 from billing.models import (
     BankPayout,
     BankReceipt,
-    MerchantAccount,
     Order,
     PaymentAttempt,
     PaymentException,
-    Provider,
     Refund,
 )
-from billing.services.account_changes import close_account
-from billing.services.accounts import CONNECTORS, gateway_of
 from billing.services.backlog import Waiting, backlog
 from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.refund_work import work_refunds
@@ -31,7 +26,7 @@ from billing.services.settlement import settle
 from tests.factories import make_member
 from tests.services.gateway import books_in_order, wire
 from tests.services.offline_bench import receive, transfer_account
-from tests.services.refunding import ANN, pay_at_sandbox, refund_of, work
+from tests.services.refunding import pay_at_sandbox, refund_of, work
 from tests.services.shop import NOW, Loopback, Shop, open_shop, paid
 
 __all__ = ["books_in_order", "wire"]
@@ -230,53 +225,6 @@ def test_lists_behind_the_overview_have_their_filters(shop: Shop, wire: Loopback
     refund = refund_of(order, now=NOW)
     assert refund.number in text_of(ann.get("/admin/billing/refund/?status=APPROVED"))
     assert refund.number not in text_of(ann.get("/admin/billing/refund/?status=FAILED"))
-
-
-# ------------------------------------------------------------------------------------------------------------ accounts
-
-
-def test_an_account_is_connected_closed_and_never_beside_test_money(shop: Shop) -> None:
-    admin = browser(shop, Role.ENTERPRISE_ADMINISTRATOR)
-    page = f"/admin/foundation/enterprise/{shop.enterprise.pk}/accounts/"
-    assert "No account is connected" in text_of(admin.get(page))
-    assert admin.post(page, {}).status_code == 422
-    assert admin.post(page, {"provider": "piggybank"}).status_code == 422
-    admin.post(page, {"provider": "sandbox"})
-    assert "side by side" in text_of(admin.post(page, {"provider": "offline"}))
-    account = MerchantAccount.objects.get()
-    change = f"{page}{account.pk}/"
-    assert browser(shop, Role.FINANCE, "fin@example.com").post(change, {"change": "close"}).status_code == 403
-    for _ in range(2):
-        assert "is closed" in text_of(admin.post(change, {"change": "close"}, follow=True))
-    assert Event.objects.filter(kind="merchant.account_closed").count() == 1
-    admin.post(page, {"provider": "offline"})
-    assert MerchantAccount.objects.get(is_active=True).provider == "offline"
-
-
-def test_a_new_secret_works_only_once_a_second_administrator_has_verified_it(shop: Shop, wire: Loopback) -> None:
-    account = shop.attempt().account
-    before = account.sealed_secret
-    page = f"/admin/foundation/enterprise/{shop.enterprise.pk}/accounts/"
-    change = f"{page}{account.pk}/"
-    ann = browser(shop, Role.ENTERPRISE_ADMINISTRATOR)
-    bob = browser(shop, Role.ENTERPRISE_ADMINISTRATOR, "bob@example.com")
-    assert "No new secret waits" in text_of(bob.post(change, {"change": "verify"}, follow=True))
-    ann.post(change, {"change": "secret"})
-    account = MerchantAccount.objects.get()
-    assert account.sealed_secret == before
-    draft = unseal(account.sealed_draft, f"{account.public_id}:draft")
-    assert "Ask another administrator" in text_of(ann.post(change, {"change": "verify"}, follow=True))
-    assert "can't verify it too" in text_of(ann.get(page))
-    assert "is used from now on" in text_of(bob.post(change, {"change": "verify"}, follow=True))
-    account = MerchantAccount.objects.get()
-    assert gateway_of(account)._credentials.secret == draft  # type: ignore[attr-defined]
-    assert draft.hex() not in text_of(bob.get(page))
-    close_account(account=account, actor=ANN, now=NOW)
-    assert "This account is closed" in text_of(ann.post(change, {"change": "secret"}, follow=True))
-
-
-def test_every_gateway_can_be_connected_by_hand() -> None:
-    assert set(CONNECTORS) == {each.value for each in Provider}
 
 
 def test_the_page_of_an_order_offers_no_refund_of_what_is_refunded(shop: Shop, wire: Loopback) -> None:

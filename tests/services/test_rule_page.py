@@ -21,10 +21,10 @@ from devices.models import Command, DeviceService, Presence
 from devices.services.commands import CommandOrder, order_commands
 from devices.services.rule_previews import Effect, rule_preview
 from tests.factories import HOUR, NOW, make_device, make_plan, make_product
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 from tests.services.test_admin_actions import rule_form, text_of, version
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 pytestmark = pytest.mark.django_db
 
 

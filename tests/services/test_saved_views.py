@@ -7,9 +7,9 @@ import pytest
 from amp.foundation.models import Event, Membership, Role, SavedView
 from amp.foundation.scoping import system_scope
 from amp.foundation.services import saved_views
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 DEVICES = "/admin/devices/device/"
 KEEP = f"{DEVICES}views/"
 EXPIRED = {"name": "Expired ones", "query": "state=EXPIRED&columns=serial&sort=ends"}
@@ -42,6 +42,27 @@ def test_own_views_are_the_owners_alone_and_shared_ones_the_enterprises_F76(make
     foreign = other.client().get(DEVICES).content.decode()
     assert "Expired ones" not in foreign
     assert "For all of us" not in foreign
+
+
+def test_its_owner_renames_a_view_and_nobody_else_F76(makers: tuple[Maker, Maker]) -> None:
+    ours, _other = makers
+    client = ours.client()
+    client.post(KEEP, EXPIRED)
+    client.post(KEEP, {**EXPIRED, "name": "Second"})
+    with system_scope():
+        first = SavedView.objects.get(name="Expired ones")
+    opened = client.get(f"{DEVICES}?{first.query}&view={first.pk}").content.decode()
+    assert f'name="view" value="{first.pk}"' in opened
+    renamed = {**EXPIRED, "name": "Stopped ones", "view": first.pk}
+    client.post(KEEP, renamed)
+    taken = client.post(KEEP, {**renamed, "name": "Second"}, follow=True).content.decode()
+    assert "You have another view of that name" in taken
+    ours.client(Role.OPERATOR).post(KEEP, {**renamed, "name": "Mine now"})
+    client.post(KEEP, {**renamed, "name": "Third", "view": "x"})
+    with system_scope():
+        first.refresh_from_db()
+        assert first.name == "Stopped ones"
+        assert SavedView.objects.count() == 4, "what isn't one's own, or no view at all, is kept as a new one"
 
 
 def test_sharing_needs_the_permission_X2(makers: tuple[Maker, Maker]) -> None:

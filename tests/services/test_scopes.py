@@ -36,6 +36,7 @@ UNSCOPED = {
     "auth.Group_permissions": "Django's own, not used",
     "contenttypes.ContentType": "Django's own",
     "sessions.Session": "Django's own, by an unguessable key",
+    "foundation.Authenticator": "read for one user, the one who signs in; no page lists it",
     "otp_totp.TOTPDevice": "read for one user, the one who signs in; no page lists it",
     "otp_static.StaticDevice": "read for one user, the one who signs in; no page lists it",
     "otp_static.StaticToken": "read through the user's own device; hashed",

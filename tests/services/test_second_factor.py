@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from base64 import b32encode, b64encode
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.apps import apps
+from django.db import connection
 from django.test import Client
 from django_otp.plugins.otp_static.models import StaticToken
 from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from amp.foundation.models import Event, Membership, Role, User
+from amp.foundation.models import Authenticator, Event, Membership, Role, User
 from amp.foundation.scoping import system_scope
-from tests.factories import make_enterprise, make_member
+from amp.foundation.sealed import SealBroken
+from amp.foundation.services.second_factor import RECOVERY_CODES, recovery_codes_left, renew_recovery_codes
+from tests.factories import NOW, make_enterprise, make_member
 from tests.services.staff import CODE, ENROL, code_of, enrolled, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -146,6 +152,24 @@ def test_a_recovery_code_signs_in_once_however_it_is_typed_X1() -> None:
     assert "user.recovery_code_used" in kinds()
 
 
+def test_a_recovery_code_is_not_spent_without_its_event_R9(monkeypatch: pytest.MonkeyPatch) -> None:
+    user = member()
+    enrolled(user)
+    codes = renew_recovery_codes(user=user, now=NOW)
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError
+
+    browser = sign_in(user)
+    with monkeypatch.context() as patch:
+        patch.setattr("amp.foundation.services.second_factor.record_account", refuse)
+        with pytest.raises(RuntimeError):
+            browser.post(CODE, {"code": codes[0]})
+    assert recovery_codes_left(user) == RECOVERY_CODES
+    sign_in(user).post(CODE, {"code": codes[0]})
+    assert recovery_codes_left(user) == RECOVERY_CODES - 1
+
+
 def test_new_recovery_codes_void_the_old_ones() -> None:
     user = member()
     browser = enrolled(user)
@@ -187,3 +211,51 @@ def test_a_new_role_that_needs_it_takes_effect_in_the_running_session_F79() -> N
 def test_the_steps_are_for_people_who_have_given_their_password() -> None:
     for page in (CODE, ENROL, "/admin/sign-in/recovery-codes/"):
         assert Client().get(page)["Location"].startswith("/admin/login/")
+
+
+def stored() -> str:
+    """The whole row of the authenticator, as the database has it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT * FROM otp_totp_totpdevice")
+        return str(cursor.fetchall())
+
+
+def spellings(secret: bytes) -> list[str]:
+    return [secret.hex(), b32encode(secret).decode(), b64encode(secret).decode(), str(secret)]
+
+
+def test_the_secret_of_an_authenticator_never_stands_readable_in_its_row_X1() -> None:
+    user = member()
+    enrolled(user)
+    device = Authenticator.objects.get()
+    assert len(device.bin_key) == 20
+    assert not any(spelling in stored() for spelling in spellings(device.bin_key))
+    TOTPDevice.objects.update(key=device.bin_key.hex())
+    assert device.bin_key.hex() in stored(), "the control: what django-otp itself would store"
+
+
+def test_a_secret_copied_to_somebody_else_opens_nothing_X1() -> None:
+    mine, other = member(), member()
+    enrolled(mine)
+    enrolled(other)
+    copied = Authenticator.objects.get(user=mine).key
+    Authenticator.objects.filter(user=other).update(key=copied)
+    with pytest.raises(SealBroken):
+        _ = Authenticator.objects.get(user=other).bin_key
+
+
+def test_secrets_from_before_are_sealed_by_the_migration_and_opened_by_its_way_back_X1() -> None:
+    migration = import_module("amp.foundation.migrations.0008_sealed_authenticators")
+    user = member()
+    enrolled(user)
+    secret = Authenticator.objects.get().bin_key
+    TOTPDevice.objects.update(key=secret.hex())
+    for _twice in range(2):
+        migration._seal(apps, None)
+        assert not any(spelling in stored() for spelling in spellings(secret))
+        assert Authenticator.objects.get().bin_key == secret
+    TOTPDevice.objects.update(last_t=-1)  # the code of this half minute was taken at the enrolment
+    browser = sign_in(user)
+    assert browser.post(CODE, {"code": code_of(user)}).status_code == 302
+    migration._open(apps, None)
+    assert TOTPDevice.objects.get().key == secret.hex()

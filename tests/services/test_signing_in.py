@@ -13,9 +13,10 @@ from django.core.cache import cache
 from django.test import Client
 
 from amp.accounts import passwords
-from amp.foundation.models import Role, User
+from amp.foundation.models import Event, Role, User
 from amp.foundation.scoping import system_scope
-from tests.factories import PASSWORD, make_enterprise, make_member
+from amp.foundation.services.passwords import PASSWORD_CHANGED, change_password
+from tests.factories import NOW, PASSWORD, make_enterprise, make_member
 from tests.services.staff import LOGIN, last_mail, link_in, sign_in
 
 pytestmark = pytest.mark.django_db
@@ -169,6 +170,54 @@ def test_changing_the_password_ends_the_other_sessions_F95(user: User) -> None:
     assert here.post("/admin/password_change/", change).status_code == 302
     assert here.get("/admin/").status_code == 200
     assert there.get("/admin/").status_code == 302
+
+
+def recorded(user: User) -> list[tuple[str, str]]:
+    """What the record says about the account's password, and whether it holds one."""
+    with system_scope():
+        events = list(Event.objects.filter(kind__startswith="user.password_", subject=f"user:{user.pk}").order_by("id"))
+    told = [str((event.before, event.after, event.why)) for event in events]
+    assert not any(secret in text for text in told for secret in (PASSWORD, NEW_PASSWORD, user.password))
+    return [(event.kind, event.actor) for event in events]
+
+
+@pytest.mark.usefixtures("at_once")
+def test_every_new_password_is_on_the_record_R9(user: User) -> None:
+    before = recorded(user)
+    change = {"old_password": PASSWORD, "new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+    sign_in(user).post("/admin/password_change/", {**change, "old_password": "wrong"})
+    assert recorded(user) == before, "nothing was changed"
+    sign_in(user).post("/admin/password_change/", change)
+    assert recorded(user) == [*before, ("user.password_changed", user.email)]
+    Client().post(FORGOTTEN, {"email": user.email})
+    browser = Client()
+    form = browser.get(link_in(last_mail()), follow=True)
+    browser.post(form.request["PATH_INFO"], {"new_password1": PASSWORD, "new_password2": PASSWORD})
+    assert recorded(user)[len(before) + 1 :] == [("user.password_reset", user.email)]
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+
+
+def test_a_password_and_its_event_are_stored_together_or_not_at_all_R9(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr("amp.foundation.services.passwords.record_account", refuse)
+    change = {"old_password": PASSWORD, "new_password1": NEW_PASSWORD, "new_password2": NEW_PASSWORD}
+    with pytest.raises(RuntimeError):
+        sign_in(user).post("/admin/password_change/", change)
+    user.refresh_from_db()
+    assert user.check_password(PASSWORD)
+
+
+def test_who_is_a_member_nowhere_has_a_record_too_R9(user: User) -> None:
+    with system_scope():
+        user.memberships.all().delete()
+        change_password(user=user, password=NEW_PASSWORD, kind=PASSWORD_CHANGED, now=NOW)
+        event = Event.objects.get(kind=PASSWORD_CHANGED)
+    assert (event.enterprise_id, event.actor) == (None, user.email)
 
 
 @pytest.mark.usefixtures("at_once")

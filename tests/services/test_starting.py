@@ -36,7 +36,7 @@ def demo_login(password: str = DEMO_PASSWORD, **fields: Any) -> User:
 def live_account() -> MerchantAccount:
     merchant = make_merchant(make_enterprise(merchant=False))
     return MerchantAccount.objects.create(
-        enterprise=merchant.enterprise, merchant=merchant, provider="live", sealed_secret="x", created_at=NOW
+        enterprise=merchant.enterprise, merchant=merchant, provider="wechat", sealed_secret="x", created_at=NOW
     )
 
 

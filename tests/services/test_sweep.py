@@ -18,6 +18,7 @@ from devices.lifecycle import State
 from devices.models import Command, DeviceService, Period, Presence, PresenceSession
 from devices.services import lifecycle
 from devices.services.lifecycle import advance_due_services
+from devices.services.stuck import RETRIES
 from tests.services.fleet import Fleet, make_fleet, scope
 from tests.services.trials import DAY, HOUR, MINUTE, NOW, at_once, free_year, service, story, young_fleet
 
@@ -189,8 +190,7 @@ def test_f15_a_device_that_cannot_be_handled_is_put_aside_and_the_others_go_on()
     with patch("devices.services.lifecycle.due_transition", explode):
         advance_due_services(now=NOW + HOUR)
     assert [service(fleet, index).state for index in range(3)] == ["EXPIRED", "PENDING", "EXPIRED"]
-    assert service(fleet, 1).due_at == NOW + HOUR + lifecycle.STUCK_FOR
-    assert story(fleet, 1)[-1][0] == "stuck"
+    assert service(fleet, 1).due_at == NOW + HOUR + RETRIES[0]
 
 
 @pytest.mark.django_db
@@ -207,8 +207,7 @@ def test_f15_a_row_that_the_database_refuses_is_put_aside_and_the_others_are_sto
     )  # fmt: skip
     assert advance_due_services(now=NOW + HOUR).found == 5
     assert [service(fleet, index).state for index in range(5)] == ["ACTIVE", "ACTIVE", "ACTIVE", "TRIAL", "ACTIVE"]
-    assert service(fleet, 3).due_at == NOW + HOUR + lifecycle.STUCK_FOR
-    assert story(fleet, 3)[-1][0] == "stuck"
+    assert service(fleet, 3).due_at == NOW + HOUR + RETRIES[0]
 
 
 @pytest.mark.django_db
@@ -226,7 +225,7 @@ def test_f15_an_enterprise_or_a_product_that_cannot_be_read_stops_nobody_else(sp
     DeviceService.objects.filter(pk__in=sound.ids).update(state="ACTIVE", ends_at=NOW, due_at=NOW)
     assert advance_due_services(now=NOW + HOUR).found == 3
     assert service(sound).state == "EXPIRED"
-    assert {service(broken, index).due_at for index in range(2)} == {NOW + HOUR + lifecycle.STUCK_FOR}
+    assert {service(broken, index).due_at for index in range(2)} == {NOW + HOUR + RETRIES[0]}
 
 
 @pytest.mark.django_db(transaction=True)

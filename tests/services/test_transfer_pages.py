@@ -12,12 +12,12 @@ from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
 from devices.models import Device, DeviceService
 from tests.factories import make_device, make_enterprise
-from tests.services.admin_world import Maker, expire, makers
+from tests.services.admin_world import Maker, expire, made_makers, makers
 from tests.services.test_admin_actions import text_of
 from tests.services.test_admin_pages import queries
 from tests.services.test_transfer import renew
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 pytestmark = pytest.mark.django_db
 
 

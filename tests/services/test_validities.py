@@ -15,10 +15,10 @@ from devices.models import Device, ImportKind, ServiceKind, Validity
 from devices.services.registration import terminate_device
 from devices.services.validities import ValidityRefusal, ValiditySetting, extended_end, set_validities
 from tests.factories import NOW, make_device, make_enterprise, make_product
-from tests.services.admin_world import Maker, makers
+from tests.services.admin_world import Maker, made_makers, makers
 from tests.services.importing import counts, make_desk, told
 
-__all__ = ["makers"]
+__all__ = ["made_makers", "makers"]
 
 DAY = timedelta(days=1)
 SIM, RTK = ServiceKind.SIM, ServiceKind.RTK

@@ -22,6 +22,7 @@ from tests.stack.mosquitto import Mosquitto
 from tests.stack.postgresql import PostgreSQL
 from tests.stack.processes import Product, settings_environment
 from tests.stack.redis import Redis
+from tests.stack.template import TEMPLATE, ensure_template
 
 
 @dataclass
@@ -112,13 +113,12 @@ def mosquitto(stack: Stack) -> Mosquitto:
 
 
 @pytest.fixture(scope="session")
-def product_template(stack: Stack, postgresql_server: PostgreSQL) -> str:
+def product_template(stack: Stack, postgresql_server: PostgreSQL, pytestconfig: pytest.Config) -> str:
     """Name of a migrated, otherwise empty database to copy."""
-    name = "amp_template"
-    environment = stack.environment(database_url=postgresql_server.create_database(name), redis_database=1)
-    template = Product(directory=stack.directory / "template", environment=environment, mosquitto=stack.mosquitto)
-    template.manage("migrate", "--noinput", within=110)
-    return name
+    environment = stack.environment(database_url=postgresql_server.url(TEMPLATE), redis_database=1)
+    cache = pytestconfig.cache
+    assert cache is not None
+    return ensure_template(postgresql_server, environment, cache.mkdir("migrated"))
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def product(
     try:
         yield product
     finally:
-        product.stop()
+        product.end()
         postgresql_server.start()
         postgresql_server.drop_database(name)
 
@@ -162,4 +162,4 @@ def product_on_test_database(
     try:
         yield product
     finally:
-        product.stop()
+        product.end()

@@ -8,6 +8,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,8 @@ class Product:
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             **self.environment,
             "AMP_BASE_URL": self.url,
-            "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self.port} --workers=2 --access-logfile=- --graceful-timeout=5",
+            "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self.port} --worker-class=gthread --workers=2 --threads=4 "
+            "--access-logfile=- --graceful-timeout=5",
             "PYTHONUNBUFFERED": "1",
         }
 
@@ -185,14 +187,15 @@ class Product:
         return self._start(Bridge(**options, arguments=(*BRIDGE, *arguments), mosquitto=self.mosquitto))
 
     def start(self) -> None:
-        """Start web, one worker, beat and the bridge."""
-        for start in (self.web, self.worker, self.beat, self.bridge):
-            start()
+        """Start web, one worker, beat and the bridge side by side; returns when all are ready."""
+        with ThreadPoolExecutor() as starting:
+            for started in [starting.submit(start) for start in (self.web, self.worker, self.beat, self.bridge)]:
+                started.result()
 
-    def stop(self) -> None:
-        """Stop every process that was started, the last one first."""
+    def end(self) -> None:
+        """Be rid of every process that was started, without waiting for any farewell."""
         for process in reversed(self.processes):
-            process.stop()
+            process.kill()
 
     def _options(self, kind: str) -> dict[str, Any]:
         number = 1 + sum(process.name.startswith(kind) for process in self.processes)

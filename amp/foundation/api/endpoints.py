@@ -6,7 +6,7 @@ opens the transaction, so that `changing` can lock the row before it compares If
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC
 from typing import Any, ClassVar
@@ -126,14 +126,25 @@ class Endpoint(GenericViewSet):
             raise ApiProblem("not_found")
         return row
 
-    def changing(self, rows: QuerySet[Any], pk: Any) -> Any:
-        """The row, locked until the end of the request, that this key may change and whose version matches (F99).
-
-        Raises 404, 403 where it is only readable (E1), 428 and 412.
-        """
-        row = self.found(rows.select_for_update(of=("self",), no_key=True), pk)
+    def mine(self, rows: QuerySet[Any], pk: Any) -> Any:
+        """The row that this key may change, not locked. Raises 404, and 403 where it is only readable (E1)."""
+        row = self.found(rows, pk)
         if not may_change(row.enterprise_id):
             raise ApiProblem("not_yours_to_change")
+        return row
+
+    def changing(self, rows: QuerySet[Any], pk: Any, lock: Callable[[Any], object] | None = None) -> Any:
+        """The row, locked until the end of the request, that this key may change and whose version matches (F99).
+
+        `lock` is how the service that follows locks, where that is more than this row: whoever took the row first and
+        the others after it would wait in a ring with those who lock in the service's order (F23).
+        Raises 404, 403 where it is only readable (E1), 428 and 412.
+        """
+        if lock is None:
+            row = self.mine(rows.select_for_update(of=("self",), no_key=True), pk)
+        else:
+            lock(self.mine(rows, pk))
+            row = self.found(rows, pk)  # read anew: it may have changed while we waited
         self.match(self.shown(row))
         return row
 

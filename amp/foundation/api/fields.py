@@ -11,6 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from amp.foundation.scoping import author_of
+
 MAX_ID = 2**63 - 1
 
 
@@ -140,3 +142,15 @@ class RowId(serializers.Field):
     def to_representation(self, value: Any) -> int:
         """The id."""
         return int(value.pk)
+
+
+@extend_schema_field({"type": ["string", "null"], "description": "Null where the row belongs to an enterprise above."})
+class Author(serializers.Field):
+    """Who made a row of this key's enterprises."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**{"source": "*", "read_only": True, **kwargs})
+
+    def to_representation(self, value: Any) -> str | None:
+        """A person's address, a key, or the system."""
+        return author_of(value)

@@ -14,8 +14,8 @@ from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import IntegrityError
 from django.http import Http404
 from django.utils.encoding import force_str
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
 from rest_framework import exceptions
 from rest_framework.response import Response
 
@@ -79,6 +79,9 @@ TABLE: dict[str, Kind] = {
     "rule_refused": Kind(422, _("The rule can't be saved"), _("Mend what `errors` names.")),
     "plan_refused": Kind(422, _("The plan can't do that"), _("Mend what `errors` names.")),
     "device_refused": Kind(422, _("The device can't be saved"), _("Mend what `errors` names.")),
+    "device_terminated": Kind(422, _("The device is terminated"), _("Register its key anew, then use the new device.")),
+    "device_gone": Kind(422, _("The device has no renewal page"), _("Register its key anew, then use the new device.")),
+    "validity_refused": Kind(422, _("The validity can't be set"), _("Mend what `errors` names.")),
     "command_refused": Kind(422, _("The command can't do that"), _("Read `detail`; read the command again.")),
     "device_key_taken": Kind(422, _("The device key is taken"), _("Choose another key, or terminate that device.")),
     "devices_not_eligible": Kind(
@@ -219,6 +222,6 @@ def _framework(failure: exceptions.APIException) -> ApiProblem:
             return ApiProblem("not_json", failure.detail)
         case exceptions.Throttled():
             wait = max(1, int(getattr(failure, "wait", None) or 1))
-            sentence = gettext("Wait %(seconds)d seconds.") % {"seconds": wait}
+            sentence = ngettext("Wait %(n)d second.", "Wait %(n)d seconds.", wait) % {"n": wait}
             return ApiProblem("too_many_requests", sentence, headers={"Retry-After": str(wait)})
     return ApiProblem(OF_STATUS.get(failure.status_code, "internal_error"), failure.detail)

@@ -165,7 +165,7 @@ def add_problem(result: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
 def _parameter(told: dict[str, Any], shared: _Shared) -> dict[str, Any]:
     if told["in"] == "header":
         return shared.reference(told, told["name"].replace("-", ""))
-    return {**told, "schema": ROW_ID} if told["in"] == "path" else told
+    return {**told, "schema": ROW_ID} if told["in"] == "path" and told["name"] == "id" else told
 
 
 def _forget_columns(schema: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from unfold.views import ChangeList
 
 from amp.foundation.lists.counts import Count, count_rows
@@ -32,7 +33,7 @@ from amp.foundation.lists.search import LONGEST, MOST, first_matches, matching
 PAGE_PARAMETERS = ("after", "before", "page")
 RESERVED = ("q", "sort", "per", "columns", "view", *PAGE_PARAMETERS)
 SIZES = (25, 50)
-BY_KEY = Ordering("newest", _("Newest first"))
+BY_KEY = Ordering("newest", gettext_lazy("Newest first"))
 CHECKBOX = "action_checkbox"
 NO_ROWS = Page([], has_previous=False, has_next=False)
 

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
-from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 EXACT = 10_000
@@ -19,13 +18,16 @@ class Count(NamedTuple):
 
     number: int
     is_exact: bool = True
+    is_least: bool = False
 
     @property
     def text(self) -> str:
-        """ "87 rows", "about 1,204,000 rows"."""
+        """ "87 rows", "about 1,204,000 rows", "more than 10,000 rows"."""
+        if self.is_least:
+            return ngettext("more than %(n)s row", "more than %(n)s rows", self.number) % {"n": f"{self.number:,}"}
         if self.is_exact:
             return ngettext("%(n)s row", "%(n)s rows", self.number) % {"n": f"{self.number:,}"}
-        return _("about %(n)s rows") % {"n": f"{self.number:,}"}
+        return ngettext("about %(n)s row", "about %(n)s rows", self.number) % {"n": f"{self.number:,}"}
 
 
 def count_rows(rows: QuerySet[Any]) -> Count:
@@ -37,7 +39,9 @@ def count_rows(rows: QuerySet[Any]) -> Count:
     found = rows.values("pk")[: EXACT + 1].count()
     if found <= EXACT:
         return Count(found)
-    return Count(_rounded(max(estimate or 0, found)), is_exact=False)
+    if estimate is None or estimate <= found:
+        return Count(EXACT, is_exact=False, is_least=True)
+    return Count(_rounded(estimate), is_exact=False)
 
 
 def _estimate(rows: QuerySet[Any]) -> int | None:

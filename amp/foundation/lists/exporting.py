@@ -10,7 +10,7 @@ for it writes to the audit who took which rows. `export_zone` is the path of the
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, ClassVar
 
 from django.contrib import messages
@@ -24,7 +24,7 @@ from django.utils.translation import gettext as _
 
 from amp.foundation import clock
 from amp.foundation.access import Action, home_enterprise, may_anywhere
-from amp.foundation.lists.columns import Column, Table
+from amp.foundation.lists.columns import Column, Table, Value
 from amp.foundation.lists.sheets import XLSX_ROWS, csv_pieces, write_xlsx
 from amp.foundation.pages import actor, signed_in
 from amp.foundation.services.exports import record_export_end, record_export_start
@@ -74,10 +74,8 @@ class Exportable:
         return None if getattr(changelist, "problems", ()) else changelist.queryset
 
     def _csv(self, request: HttpRequest, rows: Any) -> HttpResponse:
-        export = Export(request, self._table_name(), "csv")
         table = Table(rows, self.export_columns, self.export_zone)
-        answer = StreamingHttpResponse(export.watched(table), content_type="text/csv; charset=utf-8")
-        return self._named(answer, "csv")
+        return csv_answer(Export(request, self._table_name(), "csv"), self._short_name(), table.titles, table)
 
     def _xlsx(self, request: HttpRequest, rows: Any) -> HttpResponse:
         if rows.order_by()[: XLSX_ROWS + 1].count() > XLSX_ROWS:
@@ -85,19 +83,13 @@ class Exportable:
             return self._back(
                 request, _("An XLSX file holds at most %(n)s rows. Filter, or export as CSV.") % {"n": limit}
             )
-        export = Export(request, self._table_name(), "xlsx")
         table = Table(rows, self.export_columns, self.export_zone)
-        name = re.sub(r"[\[\]:*?/\\]", " ", str(getattr(self, "list_title", "") or self._table_name()))
-        book = write_xlsx(name, table.titles, table, counted=export.count)
-        export.end()
-        return self._named(FileResponse(book, content_type=XLSX), "xlsx")
+        sheet = str(getattr(self, "list_title", "") or self._table_name())
+        export = Export(request, self._table_name(), "xlsx")
+        return xlsx_answer(export, self._short_name(), table.titles, table, sheet=sheet)
 
-    def _named(self, answer: Any, ending: str) -> HttpResponse:
-        moment = localtime(clock.now())
-        name = f"{self._table_name().rpartition('.')[2]}-{moment:%Y%m%d-%H%M}.{ending}"
-        answer["Content-Disposition"] = f'attachment; filename="{name}"'
-        answer["Cache-Control"] = "no-store"
-        return answer
+    def _short_name(self) -> str:
+        return self._table_name().rpartition(".")[2]
 
     def _back(self, request: HttpRequest, sentence: str) -> HttpResponse:
         messages.error(request, sentence)
@@ -135,14 +127,37 @@ class Export:
         """Write how many rows left."""
         record_export_end(**self._facts, rows=self.rows, now=clock.now())
 
-    def watched(self, table: Table) -> Iterator[bytes]:
+    def counted(self, rows: Iterable[Sequence[Value]]) -> Iterator[Sequence[Value]]:
+        """The rows, each counted as it leaves."""
+        for row in rows:
+            self.count()
+            yield row
+
+    def watched(self, titles: Sequence[str], rows: Iterable[Sequence[Value]]) -> Iterator[bytes]:
         """The CSV file in pieces; its end is recorded even where the reader goes away."""
         try:
-            yield from csv_pieces(table.titles, self._counted(table))
+            yield from csv_pieces(titles, self.counted(rows))
         finally:
             self.end()
 
-    def _counted(self, table: Table) -> Iterator[Any]:
-        for row in table:
-            self.count()
-            yield row
+
+def csv_answer(export: Export, name: str, titles: Sequence[str], rows: Iterable[Sequence[Value]]) -> HttpResponse:
+    """The file as it is read; `name` is what it begins with."""
+    answer = StreamingHttpResponse(export.watched(titles, rows), content_type="text/csv; charset=utf-8")
+    return _named(answer, name, "csv")
+
+
+def xlsx_answer(
+    export: Export, name: str, titles: Sequence[str], rows: Iterable[Sequence[Value]], *, sheet: str
+) -> HttpResponse:
+    """The finished workbook with one sheet, of at most 50,000 rows."""
+    book = write_xlsx(re.sub(r"[\[\]:*?/\\]", " ", sheet), titles, rows, counted=export.count)
+    export.end()
+    return _named(FileResponse(book, content_type=XLSX), name, "xlsx")
+
+
+def _named(answer: Any, name: str, ending: str) -> HttpResponse:
+    answer["Content-Disposition"] = f'attachment; filename="{name}-{localtime(clock.now()):%Y%m%d-%H%M}.{ending}"'
+    answer["Cache-Control"] = "no-store"
+    named: HttpResponse = answer
+    return named

@@ -18,6 +18,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from amp.foundation.choosing import ChooseInList
+from amp.foundation.lists.offered import OfferedTree, RowChoiceFilter
 from amp.foundation.models import Enterprise
 from amp.foundation.templatetags.amp_display import day
 
@@ -136,20 +138,18 @@ class EnterpriseFilterSet(ListFilterSet):
 
     enterprise_paths: ClassVar[tuple[str, ...]] = ("enterprise",)
 
-    enterprise = django_filters.ChoiceFilter(label=gettext_lazy("enterprise"), method="within", choices=())
+    enterprise = RowChoiceFilter(
+        label=gettext_lazy("enterprise"), method="within", choices=(), widget=ChooseInList("admin:enterprise_choices")
+    )
 
     def __init__(self, data: QueryDict | None = None, queryset: QuerySet[Any] | None = None, **options: Any) -> None:
         super().__init__(data, queryset, **options)
-        self._tree = list(Enterprise.objects.order_by("path").values_list("pk", "name", "path"))
-        least = min((path.count("/") for _pk, _name, path in self._tree), default=0)
-        self.filters["enterprise"].extra["choices"] = [
-            (str(pk), "\N{NO-BREAK SPACE}" * 3 * (path.count("/") - least) + name) for pk, name, path in self._tree
-        ]
+        self._tree = OfferedTree(Enterprise.objects.order_by("path"))
+        self.filters["enterprise"].extra["choices"] = self._tree
 
     def within(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
         """Rows of that enterprise and those below it."""
-        root = next(path for pk, _title, path in self._tree if str(pk) == value)
-        ids = [pk for pk, _title, path in self._tree if path.startswith(root)]
+        ids = self._tree.below(value)
         return rows.filter(**{f"{path}__in": ids for path in self.enterprise_paths})
 
 

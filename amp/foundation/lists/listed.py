@@ -72,6 +72,7 @@ class Listed(Exportable):
         frame = {
             "amp_views": views,
             "amp_open_view": next((view.name for view in views if view.is_open), ""),
+            "amp_own_view": next((view for view in views if view.is_open and view.delete), None),
             "amp_may_share": may_share(request),
             "amp_keep_view": f"admin:{options.app_label}_{options.model_name}_keep_view",
         }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from django.contrib import messages
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -27,6 +28,7 @@ class Tab(NamedTuple):
     is_shared: bool
     # Where its owner deletes it; empty for the views of others.
     delete: str
+    pk: int
 
 
 def tabs(request: HttpRequest, model_admin: Any) -> list[Tab]:
@@ -40,6 +42,7 @@ def tabs(request: HttpRequest, model_admin: Any) -> list[Tab]:
             request.GET.get("view") == str(view.pk),
             view.is_shared,
             reverse(f"admin:{_name(model_admin)}_drop_view", args=[view.pk]) if view.owner_id == reader.pk else "",
+            view.pk,
         )
         for view in views
     ]
@@ -52,7 +55,7 @@ def may_share(request: HttpRequest) -> bool:
 
 
 def keep_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
-    """POST `name`, `query` (the address of the list) and, with the permission, `shared`."""
+    """POST `name`, `query` (the address of the list), with the permission `shared`, and `view`: the one to change."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     query = QueryDict(request.POST.get("query", "")[:4_000]).urlencode()
@@ -60,7 +63,7 @@ def keep_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
     home = home_enterprise(signed_in(request))
     if home is None:
         return redirect(back)
-    shared = "shared" in request.POST
+    shared, opened = "shared" in request.POST, request.POST.get("view", "")[:18]
     if shared and not may_share(request):
         refuse(request, Refused.because(_("Your role does not include sharing views. Save it for yourself.")))
         return redirect(back)
@@ -73,6 +76,7 @@ def keep_view(request: HttpRequest, model_admin: Any) -> HttpResponse:
             query=query,
             is_shared=shared,
             now=clock.now(),
+            instead_of=_own(request, model_admin).filter(pk=int(opened)).first() if opened.isdecimal() else None,
         )
     except Refused as refused:
         refuse(request, refused)
@@ -85,12 +89,15 @@ def drop_view(request: HttpRequest, model_admin: Any, pk: int) -> HttpResponse:
     """POST: the owner's own view goes."""
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    mine = SavedView.objects.filter(owner=signed_in(request), list_name=model_admin.opts.label_lower)
-    view = found(mine, pk)
+    view = found(_own(request, model_admin), pk)
     name = view.name
     delete_view(view=view, actor=signed_in(request), now=clock.now())
     messages.success(request, _("View “%(name)s” deleted.") % {"name": name})
     return redirect(f"admin:{_name(model_admin)}_changelist")
+
+
+def _own(request: HttpRequest, model_admin: Any) -> QuerySet[SavedView]:
+    return SavedView.objects.filter(owner=signed_in(request), list_name=model_admin.opts.label_lower)
 
 
 def _name(model_admin: Any) -> str:

@@ -1,8 +1,9 @@
 """Tables of the foundation: `enterprises`, `users`, `events` (audit, timeline, outbox), `operations`, `configuration`,
-`figures`, `api_keys`, `idempotency`, `invitations`.
+`figures`, `api_keys`, `idempotency`, `invitations`, `authenticators`.
 """
 
 from amp.foundation.models.api_keys import ApiKey, Scope
+from amp.foundation.models.authenticators import Authenticator
 from amp.foundation.models.configuration import PlatformConfiguration
 from amp.foundation.models.enterprises import Enterprise, Merchant, MerchantStatus
 from amp.foundation.models.events import Event
@@ -15,6 +16,7 @@ from amp.foundation.models.users import Membership, Role, User
 
 __all__ = [
     "ApiKey",
+    "Authenticator",
     "Enterprise",
     "Event",
     "Figure",

@@ -28,6 +28,8 @@ class Scope(StrEnum):
     PRESENCE_READ = "presence:read"
     SERVICES_READ = "services:read"
     SERVICES_RENEW = "services:renew"
+    VALIDITIES_READ = "validities:read"
+    VALIDITIES_WRITE = "validities:write"
     ORDERS_READ = "orders:read"
     PAYMENTS_READ = "payments:read"
     PAYMENTS_RESOLVE = "payments:resolve"

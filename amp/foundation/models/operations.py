@@ -14,6 +14,8 @@ class SweepRun(models.Model):
     name = models.CharField(_("sweep"), max_length=60, primary_key=True)
     started_at = models.DateTimeField(_("started"))
     finished_at = models.DateTimeField(_("finished"), null=True)
+    # Since when runs have begun and none has ended: they die, or hang (F15).
+    unfinished_since = models.DateTimeField(null=True)
     found = models.PositiveIntegerField(_("rows found"), default=0)
     oldest_due_at = models.DateTimeField(_("oldest due"), null=True)
     failed_because = models.CharField(_("failed because"), max_length=400, default="")

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.access import Action, may
 from amp.foundation.models import ApiKey, Enterprise, Scope, User
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Problem, Refused
 
 KEY = re.compile(r"amp_[a-z0-9]{8}_[A-Za-z0-9_-]{43}")
@@ -129,5 +129,4 @@ def _check(enterprise: Enterprise, name: str, scopes: Sequence[str], expires_at:
 
 def _record(key: ApiKey, kind: str, user: User, now: datetime) -> None:
     told = {"prefix": key.prefix, "name": key.name, "scopes": key.scopes, "expires_at": key.expires_at.isoformat()}
-    subject = f"api_key:{key.pk}"
-    record_event(EventDraft(kind, subject, key.enterprise_id, now, user.email, after=told), now=now)
+    record_about(key, kind, actor=user.email, now=now, after=told)

@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from amp.foundation.calendar import UnknownZone, check_zone
 from amp.foundation.models import Enterprise, Merchant, MerchantStatus, User
 from amp.foundation.money import UnknownCurrency, minor_digits
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Problem, Refused
 
 MAX_PATH = 500
@@ -47,7 +47,7 @@ def create_enterprise(
     if len(enterprise.path) > MAX_PATH:
         raise EnterpriseRefused.because(_("The tree is too deep here. Choose a parent further up."), "parent")
     enterprise.save(update_fields=["path"])
-    _record(enterprise, "enterprise.created", actor, now, after=_told(enterprise))
+    record_about(enterprise, "enterprise.created", actor=actor, now=now, after=_told(enterprise))
     return enterprise
 
 
@@ -62,7 +62,7 @@ def edit_enterprise(
     locked.name, locked.time_zone, locked.currency = name, time_zone, currency
     if _told(locked) != before:
         locked.save(update_fields=["name", "time_zone", "currency"])
-        _record(locked, "enterprise.edited", actor, now, before=before, after=_told(locked))
+        record_about(locked, "enterprise.edited", actor=actor, now=now, before=before, after=_told(locked))
     return locked
 
 
@@ -107,7 +107,9 @@ def verify_merchant(*, merchant: Merchant, user: User, now: datetime) -> Merchan
     draft.status = MerchantStatus.VERIFIED.value
     draft.verified_by = user
     draft.save(update_fields=["status", "verified_by"])
-    _record(draft.enterprise, "merchant.verified", user.email, now, before=before, after=_merchant_told(draft))
+    record_about(
+        draft.enterprise, "merchant.verified", actor=user.email, now=now, before=before, after=_merchant_told(draft)
+    )
     return draft
 
 
@@ -139,7 +141,7 @@ def _first_merchant(enterprise: Enterprise, name: str, merchant_id: str, user: U
         verified_by=user,
         created_at=now,
     )
-    _record(enterprise, "merchant.set", user.email, now, after=_merchant_told(merchant))
+    record_about(enterprise, "merchant.set", actor=user.email, now=now, after=_merchant_told(merchant))
     return merchant
 
 
@@ -151,7 +153,7 @@ def _propose(
     draft.name, draft.merchant_id = name, merchant_id
     draft.proposed_by, draft.created_at = user, now
     draft.save()
-    _record(enterprise, "merchant.proposed", user.email, now, before=before, after=_merchant_told(draft))
+    record_about(enterprise, "merchant.proposed", actor=user.email, now=now, before=before, after=_merchant_told(draft))
     return draft
 
 
@@ -161,7 +163,9 @@ def _drop_draft(draft: Merchant | None, user: User, now: datetime) -> None:
     before = _merchant_told(draft)
     draft.status = MerchantStatus.RETIRED.value
     draft.save(update_fields=["status"])
-    _record(draft.enterprise, "merchant.dropped", user.email, now, before=before, after=_merchant_told(draft))
+    record_about(
+        draft.enterprise, "merchant.dropped", actor=user.email, now=now, before=before, after=_merchant_told(draft)
+    )
 
 
 def _checked(name: str, time_zone: str, currency: str) -> str:
@@ -196,18 +200,6 @@ def _locked(enterprise: Enterprise) -> Enterprise:
     """The row, so that changes of one enterprise queue; no key change, so that rows may still refer to it."""
     locked: Enterprise = Enterprise.objects.select_for_update(no_key=True).get(pk=enterprise.pk)
     return locked
-
-
-def _record(
-    enterprise: Enterprise,
-    kind: str,
-    actor: str,
-    now: datetime,
-    before: dict[str, Any] | None = None,
-    after: dict[str, Any] | None = None,
-) -> None:
-    subject = f"enterprise:{enterprise.pk}"
-    record_event(EventDraft(kind, subject, enterprise.pk, now, actor, before=before, after=after), now=now)
 
 
 def _told(enterprise: Enterprise) -> dict[str, Any]:

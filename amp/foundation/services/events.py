@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from django.db.models import Model
+
 from amp.foundation.bulk import insert_rows
-from amp.foundation.models import Event
+from amp.foundation.models import Enterprise, Event
 
 COLUMNS = (
     "public_id",
@@ -45,6 +48,30 @@ def record_events(drafts: Sequence[EventDraft], *, now: datetime) -> int:
 def record_event(draft: EventDraft, *, now: datetime) -> None:
     """Write one event."""
     record_events([draft], now=now)
+
+
+def record_about(
+    row: Model,
+    kind: str,
+    *,
+    actor: str,
+    now: datetime,
+    at: datetime | None = None,
+    why: str = "",
+    before: dict[str, Any] | None = None,
+    after: dict[str, Any] | None = None,
+) -> None:
+    """Write one event about a row, for the record of its enterprise; `at` is when it happened, if that isn't `now`."""
+    enterprise_id = row.pk if isinstance(row, Enterprise) else row.enterprise_id  # type: ignore[attr-defined]
+    record_event(EventDraft(kind, subject_of(row), enterprise_id, at or now, actor, why, before, after), now=now)
+
+
+def subject_of(row: Model) -> str:
+    """How the record names a row: "order:4", "api_key:7"."""
+    return f"{_WORDS.sub('_', type(row).__name__).lower()}:{row.pk}"
+
+
+_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
 def _row(draft: EventDraft, now: datetime) -> tuple[Any, ...]:

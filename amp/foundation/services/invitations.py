@@ -6,6 +6,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -17,19 +18,28 @@ from amp.foundation.scoping import system_scope
 from amp.foundation.services.mail import send_mail
 from amp.foundation.services.members import (
     MemberRefused,
+    account_for,
     check_person,
     hold_enterprise,
-    make_user,
     record_member,
     roles_granted_by,
 )
+from amp.foundation.services.passwords import PASSWORD_CHOSEN
 from amp.foundation.services.refusals import Refused
+from amp.foundation.services.second_factor import record_account
 
 LIFETIME = timedelta(hours=72)
 
 
 class InvitationRefused(Refused):
     """The invitation can't be made or taken like this."""
+
+
+class Joined(NamedTuple):
+    """Who joined, and whether the account was made by it: else its password is the one it had."""
+
+    user: User
+    is_new: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,23 +99,26 @@ def account_of(invitation: Invitation) -> User | None:
 
 
 @transaction.atomic
-def accept_invitation(*, token: str, full_name: str, password: str | None, now: datetime, wall: datetime) -> User:
+def accept_invitation(*, token: str, full_name: str, password: str | None, now: datetime, wall: datetime) -> Joined:
     """Join: somebody new with name and password, an existing account with its own (its password is not ours to set).
 
-    Once: two clicks at the same moment join once. Raises InvitationRefused, MemberRefused.
+    Once: two clicks at the same moment join once; of two invitations of one new address that are taken at the same
+    moment one makes the account, and the other finds it. Raises InvitationRefused, MemberRefused.
     """
     with system_scope():
         locked = Invitation.objects.select_for_update(of=("self",)).filter(token_hash=_hashed(token)).first()
         if locked is None or not locked.is_open(wall):
             raise InvitationRefused.because(_("This link was used, was replaced or has ended. Ask for a new one."))
         _check_inviter(locked)
-        user = account_of(locked) or make_user(locked.email, full_name, password, locked.language, now)
+        user, is_new = account_for(locked.email, full_name, password, locked.language, now)
         if not user.is_active:
             raise InvitationRefused.because(_("This account is switched off. Ask an administrator."))
         _join(locked, user, now)
         locked.accepted_at = wall
         locked.save(update_fields=["accepted_at"])
-    return user
+        if is_new and password is not None:
+            record_account(PASSWORD_CHOSEN, user, user.email, now)
+    return Joined(user, is_new)
 
 
 def _made(invitee: Invitee, token: str, user: User, now: datetime, wall: datetime) -> Invitation:

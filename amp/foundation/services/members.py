@@ -8,12 +8,13 @@ from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from amp.foundation.access import ALLOWED, Action, may
 from amp.foundation.models import Enterprise, Membership, Role, User
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
+from amp.foundation.services.passwords import PASSWORD_CHOSEN
 from amp.foundation.services.refusals import Problem, Refused
 from amp.foundation.services.second_factor import forget_second_factor, record_account
 
@@ -49,14 +50,28 @@ def add_member(
     existing account are left alone: they are not ours to change.
     """
     email = user_email.strip().lower()
-    user = User.objects.filter(email=email).first() or make_user(
-        email, full_name, password, settings.LANGUAGE_CODE, now
-    )
+    user, is_new = account_for(email, full_name, password, settings.LANGUAGE_CODE, now)
     held = Membership.objects.select_for_update().filter(user=user, enterprise=enterprise).first()
     if held is None or held.role != role.value:
         Membership.objects.update_or_create(user=user, enterprise=enterprise, defaults={"role": role.value})
         record_member("member.added", email, enterprise, held.role if held else None, role.value, actor, now)
+    if is_new and password is not None:
+        record_account(PASSWORD_CHOSEN, user, actor, now)
     return user
+
+
+def account_for(email: str, full_name: str, password: str | None, language: str, now: datetime) -> tuple[User, bool]:
+    """The account of an address, made where there is none; whether it was made. Raises MemberRefused.
+
+    Two at the same moment get the same account: the second waits for the first, and finds what it made.
+    """
+    if (known := User.objects.filter(email=email).first()) is not None:
+        return known, False
+    try:
+        with transaction.atomic():
+            return make_user(email, full_name, password, language, now), True
+    except IntegrityError:
+        return User.objects.get(email=email), False
 
 
 @transaction.atomic
@@ -150,16 +165,14 @@ def record_member(
     kind: str, email: str, enterprise: Enterprise, before: str | None, after: str | None, actor: str, now: datetime
 ) -> None:
     """One event about a role, for the record of the enterprise."""
-    draft = EventDraft(
-        kind=kind,
-        subject=f"enterprise:{enterprise.pk}",
-        enterprise_id=enterprise.pk,
-        happened_at=now,
+    record_about(
+        enterprise,
+        kind,
         actor=actor,
+        now=now,
         before={"user": email, "role": before} if before else None,
         after={"user": email, "role": after} if after else None,
     )
-    record_event(draft, now=now)
 
 
 def _keep_one(membership: Membership) -> None:

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.models import Enterprise, SavedView, User
 from amp.foundation.scoping import system_scope
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 
 MOST = 30
@@ -17,9 +17,20 @@ MOST = 30
 
 
 def save_view(
-    *, owner: User, enterprise: Enterprise, list_name: str, name: str, query: str, is_shared: bool, now: datetime
+    *,
+    owner: User,
+    enterprise: Enterprise,
+    list_name: str,
+    name: str,
+    query: str,
+    is_shared: bool,
+    now: datetime,
+    instead_of: SavedView | None = None,
 ) -> SavedView:
-    """Keep `query` under `name`; the owner's view of that name is replaced. Raises Refused."""
+    """Keep `query` under `name`; the owner's view of that name is replaced.
+
+    `instead_of` is a view of the owner's that gets the name, whatever it was called. Raises Refused.
+    """
     name = " ".join(name.replace("\0", "").split())
     if not 1 <= len(name) <= 60:
         raise Refused.because(_("Give the view a name of at most 60 characters."))
@@ -28,23 +39,28 @@ def save_view(
     # All of the owner's: a view kept before they moved to another enterprise holds its name, though no list shows it.
     with transaction.atomic(), system_scope():
         own = SavedView.objects.filter(owner=owner, list_name=list_name)
-        if own.exclude(name=name).count() >= MOST:
+        if instead_of and own.exclude(pk=instead_of.pk).filter(name=name).exists():
+            raise Refused.because(_("You have another view of that name. Choose a different one."))
+        if instead_of is None and own.exclude(name=name).count() >= MOST:
             raise Refused.because(_("You have kept as many views of this list as fit. Delete one first."))
-        facts = {"query": query, "is_shared": is_shared, "enterprise": enterprise}
-        view, _made = SavedView.objects.update_or_create(
-            owner=owner, list_name=list_name, name=name, defaults=facts, create_defaults={**facts, "created_at": now}
+        facts = {"query": query, "is_shared": is_shared, "enterprise": enterprise, "name": name}
+        which = {"pk": instead_of.pk} if instead_of else {"name": name}
+        view, _made = own.update_or_create(
+            **which,
+            defaults=facts,
+            create_defaults={**facts, "owner": owner, "list_name": list_name, "created_at": now},
         )
-        record_event(_draft("saved_view.saved", view, owner, now), now=now)
+        _record("saved_view.saved", view, owner, now)
     return view
 
 
 def delete_view(*, view: SavedView, actor: User, now: datetime) -> None:
     """Drop it."""
     with transaction.atomic():
-        record_event(_draft("saved_view.deleted", view, actor, now), now=now)
+        _record("saved_view.deleted", view, actor, now)
         view.delete()
 
 
-def _draft(kind: str, view: SavedView, actor: User, now: datetime) -> EventDraft:
+def _record(kind: str, view: SavedView, actor: User, now: datetime) -> None:
     after = {"list": view.list_name, "name": view.name, "filter": view.query, "shared": view.is_shared}
-    return EventDraft(kind, f"saved_view:{view.pk}", view.enterprise_id, now, actor.email, after=after)
+    record_about(view, kind, actor=actor.email, now=now, after=after)

@@ -1,7 +1,7 @@
 """The second factor of a sign-in: an authenticator (TOTP) and recovery codes (X1).
 
 django-otp keeps the devices, brakes guessing and takes each code once; it runs on real time, as security does. A
-recovery code is stored as a keyed hash.
+recovery code is stored as a keyed hash, the authenticator's secret sealed.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from django_otp.models import Device
 from django_otp.plugins.otp_static.models import StaticDevice, StaticToken
-from django_otp.plugins.otp_totp.models import TOTPDevice
 
-from amp.foundation.models import Membership, User
+from amp.foundation.models import Authenticator, Membership, User
 from amp.foundation.services.events import EventDraft, record_events
 from amp.foundation.services.refusals import Refused
 
@@ -38,15 +37,15 @@ class CodeRefused(Exception):
         self.seconds = seconds
 
 
-def begin_enrolment(*, user: User) -> TOTPDevice:
+def begin_enrolment(*, user: User) -> Authenticator:
     """The user's unconfirmed authenticator: the same one until it is confirmed, so a reload shows the same QR."""
     with transaction.atomic():
         User.objects.select_for_update(no_key=True).get(pk=user.pk)
-        device = TOTPDevice.objects.filter(user=user, confirmed=False).first()
-        return device or TOTPDevice.objects.create(user=user, name="authenticator", confirmed=False)
+        device = Authenticator.objects.filter(user=user, confirmed=False).first()
+        return device or Authenticator.begin(user)
 
 
-def secret_of(device: TOTPDevice) -> str:
+def secret_of(device: Authenticator) -> str:
     """The secret as people type it: base32 in groups of four."""
     text = b32encode(device.bin_key).decode().rstrip("=")
     return " ".join(text[start : start + 4] for start in range(0, len(text), 4))
@@ -61,7 +60,7 @@ def confirm_enrolment(*, user: User, code: str, now: datetime, wall: datetime) -
         locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
         if locked.uses_totp:
             raise Refused.because(_("Two-step sign-in is set up already. Ask an administrator to reset it."))
-        device = TOTPDevice.objects.select_for_update().filter(user=user, confirmed=False).first()
+        device = Authenticator.objects.select_for_update().filter(user=user, confirmed=False).first()
         seconds = _waiting(device, wall)
         taken = device is not None and not seconds and device.verify_token(code)
         if device and taken:
@@ -84,17 +83,19 @@ def verify_code(*, user: User, code: str, now: datetime, wall: datetime) -> Devi
         raise CodeRefused
     if seconds := _waiting(device, wall):
         raise CodeRefused(seconds)
-    accepted = django_otp.verify_token(user, device.persistent_id, code if is_totp else _hashed(code))
-    if accepted is None:
+    with transaction.atomic():
+        accepted = django_otp.verify_token(user, device.persistent_id, code if is_totp else _hashed(code))
+        if accepted is not None and not is_totp:
+            record_account("user.recovery_code_used", user, user.email, now)
+    if accepted is None:  # outside of the transaction: the brake's count stays
         raise CodeRefused
-    if not is_totp:
-        record_account("user.recovery_code_used", user, user.email, now)
     return accepted
 
 
-def authenticator_of(user: User) -> TOTPDevice | None:
+def authenticator_of(user: User) -> Authenticator | None:
     """The confirmed authenticator."""
-    return TOTPDevice.objects.filter(user=user, confirmed=True).first()
+    found: Authenticator | None = Authenticator.objects.filter(user=user, confirmed=True).first()
+    return found
 
 
 def renew_recovery_codes(*, user: User, now: datetime) -> list[str]:
@@ -113,7 +114,7 @@ def recovery_codes_left(user: User) -> int:
 
 def forget_second_factor(user: User) -> None:
     """Drop the authenticator and the codes; sessions that they verified are half signed in from the next request."""
-    TOTPDevice.objects.filter(user=user).delete()
+    Authenticator.objects.filter(user=user).delete()
     StaticDevice.objects.filter(user=user).delete()
     User.objects.filter(pk=user.pk).update(uses_totp=False)
     user.uses_totp = False
@@ -150,9 +151,11 @@ def _waiting(device: Device | None, wall: datetime) -> int:
 
 
 def record_account(kind: str, person: User, actor: str, now: datetime) -> None:
-    """One event for each enterprise where the person has a role, so that each can see it."""
-    places = Membership.objects.filter(user=person).values_list("enterprise_id", flat=True)
+    """One event for each enterprise where the person has a role, so that each can see it; one of the platform's own
+    where there is none."""
+    places: list[int | None] = [*Membership.objects.filter(user=person).values_list("enterprise_id", flat=True)]
     drafts = [
-        EventDraft(kind, f"user:{person.pk}", place, now, actor, after={"user": person.email}) for place in places
+        EventDraft(kind, f"user:{person.pk}", place, now, actor, after={"user": person.email})
+        for place in places or [None]
     ]
     record_events(drafts, now=now)

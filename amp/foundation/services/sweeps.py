@@ -6,19 +6,28 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import DatabaseError
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 
 from amp.foundation.models import SweepRun
 
 log = logging.getLogger(__name__)
 
+LONGEST_RUN = timedelta(seconds=60)
+"""A run lasts half of it at most (F04): what began earlier and ended never has died."""
+
 
 @dataclass(slots=True)
 class Run:
-    """What a sweep tells about itself: rows that were due, and since when the oldest of them."""
+    """What a sweep tells about itself: rows that were due, and since when the oldest of them.
 
+    `follows_a_death`: runs began before this one, for a minute, and none came to its end (F15).
+    """
+
+    follows_a_death: bool = False
     found: int = 0
     oldest_due_at: datetime | None = None
 
@@ -29,8 +38,7 @@ def sweep_run(name: str, *, wall: Callable[[], datetime]) -> Iterator[Run]:
 
     Use outside the sweep's own transactions, so that a failure stays on record. The exception goes on to the caller.
     """
-    run = Run()
-    SweepRun.objects.update_or_create(name=name, defaults={"started_at": wall(), "finished_at": None})
+    run = Run(follows_a_death=_begin(name, wall()))
     try:
         yield run
     except Exception as failure:
@@ -39,10 +47,22 @@ def sweep_run(name: str, *, wall: Callable[[], datetime]) -> Iterator[Run]:
     _finish(name, run, wall(), "")
 
 
+def _begin(name: str, at: datetime) -> bool:
+    """Note the start before the work; whether earlier runs died."""
+    known = SweepRun.objects.filter(name=name)
+    started = {"started_at": at, "finished_at": None, "unfinished_since": Coalesce("unfinished_since", Value(at))}
+    if not known.update(**started):
+        SweepRun.objects.get_or_create(name=name, defaults={"started_at": at, "unfinished_since": at})
+        return False
+    since = known.values_list("unfinished_since", flat=True).first()
+    return since is not None and since < at - LONGEST_RUN
+
+
 def _finish(name: str, run: Run, at: datetime, failed_because: str) -> None:
     try:
         SweepRun.objects.filter(name=name).update(
             finished_at=at,
+            unfinished_since=None,
             found=run.found,
             oldest_due_at=run.oldest_due_at,
             failed_because=failed_because.replace("\0", "")[:400],

@@ -11,13 +11,14 @@ from typing import Any
 
 from django import template
 from django.utils import timezone
-from django.utils.formats import date_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language, gettext_lazy, ngettext, pgettext
 from django.utils.translation import gettext as _
 
 from amp.foundation.money import format_money
+from amp.foundation.scoping import author_of
 
 register = template.Library()
 
@@ -75,6 +76,13 @@ def money(minor: int | None, currency: str) -> str:
 
 
 @register.filter
+def author(row: Any) -> str:
+    """Who made the row; of an enterprise above, nobody's name (E1, R6)."""
+    name = author_of(row)
+    return _("the enterprise above") if name is None else actor_name(name)
+
+
+@register.filter
 def day(value: datetime | None) -> str:
     """Date in the active zone: "2 Feb 2027"."""
     # Translators: a date without its time, in Django's format characters
@@ -126,6 +134,25 @@ def duration(seconds: float | timedelta | None) -> str:
 
 
 @register.filter
+def grouped(number: int | None) -> str:
+    """A count as people read it, the same in every language: "20,001"."""
+    return "—" if number is None else f"{number:,}"
+
+
+@register.filter
+def took(began: datetime | None, ended: datetime | None) -> str:
+    """How long something lasted; below ten seconds with a tenth: "0.4 s"."""
+    if began is None or ended is None:
+        return "—"
+    length = max(ended - began, timedelta())
+    if length >= timedelta(seconds=10):
+        return duration(length)
+    tenths = max(length.total_seconds(), 0.1 if length else 0)
+    text = _("{seconds} s").format(seconds=number_format(tenths, decimal_pos=1))
+    return text.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+@register.filter
 def long_duration(seconds: int | None) -> str:
     """Days and hours, for cache times: "7 days", "1 day 12 h"; "once, now" for nothing (A20)."""
     if seconds is None:
@@ -173,11 +200,22 @@ ACTORS = {
     "public page": gettext_lazy("renewal page"),
     "command line": gettext_lazy("command line"),
     "demo": gettext_lazy("the demo"),
+    "demo page": gettext_lazy("the demo"),
+    "test clock": gettext_lazy("the test clock"),
 }
+KEY = "API key "
 """Who acts without being a person; a person is named by the address."""
 
 
 @register.filter
 def actor_name(actor: str) -> str:
     """Who did it, in the reader's words."""
+    if actor.startswith(KEY):
+        return _("API key %(prefix)s") % {"prefix": actor.removeprefix(KEY)}
     return str(ACTORS.get(actor, actor))
+
+
+def actors_called(word: str) -> list[str]:
+    """How those are stored whom readers know by that word, in their language or as it is stored."""
+    meant = word.casefold()
+    return [word, *(actor for actor, name in ACTORS.items() if str(name).casefold() == meant and actor != word)]

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
@@ -36,4 +37,6 @@ class Command(BaseCommand):
             if not found:
                 self.stdout.write(_("Every invariant holds."))
         if found:
-            raise CommandError(_("%(count)d violations.") % {"count": len(found)}, returncode=1)
+            raise CommandError(
+                ngettext("%(n)d violation.", "%(n)d violations.", len(found)) % {"n": len(found)}, returncode=1
+            )

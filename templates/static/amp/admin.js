@@ -45,6 +45,24 @@ document.addEventListener("DOMContentLoaded", () => {
   document.querySelectorAll(".amp-scroll, .amp-pre").forEach((region) => { region.tabIndex = 0; });
 });
 
+// A select that is searched is a box of its own: it gets the name of its label.
+window.addEventListener("load", () => {
+  document.querySelectorAll("select.unfold-admin-autocomplete").forEach((select) => {
+    const box = select.nextElementSibling?.querySelector("[role=combobox]");
+    const label = select.labels[0];
+    if (!box || !label) return;
+    label.id ||= `${select.id}-label`;
+    box.setAttribute("aria-labelledby", `${label.id} ${box.getAttribute("aria-labelledby") || ""}`.trim());
+    const shown = box.querySelector("[role=textbox]");
+    for (const name of ["role", "aria-readonly"]) shown?.removeAttribute(name);
+    django.jQuery(select).on("select2:open", () => {
+      const typed = document.querySelector(".select2-container--open .select2-search__field");
+      typed?.setAttribute("aria-label", label.textContent);
+      typed?.focus();
+    });
+  });
+});
+
 document.addEventListener("change", (event) => {
   const row = event.target.closest("[data-row]");
   if (row && event.target.tagName === "SELECT") {
@@ -58,6 +76,7 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     return;
   }
+  form.closest("details.amp-menu")?.removeAttribute("open");
   // A second click must not send the form again.
   if (form.method === "post" && !("stays" in form.dataset)) setTimeout(() => form.querySelectorAll("button[type=submit]").forEach((b) => { b.disabled = true; }), 0);
 });

@@ -5,12 +5,14 @@
   const card = document.querySelector("[data-progress]");
   if (!card) return;
   let pause = 700;
+  const written = (number) => number.toLocaleString("en");
 
   const show = (job) => {
     const bar = card.querySelector("[role=progressbar]");
     bar.setAttribute("aria-valuenow", String(job.share));
     bar.firstElementChild.style.width = `${job.share}%`;
-    card.querySelector("[data-handled]").textContent = String(job.handled);
+    card.querySelector("[data-handled]").textContent = written(job.handled);
+    document.querySelector("[data-done]").textContent = written(job.done);
   };
 
   const ask = async () => {

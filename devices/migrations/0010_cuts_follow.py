@@ -10,7 +10,7 @@ CUTS = append_only("devices_earlyend")
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('devices', '0008_broker_uptime'),
+        ('devices', '0009_stuck_services'),
     ]
 
     operations = [

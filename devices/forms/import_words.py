@@ -45,6 +45,9 @@ _PROBLEMS = {
     "unknown_device": gettext_lazy(
         "“%s” is no device of that product in this enterprise or below it. Check both keys."
     ),
+    "no_such_device": gettext_lazy("“%s” is no device of yours. Check the key."),
+    "no_such_device_of_product": gettext_lazy("“%s” is no device of yours with the product “%s”. Check both keys."),
+    "several_devices": gettext_lazy("“%s” is a device of several products. Add a column “product” with its key."),
     "key_unavailable": gettext_lazy("“%s” can't be registered for this product. Check the key."),
     "other_details": gettext_lazy(
         "The device is registered already with something else here: an import changes no device."

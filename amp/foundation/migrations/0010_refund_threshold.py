@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('foundation', '0007_audit_indexes'),
+        ('foundation', '0009_unfinished_sweeps'),
     ]
 
     operations = [
