@@ -40,6 +40,7 @@ class AmpAdminSite(UnfoldAdminSite):
         """Pages of the roof; they come before those of the models."""
         from amp import configuration, organization, panels
         from amp.audit import pages as audit
+        from billing.admin_views import accounts, backlog
         from billing.admin_views.books import totals_page
         from devices.admin_views.rules import product_rule
 
@@ -64,6 +65,17 @@ class AmpAdminSite(UnfoldAdminSite):
                 name="enterprise_verify_merchant",
             ),
             path("billing/totals/", self.admin_view(totals_page), name="billing_totals"),
+            path(
+                "foundation/enterprise/<int:pk>/accounts/",
+                self.admin_view(accounts.payment_accounts),
+                name="payment_accounts",
+            ),
+            path(
+                "foundation/enterprise/<int:pk>/accounts/<int:account_pk>/",
+                self.admin_view(accounts.change_account),
+                name="payment_account_change",
+            ),
+            path("billing/overview/", self.admin_view(backlog.payments_overview), name="payments_overview"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
             path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
         ]
@@ -128,8 +140,10 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
         ),
         _group(
             _("Payments"),
+            _item(_("At a glance"), "speed", "admin:payments_overview"),
             _item(_("Orders"), "receipt_long", "admin:billing_order_changelist"),
             _item(_("Payments"), "payments", "admin:billing_paymentattempt_changelist"),
+            _item(_("Refunds"), "undo", "admin:billing_refund_changelist"),
             _item(_("Exceptions"), "report", "admin:billing_paymentexception_changelist"),
             *(_book_items() if books else []),
         ),

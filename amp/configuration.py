@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from amp.foundation import clock
 from amp.foundation.access import Action
+from amp.foundation.money import MAX_MINOR
 from amp.foundation.pages import actor, done, needs, page, show
 from amp.foundation.services import configuration
 from amp.foundation.services.configuration import LEAST_MINUTES, MOST_MINUTES, AlertedService, ConfigurationRefused
@@ -47,6 +48,18 @@ class ConfigurationForm(forms.Form):
         max_value=MOST_MINUTES,
         widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
         help_text=gettext_lazy("An order that isn't paid by then expires. Orders that wait already keep their time."),
+    )
+
+    refund_threshold = forms.IntegerField(
+        label=gettext_lazy("Refunds without a second person, up to"),
+        required=False,
+        min_value=0,
+        max_value=MAX_MINOR,
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+        help_text=gettext_lazy(
+            "In the smallest unit of the order's currency: 100000 is ¥1,000.00. Above it another person approves; "
+            "0 asks for two people always."
+        ),
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -88,12 +101,18 @@ def platform_configuration(request: HttpRequest) -> HttpResponse:
 
 def _initial() -> dict[str, Any]:
     switches = {service.value: configuration.expiry_alerts_since(service) is not None for service in SERVICES}
-    return {"order_minutes": configuration.order_minutes(), **switches}
+    return {
+        "order_minutes": configuration.order_minutes(),
+        "refund_threshold": configuration.refund_threshold(),
+        **switches,
+    }
 
 
 def _save(form: ConfigurationForm, who: str) -> None:
     now = clock.now()
     configuration.set_order_minutes(minutes=form.cleaned_data["order_minutes"], actor=who, now=now)
+    if (threshold := form.cleaned_data["refund_threshold"]) is not None:
+        configuration.set_refund_threshold(minor=threshold, actor=who, now=now)
     for service in SERVICES:
         if service.value in form.fields:
             on = form.cleaned_data[service.value]

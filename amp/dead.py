@@ -15,8 +15,8 @@ from django.db.models import Model, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from billing.models import Order, OrderStatus
-from billing.services.fulfilment import retry_fulfilment
+from billing.services.fulfilment import retry_fulfilment, stuck_orders
+from billing.services.refund_work import retry_refund, stuck_refunds
 from devices.models import Import, ImportState, StuckService
 from devices.services.disconnects import ask_again, given_up
 from devices.services.imports import retry_import
@@ -78,11 +78,6 @@ def retry_dead(kind: str, *, pk: int | None, actor: str, now: datetime, wall: da
     return len(rows)
 
 
-def _stuck_orders() -> QuerySet[Order]:
-    rows: QuerySet[Order] = Order.objects.filter(status=OrderStatus.PAID.value, due_at=None)
-    return rows
-
-
 def _dead_services() -> QuerySet[StuckService]:
     rows: QuerySet[StuckService] = StuckService.objects.filter(dead_at__isnull=False).select_related("device")
     return rows
@@ -110,9 +105,15 @@ KINDS = {
     ),
     "orders": _Kind(
         word=_("Paid orders that could not be fulfilled"),
-        rows=_stuck_orders,
+        rows=stuck_orders,
         told=lambda row: DeadRow(row.pk, row.number, _page("billing_order_change", row), row.paid_at, ""),
         retry=lambda rows, actor, now, _wall: [retry_fulfilment(order=row, actor=actor, now=now) for row in rows],
+    ),
+    "refunds": _Kind(
+        word=_("Refunds whose devices could not be shortened"),
+        rows=stuck_refunds,
+        told=lambda row: DeadRow(row.pk, row.number, _page("billing_refund_change", row), row.ended_at, row.problem),
+        retry=lambda rows, actor, now, _wall: [retry_refund(refund=row, actor=actor, now=now) for row in rows],
     ),
     "imports": _Kind(
         word=_("Imports that stopped by a fault"),

@@ -20,7 +20,7 @@ from amp.dead import dead_numbers
 from amp.foundation import clock
 from amp.foundation.models import SweepRun
 from amp.foundation.scoping import system_scope
-from billing.models import Order, OrderStatus
+from billing.models import Order, OrderStatus, PaymentException, Refund
 from devices.models import Bridge, Command, DeviceService
 
 log = logging.getLogger(__name__)
@@ -136,6 +136,8 @@ def _figures(now: datetime) -> dict[str, Any]:
             "oldest_due_service_seconds": _overdue(DeviceService.objects.all(), now),
             "oldest_due_command_seconds": _overdue(Command.objects.all(), now),
             "oldest_paid_order_seconds": _overdue(paid, now),
+            "oldest_due_refund_seconds": _overdue(Refund.objects.all(), now),
+            "open_payment_exceptions": PaymentException.objects.filter(resolved_at=None).count(),
             **{f"dead_{kind}": number for kind, number in dead_numbers().items()},
         }
 

@@ -30,6 +30,7 @@ def defaults() -> list[Beat]:
         Beat("End connections of revoked devices", "devices.tasks.end_connections", max(often, 10)),
         Beat("Renew devices of paid orders", "billing.tasks.fulfil_paid_orders", often),
         Beat("Ask gateways about open payments", "billing.tasks.poll_attempts", often),
+        Beat("Send refunds and ask about them", "billing.tasks.work_refunds", often),
         Beat("Close expired orders", "billing.tasks.expire_orders", max(often, 10)),
         Beat("Repeat notices of the sandbox", "billing.tasks.send_sandbox_notices", max(often, 10)),
         Beat("Count devices for the overview", "devices.tasks.count_devices", max(often, 3)),

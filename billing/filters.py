@@ -25,7 +25,9 @@ from billing.models import (
     OrderLine,
     PaymentAttempt,
     PaymentException,
+    Refund,
 )
+from billing.services.fulfilment import stuck_orders
 from billing.services.quoting import REFUSALS
 
 RANGE = {"created_from": "created", "created_to": "created"}
@@ -48,10 +50,15 @@ class OrderFilters(EnterpriseFilterSet):
     created_to = ToDay(label=_("created to"), field_name="created_at")
     paid_from = FromDay(label=_("paid from"), field_name="paid_at")
     paid_to = ToDay(label=_("paid to"), field_name="paid_at")
+    stuck = django_filters.ChoiceFilter(label=_("work"), method="by_stuck", choices=[("yes", _("Given up"))])
 
     class Meta:
         model = Order
         fields: list[str] = []
+
+    def by_stuck(self, rows: QuerySet[Any], _name: str, _value: str) -> QuerySet[Any]:
+        """Paid orders on which the worker has given up."""
+        return rows.filter(pk__in=stuck_orders().values("pk"))
 
 
 class OrderLineFilters(ListFilterSet):
@@ -79,6 +86,22 @@ class PaymentFilters(EnterpriseFilterSet):
 
     class Meta:
         model = PaymentAttempt
+        fields: list[str] = []
+
+
+class RefundFilters(EnterpriseFilterSet):
+    """Payments > Refunds."""
+
+    searched = ("number", "order__number", "attempt__number")
+    search_hint = _("Refund, order or payment number begins with …")
+    decides_order = RANGE
+
+    status = django_filters.ChoiceFilter(label=_("status"), choices=_choices(Refund, "status"))
+    created_from = FromDay(label=_("asked from"), field_name="created_at")
+    created_to = ToDay(label=_("asked to"), field_name="created_at")
+
+    class Meta:
+        model = Refund
         fields: list[str] = []
 
 

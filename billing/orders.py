@@ -62,11 +62,13 @@ class PayWay(StrEnum):
 
 
 class CodeForm(StrEnum):
-    """What to do with a payment code: draw it, open it, or hand it to the gateway's script (JSON)."""
+    """What to do with a payment code: draw it, open it, hand it to the gateway's script (JSON), or write it on a bank
+    transfer."""
 
     QR = "QR"
     LINK = "LINK"
     PARAMETERS = "PARAMETERS"
+    REFERENCE = "REFERENCE"
 
 
 class ExceptionKind(StrEnum):
@@ -92,7 +94,8 @@ TRANSITIONS: dict[OrderStatus, frozenset[OrderStatus]] = {
     OrderStatus.PENDING: frozenset({OrderStatus.PAID, OrderStatus.EXPIRED, OrderStatus.CANCELLED}),
     OrderStatus.PAID: frozenset({OrderStatus.FULFILLED, OrderStatus.PARTIALLY_FULFILLED, OrderStatus.REFUNDED}),
     OrderStatus.FULFILLED: frozenset({OrderStatus.REFUNDED}),
-    OrderStatus.PARTIALLY_FULFILLED: frozenset({OrderStatus.REFUNDED}),
+    # Back to PAID: what could not be applied is tried again by a person's word (Q4).
+    OrderStatus.PARTIALLY_FULFILLED: frozenset({OrderStatus.REFUNDED, OrderStatus.PAID}),
     OrderStatus.EXPIRED: frozenset({OrderStatus.PAID}),
     OrderStatus.CANCELLED: frozenset({OrderStatus.PAID}),
     OrderStatus.REFUNDED: frozenset(),
@@ -234,6 +237,11 @@ def new_order_number() -> str:
 def new_attempt_number() -> str:
     """24 letters and digits, within the 6 to 32 that gateways take; never reused."""
     return _letters(ATTEMPT_LENGTH)
+
+
+def new_refund_number() -> str:
+    """Like an attempt's, with an R in front: people tell them apart on a bank statement."""
+    return f"R{_letters(ATTEMPT_LENGTH - 1)}"
 
 
 def _letters(count: int) -> str:

@@ -10,7 +10,7 @@ from django.conf import settings
 from amp.foundation import clock
 from amp.foundation.services.figures import CHUNK
 from amp.foundation.sweeping import sweep
-from billing.services import figures, fulfilment, polling, sandbox_notices, selecting
+from billing.services import figures, fulfilment, polling, refund_work, sandbox_notices, selecting
 
 
 @shared_task(name="billing.tasks.fulfil_paid_orders")
@@ -23,6 +23,12 @@ def fulfil_paid_orders() -> int:
 def poll_attempts() -> int:
     """Ask gateways about payments whose next query has come (F26)."""
     return sweep("poll_attempts", lambda now: polling.poll_due_attempts(now=now, wall=clock.wall(), limit=10), full=10)
+
+
+@shared_task(name="billing.tasks.work_refunds")
+def work_refunds() -> int:
+    """Send approved refunds, ask how they stand, shorten devices whose money is back."""
+    return sweep("work_refunds", lambda now: refund_work.work_refunds(now=now, wall=clock.wall(), limit=10), full=10)
 
 
 @shared_task(name="billing.tasks.expire_orders")

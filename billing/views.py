@@ -17,7 +17,8 @@ from amp.foundation.money import format_money
 from amp.foundation.scoping import system_scope
 from billing.services import notices, sandbox
 from billing.services.attempts import return_path_of
-from billing.services.sandbox import PayPage, PayRefused, Trouble
+from billing.services.sandbox import PayPage, Trouble
+from billing.services.sandbox_refunds import PayRefused, RefundTrouble
 
 MAX_BODY = 64 * 1024
 
@@ -79,11 +80,22 @@ def sandbox_gateway(request: HttpRequest, verb: str) -> HttpResponse:
 
 
 def _pay(request: HttpRequest, signed: str) -> str:
+    if "refunds" in request.POST:
+        return _choose_refunds(request, signed)
     try:
         trouble = Trouble(request.POST.get("trouble", ""))
     except ValueError:
         trouble = Trouble.NONE
     return sandbox.pay(signed=signed, trouble=trouble, now=clock.now(), wall=clock.wall()) or request.path
+
+
+def _choose_refunds(request: HttpRequest, signed: str) -> str:
+    try:
+        trouble = RefundTrouble(request.POST["refunds"])
+    except ValueError:
+        trouble = RefundTrouble.NONE
+    sandbox.choose_refund_trouble(signed=signed, trouble=trouble, now=clock.now())
+    return request.path
 
 
 def _context(page: PayPage) -> dict[str, object]:
@@ -100,6 +112,26 @@ def _context(page: PayPage) -> dict[str, object]:
             (Trouble.WRONG_AMOUNT, _("Pay a wrong amount"), _("Nothing is renewed; staff see an exception.")),
             (Trouble.FORGED, _("Forge a notice"), _("Pays nothing; the forgery is refused and recorded.")),
             (Trouble.LATE, _("Pay although the code has ended"), _("The payment is honoured and flagged as late.")),
+            (Trouble.SECOND, _("Pay twice"), _("Renews once; a refund of the second payment is proposed to staff.")),
+            (
+                Trouble.UNANSWERED,
+                _("Pay, then stop answering"),
+                _("Nobody is told, and the next two queries get no answer."),
+            ),
+        ],
+        "refund_troubles": [
+            (RefundTrouble.NONE, _("Refund at once"), _("As it usually goes.")),
+            (
+                RefundTrouble.LATER,
+                _("Refund later"),
+                _("The refund is accepted, and done when it is asked about again."),
+            ),
+            (RefundTrouble.FAIL, _("Let the refund fail"), _("The refund is accepted, and fails afterwards.")),
+            (
+                RefundTrouble.UNANSWERED,
+                _("Refund, then lose the answer"),
+                _("The money is back, but the answer is lost; it is never paid back twice."),
+            ),
         ],
     }
 

@@ -49,6 +49,7 @@ def violations(*, now: datetime) -> list[Violation]:
             *_ends(),
             *_periods(),
             *_transfers(),
+            *_cuts(),
             *_locks(),
             *_commands(now),
             *_transitions(),
@@ -72,8 +73,8 @@ def _ends() -> Iterator[Violation]:
 
 
 def _cut_short(periods: QuerySet[Period]) -> QuerySet[Any]:
-    """Each period with `really_ends_at`: where a transfer cut it, that moment (A26)."""
-    cut = EarlyEnd.objects.filter(device_id=OuterRef("device_id"), number=OuterRef("number"))
+    """Each period with `really_ends_at`: where a transfer or refunds cut it, the last cut (A14, A26)."""
+    cut = EarlyEnd.objects.filter(device_id=OuterRef("device_id"), number=OuterRef("number")).order_by("ends_at")
     return periods.annotate(really_ends_at=Coalesce(Subquery(cut.values("ends_at")[:1]), F("ends_at")))
 
 
@@ -95,13 +96,27 @@ def _transfers() -> Iterator[Violation]:
             source__startswith="transfer:"
         ).values_list("source", "device_id", "device__product_id", "starts_at", "ends_at")
     }
-    lost = EarlyEnd.objects.values_list("source", "device_id", "device__product_id", "ends_at", "previous_ends_at")
+    lost = EarlyEnd.objects.filter(source__startswith="transfer:").values_list(
+        "source", "device_id", "device__product_id", "ends_at", "previous_ends_at"
+    )
     for source, device_id, product_id, cut_at, ended_at in lost.iterator():
         taken = got.pop(source, None)
         if taken is None or taken[0] == device_id or taken[1:] != (product_id, cut_at, ended_at):
             yield Violation("transfer_moves_the_same_time", f"{source}: device {device_id} until {ended_at}")
     for source, (device_id, *_rest) in got.items():
         yield Violation("transfer_moves_the_same_time", f"{source}: device {device_id} got what nobody gave")
+
+
+def _cuts() -> Iterator[Violation]:
+    """A cut begins where the period ended until then: at the period's own end, or at the cut before it (A14, A26)."""
+    before = EarlyEnd.objects.filter(
+        device_id=OuterRef("device_id"), number=OuterRef("number"), ends_at=OuterRef("previous_ends_at")
+    )
+    period = Period.objects.filter(device_id=OuterRef("device_id"), number=OuterRef("number"))
+    cuts = EarlyEnd.objects.annotate(before=Subquery(before.values("ends_at")[:1]))
+    loose = cuts.annotate(whole=Subquery(period.values("ends_at")[:1])).filter(before=None)
+    for source in loose.exclude(previous_ends_at=F("whole")).values_list("source", flat=True):
+        yield Violation("a_cut_begins_at_the_end_before_it", source)
 
 
 def _locks() -> Iterator[Violation]:

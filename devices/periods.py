@@ -1,11 +1,12 @@
-"""What people may do to the time of a device, as pure rules: begin a new life (A6), move what is left of it (A26).
+"""What people may do to the time of a device, as pure rules: begin a new life (A6), move what is left of it (A26), take
+a part of it back (A14).
 
 Nothing here reads a clock or a database. Instants are aware UTC datetimes.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -55,6 +56,30 @@ class Moved(NamedTuple):
     ends_at: datetime
     ends_trial: bool
     unlocks: bool
+
+
+class Cut(NamedTuple):
+    """An end that moves back. `ends_at` is the new one, and the new anchor (A14); `taken` is always above zero."""
+
+    ends_at: datetime
+    taken: timedelta
+
+
+def unused_time(starts_at: datetime, ends_at: datetime, *, now: datetime, taken: timedelta = timedelta()) -> timedelta:
+    """What of the period `[starts_at, ends_at)` lies ahead of `now`, without the time that was `taken` back before."""
+    return max(timedelta(), ends_at - max(now, starts_at) - taken)
+
+
+def cut(facts: Facts, *, wanted: timedelta | None, now: datetime) -> Cut | None:
+    """The end once `wanted` is taken back, all that is left where it is None; None where there is nothing to take.
+
+    Only time that lies ahead can be taken: the new end is never before `now`, nor before the device's last event (R8).
+    """
+    if facts.state is not State.ACTIVE or facts.ends_at is None:
+        return None
+    left = facts.ends_at - max(now, facts.last_event_at)
+    taken = left if wanted is None else min(wanted, left)
+    return Cut(facts.ends_at - taken, taken) if taken > timedelta() else None
 
 
 def restart_refusal(facts: Facts, *, paid_mode: bool, online_time: int) -> RestartRefusal | None:

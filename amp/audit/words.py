@@ -6,7 +6,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models.users import ROLE_CHOICES
-from billing.models import Order
+from billing.models import Order, PaymentException, Refund
 from devices.admin_views.words import command_event_word, event_word, reason_word, state_word
 from devices.models.service import LOCK_CHOICES
 
@@ -29,7 +29,23 @@ WORDS = {
     "order.cancelled": _("Order cancelled"),
     "order.retried": _("Order tried again by staff"),
     "order.stuck": _("Order could not be fulfilled"),
+    "order.refunded": _("Refund paid back"),
+    "order.refunded_in_full": _("Order refunded in full"),
+    "refund.requested": _("Refund asked for"),
+    "refund.taken_up": _("Proposed refund taken up"),
+    "refund.approved": _("Refund approved"),
+    "refund.rejected": _("Refund rejected"),
+    "refund.sent": _("Refund sent to the gateway"),
+    "refund.failed": _("Refund failed"),
+    "refund.retried": _("Refund tried again by staff"),
+    "refund.stuck": _("Devices of a refund could not be shortened"),
+    "refund.paid_out": _("Refund paid out by bank transfer"),
+    "refund.payout_confirmed": _("Payout of a refund confirmed"),
     "payment.exception": _("Payment needs a person"),
+    "payment.exception_resolved": _("Payment exception resolved"),
+    "payment.receipt_recorded": _("Bank transfer recorded"),
+    "payment.receipt_confirmed": _("Bank transfer confirmed"),
+    "payment.receipt_rejected": _("Bank transfer rejected"),
     "payment.refused_notice": _("Notice of a gateway refused"),
     "fapiao.requested": _("Fapiao requested"),
     "fapiao.issued": _("Fapiao issued"),
@@ -50,6 +66,8 @@ WORDS = {
     "merchant.verified": _("Change of merchant verified"),
     "merchant.dropped": _("Change of merchant dropped"),
     "merchant.account_opened": _("Account at a gateway opened"),
+    "merchant.account_closed": _("Account at a gateway closed"),
+    "merchant.secret_proposed": _("New secret of a gateway proposed"),
     "merchant.account_rekeyed": _("Keys of an account at a gateway replaced"),
     "member.added": _("Member added"),
     "member.removed": _("Member removed"),
@@ -80,7 +98,7 @@ GROUPS = {
     "service": (_("Device services"), ("device_service.",)),
     "command": (_("Commands"), ("command.",)),
     "device": (_("Devices"), ("device.",)),
-    "order": (_("Orders and payments"), ("order.", "payment.", "fapiao.", "bill.")),
+    "order": (_("Orders and payments"), ("order.", "payment.", "refund.", "fapiao.", "bill.")),
     "catalog": (_("Products, rules and plans"), ("product.", "tsl.", "rule.", "plan.")),
     "enterprise": (_("Enterprises and merchants"), ("enterprise.", "merchant.")),
     "people": (_("People and keys"), ("member.", "user.", "api_key.")),
@@ -124,6 +142,11 @@ FIELDS = {
     "day": _("Day"),
     "older_links": _("Older links"),
     "order_minutes": _("Minutes to pay an order"),
+    "refund": _("Refund"),
+    "reference": _("Bank reference"),
+    "resolution": _("Resolution"),
+    "in_full": _("In full"),
+    "refund_threshold": _("Refunds without a second person, minor units"),
     "user": _("Person"),
     "product": _("Product"),
     "parent": _("Parent enterprise"),
@@ -148,10 +171,12 @@ FIELDS = {
 """Names of recorded facts; others are shown as they are stored."""
 
 
-CODED = frozenset({"command", "desired_lock", "reported_lock", "status", "role"})
+CODED = frozenset({"command", "desired_lock", "reported_lock", "status", "role", "resolution"})
 CODES = {
     **dict([*ROLE_CHOICES, *LOCK_CHOICES]),
     **dict(Order._meta.get_field("status").choices or ()),
+    **dict(Refund._meta.get_field("status").choices or ()),
+    **dict(PaymentException._meta.get_field("resolution").choices or ()),
     "LOCK": _("Lock"),
     "UNLOCK": _("Unlock"),
     "DRAFT": _("Draft"),

@@ -27,6 +27,10 @@ class Action(StrEnum):
     RENEW = "renew"
     CONFIRM_FREE_RENEWAL = "confirm_free_renewal"
     RESOLVE_PAYMENTS = "resolve_payments"
+    REFUND = "refund"
+    APPROVE_REFUND = "approve_refund"
+    RECORD_TRANSFER = "record_transfer"
+    CONFIRM_TRANSFER = "confirm_transfer"
     KEEP_BOOKS = "keep_books"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_API_KEYS = "manage_api_keys"
@@ -44,6 +48,10 @@ ACTION_NAMES = {
     Action.RENEW: _("Renew device services"),
     Action.CONFIRM_FREE_RENEWAL: _("Confirm renewals that cost nothing"),
     Action.RESOLVE_PAYMENTS: _("Resolve payment exceptions"),
+    Action.REFUND: _("Ask for refunds"),
+    Action.APPROVE_REFUND: _("Approve refunds that somebody else has asked for"),
+    Action.RECORD_TRANSFER: _("Record bank transfers that came in or were paid out"),
+    Action.CONFIRM_TRANSFER: _("Confirm bank transfers that somebody else has recorded"),
     Action.KEEP_BOOKS: _("See totals and the money ledger, issue fapiao, compare gateways' bills"),
     Action.MANAGE_MEMBERS: _("Invite, change and remove members"),
     Action.MANAGE_API_KEYS: _("Issue and revoke API keys"),
@@ -60,7 +68,17 @@ ALLOWED: dict[Role, frozenset[Action]] = {
     Role.ENTERPRISE_ADMINISTRATOR: _EVERYTHING - {Action.OPERATE_PLATFORM},
     Role.OPERATOR: frozenset({Action.VIEW, Action.REGISTER_DEVICES, Action.OPERATE_DEVICES, Action.RENEW}),
     Role.FINANCE: frozenset(
-        {Action.VIEW, Action.RENEW, Action.CONFIRM_FREE_RENEWAL, Action.RESOLVE_PAYMENTS, Action.KEEP_BOOKS}
+        {
+            Action.VIEW,
+            Action.RENEW,
+            Action.CONFIRM_FREE_RENEWAL,
+            Action.RESOLVE_PAYMENTS,
+            Action.REFUND,
+            Action.APPROVE_REFUND,
+            Action.RECORD_TRANSFER,
+            Action.CONFIRM_TRANSFER,
+            Action.KEEP_BOOKS,
+        }
     ),
     Role.READ_ONLY: frozenset({Action.VIEW}),
 }

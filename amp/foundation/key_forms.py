@@ -28,6 +28,10 @@ SCOPE_NAMES: dict[Scope, Any] = {
     Scope.VALIDITIES_READ: _("Read SIM and RTK services"),
     Scope.VALIDITIES_WRITE: _("Set and clear SIM and RTK services"),
     Scope.ORDERS_READ: _("Read orders"),
+    Scope.PAYMENTS_READ: _("Read refunds and payment exceptions"),
+    Scope.PAYMENTS_RESOLVE: _("Resolve payment exceptions"),
+    Scope.REFUNDS_WRITE: _("Ask for refunds"),
+    Scope.REFUNDS_APPROVE: _("Approve refunds that somebody else has asked for"),
     Scope.COMMANDS_READ: _("Read commands"),
     Scope.COMMANDS_WRITE: _("Send commands again and cancel them"),
 }

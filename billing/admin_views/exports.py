@@ -1,4 +1,4 @@
-"""Columns of the files that orders, payments and exceptions are exported to."""
+"""Columns of the files that orders, payments, refunds and exceptions are exported to."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.lists.columns import Column
-from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException
+from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException, Refund
 
 
 def _choices(model: Any, field: str) -> Any:
@@ -54,4 +54,20 @@ EXCEPTION_EXPORT = (
     Column(_("noticed"), "created_at"),
     Column(_("resolved"), "resolved_at"),
     Column(_("by"), "resolved_by"),
+)
+
+REFUND_EXPORT = (
+    Column(_("refund"), "number"),
+    Column(_("status"), "status", _choices(Refund, "status")),
+    Column(_("amount"), "amount", currency="currency"),
+    Column(_("currency"), "currency"),
+    Column(_("order"), "order__number"),
+    Column(_("payment"), "attempt__number"),
+    Column(_("effect on the devices"), "effect", _choices(Refund, "effect")),
+    Column(_("reason"), "reason"),
+    Column(_("asked by"), "requested_by"),
+    Column(_("approved by"), "approved_by"),
+    Column(_("enterprise"), "enterprise__name"),
+    Column(_("asked"), "created_at"),
+    Column(_("ended"), "ended_at"),
 )

@@ -20,8 +20,11 @@ from amp.foundation.services.refusals import Refused
 from amp.foundation.templatetags.amp_display import actor_name, moment
 from billing.admin_views.batch import title_of
 from billing.admin_views.order_lines import Standing, lines_of, standing_of
-from billing.models import MoneyEntry, Order, PaymentAttempt, PaymentException, RenewalSelection
-from billing.orders import OPEN_ATTEMPTS, OrderStatus
+from billing.admin_views.refunds import refund_parts
+from billing.admin_views.transfers import transfer_parts
+from billing.models import MoneyEntry, Order, PaymentAttempt, PaymentException, Refund, RenewalSelection
+from billing.orders import OPEN_ATTEMPTS, CodeForm, OrderStatus
+from billing.services.accounts import transfer_account_of
 from billing.services.attempts import start_attempt
 from billing.services.fulfilment import retry_fulfilment
 from billing.services.ordering import cancel_order, confirm_free_order
@@ -41,7 +44,7 @@ class Step(NamedTuple):
 @needs(Action.VIEW)
 def order_page(request: HttpRequest, pk: int) -> HttpResponse:
     """The order with its code while it waits; creates nothing."""
-    order = found(Order.objects.select_related("enterprise", "plan"), pk)
+    order = found(Order.objects.select_related("enterprise", "plan", "merchant"), pk)
     now = clock.now()
     attempts = list(PaymentAttempt.objects.filter(order=order).select_related("account").order_by("-id"))
     waits = order.status == OrderStatus.PENDING.value and order.expires_at > now
@@ -63,7 +66,7 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         lines=lines_of(request, order, standing),
         attempts=attempts,
         attempt=attempt if waits else None,
-        qr=qr_svg(attempt.code, _("QR code of the payment")) if waits and attempt and attempt.code else "",
+        qr=qr_svg(attempt.code, _("QR code of the payment")) if waits and attempt and _is_scanned(attempt) else "",
         seconds_left=max(int((order.expires_at - now).total_seconds()), 0),
         waits=waits,
         moving=waits or (order.status == OrderStatus.PAID.value and not _is_stuck(order)),
@@ -75,6 +78,8 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         stuck=_is_stuck(order),
         may_renew=may(user, Action.RENEW, order.enterprise),
         may_confirm=may(user, Action.CONFIRM_FREE_RENEWAL, order.enterprise),
+        may_transfer=waits and order.total and transfer_account_of(order.merchant) is not None,
+        **refund_parts(order, user),
     )
 
 
@@ -160,14 +165,15 @@ def payment_page(request: HttpRequest, pk: int) -> HttpResponse:
         attempt=attempt,
         entries=MoneyEntry.objects.filter(attempt=attempt).order_by("id"),
         exceptions=PaymentException.objects.filter(attempt=attempt).order_by("-id"),
+        refunds=Refund.objects.filter(attempt=attempt).order_by("-id"),
         zone=attempt.order.enterprise.time_zone,
+        **transfer_parts(attempt, signed_in(request)),
     )
 
 
-@needs(Action.VIEW)
-def exception_page(request: HttpRequest, pk: int) -> HttpResponse:
-    """An exception is looked at with its payment."""
-    return redirect("admin:billing_paymentattempt_change", found(PaymentException.objects.all(), pk).attempt_id)
+def _is_scanned(attempt: PaymentAttempt) -> bool:
+    """Whether its code is one to scan: that of a bank transfer is a reference to write, others are for a script."""
+    return bool(attempt.code) and attempt.code_form in {CodeForm.QR.value, CodeForm.LINK.value}
 
 
 def _left_out(order: Order) -> list[tuple[str, int]]:

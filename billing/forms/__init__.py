@@ -1,1 +1,1 @@
-"""Input shapes of billing: what finance chooses and uploads, and files of device keys to renew."""
+"""Input shapes of billing: what staff choose and upload, and what they type about money."""

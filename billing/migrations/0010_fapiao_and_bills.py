@@ -9,7 +9,7 @@ from amp.foundation.lists.search import prefix_index
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('billing', '0008_renewal_selections'),
+        ('billing', '0009_refunds'),
         ('foundation', '0007_audit_indexes'),
     ]
 

@@ -1,5 +1,6 @@
 """Tables of billing: `accounts` (gateways per merchant), `orders` and the `selections` before them, `payments`
-(attempts, exceptions), `ledger`; on paper `fapiao` and `bills`."""
+(attempts, exceptions), `ledger`, `refunds`, `transfers` (money that people move by hand); on paper `fapiao`, `bills`.
+"""
 
 from billing.models.accounts import MerchantAccount, Provider, SandboxRefund, SandboxTrade
 from billing.models.bills import Bill, BillRow
@@ -7,13 +8,19 @@ from billing.models.fapiao import FapiaoRequest
 from billing.models.ledger import EntryKind, MoneyEntry
 from billing.models.orders import LineStatus, Order, OrderChannel, OrderKind, OrderLine
 from billing.models.payments import PaymentAttempt, PaymentException
+from billing.models.refunds import Refund, RefundLine
 from billing.models.selections import RenewalSelection, SelectedDevice, SelectionSource
+from billing.models.transfers import BankPayout, BankReceipt
 from billing.orders import AttemptStatus, ExceptionKind, OrderStatus
+from billing.refunds import Effect, RefundStatus, Resolution
 
 __all__ = [
     "AttemptStatus",
+    "BankPayout",
+    "BankReceipt",
     "Bill",
     "BillRow",
+    "Effect",
     "EntryKind",
     "ExceptionKind",
     "FapiaoRequest",
@@ -28,7 +35,11 @@ __all__ = [
     "PaymentAttempt",
     "PaymentException",
     "Provider",
+    "Refund",
+    "RefundLine",
+    "RefundStatus",
     "RenewalSelection",
+    "Resolution",
     "SandboxRefund",
     "SandboxTrade",
     "SelectedDevice",

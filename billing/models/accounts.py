@@ -19,12 +19,14 @@ class Provider(StrEnum):
     SANDBOX = "sandbox"
     WECHAT = "wechat"
     ALIPAY = "alipay"
+    OFFLINE = "offline"
 
 
 PROVIDER_NAMES = [
     (Provider.SANDBOX.value, _("Sandbox (TEST)")),
     (Provider.WECHAT.value, _("WeChat Pay")),
     (Provider.ALIPAY.value, _("Alipay")),
+    (Provider.OFFLINE.value, _("Bank transfer")),
 ]
 
 
@@ -37,6 +39,9 @@ class MerchantAccount(models.Model):
     # Names the account in notify addresses; unguessable, never a merchant id.
     public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
     sealed_secret = models.TextField(editable=False)
+    # A new secret waits here until a second administrator verifies it; the old one works until then.
+    sealed_draft = models.TextField(editable=False, default="")
+    drafted_by = models.CharField(max_length=160, default="", editable=False)
     # Names of PayWay that the account offers, since a gateway opens some on request only; empty means all it can.
     ways = models.JSONField(default=list)
     is_active = models.BooleanField(_("active"), default=True)
@@ -71,6 +76,10 @@ class SandboxTrade(models.Model):
     created_at = models.DateTimeField()
     paid_at = models.DateTimeField(null=True)
     notify_attempts = models.PositiveSmallIntegerField(default=0)
+    # Problems that somebody asked for: answers that get lost, money of a second payment, and how its refunds go.
+    lost_answers = models.PositiveSmallIntegerField(default=0)
+    second_amount = models.BigIntegerField(default=0)
+    refund_trouble = models.CharField(max_length=16, default="")
     # Next try of the notice, real time; null once it was answered or given up.
     notify_due_at = models.DateTimeField(null=True)
 
@@ -89,6 +98,9 @@ class SandboxRefund(models.Model):
     trade = models.ForeignKey(SandboxTrade, models.PROTECT, related_name="refunds")
     number = models.CharField(max_length=32, unique=True)
     amount = models.BigIntegerField()
+    status = models.CharField(max_length=10, default="SUCCEEDED")
+    # How often it was asked about: one that is to succeed later succeeds at the second question.
+    asked = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField()
 
     class Meta:

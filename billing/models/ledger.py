@@ -15,15 +15,19 @@ from billing.models.payments import PaymentAttempt
 
 
 class EntryKind(StrEnum):
-    """Received = applied + unapplied (+ refunded), per merchant and currency."""
+    """Received = applied + unapplied + refunded, per merchant and currency, when the movements are folded."""
 
     RECEIVED = "RECEIVED"
     APPLIED = "APPLIED"
     UNAPPLIED = "UNAPPLIED"
+    REFUNDED = "REFUNDED"
 
 
 class MoneyEntry(models.Model):
-    """One movement of one payment. `source` is unique ("attempt:3", "line:9"), so nothing is counted twice."""
+    """One movement of one payment. `source` is unique ("attempt:3", "line:9"), so nothing is counted twice.
+
+    `taken_from` names the pot that gets smaller by it: money that is refunded, or applied after all.
+    """
 
     enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
     merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="+", verbose_name=_("merchant"))
@@ -36,7 +40,15 @@ class MoneyEntry(models.Model):
             (EntryKind.RECEIVED.value, _("Received")),
             (EntryKind.APPLIED.value, _("Applied")),
             (EntryKind.UNAPPLIED.value, _("Unapplied")),
+            (EntryKind.REFUNDED.value, _("Refunded")),
         ],
+    )
+    taken_from = models.CharField(
+        _("taken from"),
+        max_length=10,
+        default="",
+        db_default="",
+        choices=[(EntryKind.APPLIED.value, _("Applied")), (EntryKind.UNAPPLIED.value, _("Unapplied"))],
     )
     amount = models.BigIntegerField(_("amount, minor units"))
     currency = models.CharField(_("currency"), max_length=3)
@@ -51,6 +63,12 @@ class MoneyEntry(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["kind", "source"], name="money_moves_once"),
             models.CheckConstraint(condition=Q(amount__gte=0), name="money_entry_not_negative"),
+            models.CheckConstraint(
+                condition=Q(taken_from="") & ~Q(kind=EntryKind.REFUNDED.value)
+                | Q(kind=EntryKind.REFUNDED.value, taken_from__in=[EntryKind.APPLIED.value, EntryKind.UNAPPLIED.value])
+                | Q(kind=EntryKind.APPLIED.value, taken_from=EntryKind.UNAPPLIED.value),
+                name="money_is_taken_from_a_pot",
+            ),
         ]
         indexes = [
             models.Index(fields=["merchant", "currency", "kind"], name="money_of_merchant"),

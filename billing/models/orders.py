@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise, Merchant
@@ -139,6 +139,10 @@ class OrderLine(models.Model):
     previewed_ends_at = models.DateTimeField(_("previewed end"), null=True)
     ends_at = models.DateTimeField(_("new end"), null=True)
     reason = models.CharField(_("reason"), max_length=60, default="")
+    # Given back, or asked to be: refunds that are live or done (F44).
+    refunded = models.BigIntegerField(_("refunded, minor units"), default=0, db_default=0)
+    # How often it was queued again after it could not be applied: its money is unapplied since the first time.
+    retries = models.PositiveSmallIntegerField(default=0, db_default=0)
 
     objects = tenant_manager()
 
@@ -148,6 +152,9 @@ class OrderLine(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["order", "device"], name="device_once_per_order"),
             models.CheckConstraint(condition=Q(amount__gte=0), name="line_amount_not_negative"),
+            models.CheckConstraint(
+                condition=Q(refunded__gte=0, refunded__lte=F("amount")), name="line_refunds_within_its_amount"
+            ),
         ]
         indexes = [
             models.Index(fields=["order", "id"], condition=Q(status="QUEUED"), name="line_queued"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise
@@ -11,6 +11,7 @@ from amp.foundation.scoping import tenant_manager
 from billing.models.accounts import MerchantAccount
 from billing.models.orders import Order
 from billing.orders import AttemptStatus, CodeForm, ExceptionKind, PayWay
+from billing.refunds import Resolution
 
 
 class PaymentAttempt(models.Model):
@@ -60,6 +61,9 @@ class PaymentAttempt(models.Model):
     paid_amount = models.BigIntegerField(_("paid, minor units"), null=True)
     # This payment is the one that pays for the order; a second or a mismatched one never is.
     settles = models.BooleanField(default=False)
+    # All money that came in for this number, a second transaction included; what of it is given back, or asked to be.
+    received = models.BigIntegerField(_("received, minor units"), default=0)
+    refunded = models.BigIntegerField(_("refunded, minor units"), default=0)
     # The gateway's success time (A16), and the product's time when we learned of it.
     paid_at = models.DateTimeField(_("paid"), null=True)
     learned_at = models.DateTimeField(_("learned"), null=True)
@@ -83,6 +87,9 @@ class PaymentAttempt(models.Model):
             models.UniqueConstraint(fields=["provider", "transaction_id"], name="gateway_transaction_once"),
             models.UniqueConstraint(fields=["order"], condition=Q(settles=True), name="one_payment_settles_an_order"),
             models.CheckConstraint(condition=Q(amount__gt=0), name="attempt_amount_positive"),
+            models.CheckConstraint(
+                condition=Q(refunded__gte=0, refunded__lte=F("received")), name="refunds_within_what_was_paid"
+            ),
             models.CheckConstraint(
                 condition=~Q(status="PAID") | Q(paid_at__isnull=False, transaction_id__isnull=False),
                 name="paid_attempt_has_its_facts",
@@ -123,6 +130,17 @@ class PaymentException(models.Model):
     created_at = models.DateTimeField(_("noticed"))
     resolved_at = models.DateTimeField(_("resolved"), null=True)
     resolved_by = models.CharField(_("by"), max_length=160, default="")
+    resolution = models.CharField(
+        _("resolution"),
+        max_length=8,
+        default="",
+        choices=[
+            (Resolution.REFUND.value, _("Refunded")),
+            (Resolution.KEEP.value, _("Kept as it is")),
+            (Resolution.RETRY.value, _("Tried again")),
+        ],
+    )
+    resolution_reason = models.CharField(_("why"), max_length=200, default="")
 
     objects = tenant_manager()
 

@@ -23,12 +23,25 @@ class NoticeRefused(Exception):
     """A notice that proves nothing: unsigned, forged, too old, or for another account (F28, F29)."""
 
 
+class OfflineBooks(Protocol):
+    """What people have confirmed of one account's bank transfers."""
+
+    def trade(self, number: str) -> GatewayFacts:
+        """How a payment stands."""
+
+    def pay_out(self, number: str, refund_number: str, amount: int) -> RefundFacts:
+        """Ask people to pay back. Raises GatewayRefused."""
+
+    def payout(self, number: str, refund_number: str) -> RefundFacts:
+        """How a refund of payment `number` stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class Credentials:
     """One merchant's account at a gateway. `secret` never appears in a repr, a log or an exception.
 
     `merchant_id` is our name of the merchant, which facts report where the gateway's own number is the account's.
-    `base_url` is our own address, `gateway_url` the gateway's.
+    `base_url` is our own address, `gateway_url` the gateway's. `books` are there for bank transfers only.
     """
 
     account: str
@@ -36,6 +49,7 @@ class Credentials:
     secret: bytes
     base_url: str
     gateway_url: str = ""
+    books: OfflineBooks | None = None
 
     def __repr__(self) -> str:
         return f"Credentials(account={self.account!r}, merchant_id={self.merchant_id!r})"

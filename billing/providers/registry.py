@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from billing.orders import PayWay
 from billing.providers.account_secrets import AccountSecret, AlipaySecret, WeChatSecret
 from billing.providers.alipay import AlipayProvider
+from billing.providers.offline import OfflineProvider
 from billing.providers.protocol import Credentials, PaymentProvider
 from billing.providers.sandbox import SandboxProvider
 from billing.providers.wechat import WeChatProvider
@@ -15,13 +16,15 @@ PROVIDERS: Mapping[str, Callable[[Credentials], PaymentProvider]] = {
     "sandbox": SandboxProvider,
     "wechat": WeChatProvider,
     "alipay": AlipayProvider,
+    "offline": OfflineProvider,
 }
 SECRETS: Mapping[str, type[AccountSecret]] = {"wechat": WeChatSecret, "alipay": AlipaySecret}
-"""What an account consists of; the sandbox's is plain random bytes."""
+"""What an account consists of; the sandbox's is plain random bytes, and a bank transfer needs none."""
 WAYS: Mapping[str, frozenset[PayWay]] = {
     "sandbox": SandboxProvider.ways,
     "wechat": WeChatProvider.ways,
     "alipay": AlipayProvider.ways,
+    "offline": OfflineProvider.ways,
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 
 from django.utils.translation import gettext as _
@@ -17,12 +18,25 @@ class AccountRefused(Refused):
 
 
 def secret_fields(provider: Provider) -> tuple[Field, ...]:
-    """What a write-only form asks for; none for the sandbox, whose secret nobody types."""
+    """What a write-only form asks for; none for the sandbox, whose secret nobody types, and for bank transfers."""
     return SECRETS[provider.value].fields if provider.value in SECRETS else ()
+
+
+def secret_of(provider: Provider, typed: Mapping[str, str]) -> bytes | Mapping[str, str]:
+    """The secret that a form's texts make; the sandbox's is made by itself, a bank transfer has none."""
+    if provider is Provider.SANDBOX:
+        return secrets.token_bytes(32)
+    if provider is Provider.OFFLINE:
+        return b""
+    return {name: text for name, text in typed.items() if text}
 
 
 def checked_secret(provider: Provider, secret: bytes | Mapping[str, str]) -> bytes:
     """The bytes to be sealed. Raises AccountRefused, which names each wrong field and none of its text."""
+    if provider is Provider.OFFLINE:
+        if secret:
+            raise AccountRefused.because(_("Bank transfers have no secret."))
+        return b""
     if provider.value not in SECRETS:
         if not isinstance(secret, bytes) or len(secret) < 32:
             raise AccountRefused.because(_("The sandbox's secret is at least 32 random bytes."))

@@ -14,13 +14,14 @@ from django.utils.translation import gettext as _
 from amp.foundation.models import Merchant
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import seal, unseal
-from amp.foundation.services.events import EventDraft, record_event
+from amp.foundation.services.events import record_about
 from billing.models import MerchantAccount, PaymentAttempt, Provider
 from billing.orders import PayWay
 from billing.providers.protocol import Credentials, PaymentProvider
 from billing.providers.registry import WAYS, provider_for
 from billing.services.account_secrets import AccountRefused as AccountRefused
 from billing.services.account_secrets import checked_secret
+from billing.services.offline_books import Books
 
 
 @transaction.atomic
@@ -35,8 +36,8 @@ def open_account(
 ) -> MerchantAccount:
     """Connect a merchant to a gateway; `secret` is sealed for this account and never shown again.
 
-    The sandbox takes random bytes, the others the texts of `account_secrets.secret_fields`. `ways` narrows what the
-    account offers; none named means all that the gateway can.
+    The sandbox takes random bytes, a bank transfer none, the others the texts of `account_secrets.secret_fields`.
+    `ways` narrows what the account offers; none named means all that the gateway can.
     Raises AccountRefused, beside its field where one is wrong: one active account per gateway, and TEST money never
     beside real money in one enterprise, nor where the sandbox is on in production (X9).
     """
@@ -49,20 +50,12 @@ def open_account(
         kinds = set(active.values_list("provider", flat=True))
         if active.filter(merchant=merchant, provider=provider.value).exists():
             raise AccountRefused.because(_("This merchant has an account at this gateway already."))
+        if not set(ways) <= WAYS[provider.value]:
+            raise AccountRefused.because(_("This gateway does not offer all of these ways of paying."), "ways")
         if kinds and (provider is Provider.SANDBOX) != (kinds == {Provider.SANDBOX.value}):
             raise AccountRefused.because(_("An enterprise can't take TEST payments and real payments side by side."))
         account = _made(merchant, provider, sealable, ways, now)
-    record_event(
-        EventDraft(
-            "merchant.account_opened",
-            f"enterprise:{merchant.enterprise_id}",
-            merchant.enterprise_id,
-            now,
-            actor,
-            after={"merchant": merchant.merchant_id, "gateway": provider.value},
-        ),
-        now=now,
-    )
+    record_account(account, "merchant.account_opened", actor=actor, now=now)
     return account
 
 
@@ -70,17 +63,29 @@ def open_account(
 def replace_secret(
     *, account: MerchantAccount, secret: bytes | Mapping[str, str], actor: str, now: datetime
 ) -> MerchantAccount:
-    """New keys for an account, at once for all its payments, also those that wait. Raises AccountRefused."""
+    """New keys for an account, at once for all its payments, also those that wait. Raises AccountRefused.
+
+    People do it in two steps, by two administrators: `account_changes`.
+    """
     sealable = checked_secret(Provider(account.provider), secret)
     with system_scope():
         locked: MerchantAccount = MerchantAccount.objects.select_for_update(no_key=True).get(pk=account.pk)
-        locked.sealed_secret = seal(sealable, str(locked.public_id))
-        locked.save(update_fields=["sealed_secret"])
-        told = {"merchant": locked.merchant.merchant_id, "gateway": locked.provider}
-    subject = f"enterprise:{locked.enterprise_id}"
-    draft = EventDraft("merchant.account_rekeyed", subject, locked.enterprise_id, now, actor, after=told)
-    record_event(draft, now=now)
-    return locked
+        return put_in_force(locked, sealable, actor=actor, now=now)
+
+
+def put_in_force(account: MerchantAccount, secret: bytes, *, actor: str, now: datetime) -> MerchantAccount:
+    """Seal a checked secret for a locked account; whatever was proposed before is void."""
+    account.sealed_secret = seal(secret, str(account.public_id))
+    account.sealed_draft = account.drafted_by = ""
+    account.save(update_fields=["sealed_secret", "sealed_draft", "drafted_by"])
+    record_account(account, "merchant.account_rekeyed", actor=actor, now=now)
+    return account
+
+
+def record_account(account: MerchantAccount, kind: str, *, actor: str, now: datetime) -> None:
+    """One event about an account, on the record of its enterprise (R9)."""
+    told = {"merchant": account.merchant.merchant_id, "gateway": account.provider}
+    record_about(account.enterprise, kind, actor=actor, after=told, now=now)
 
 
 def ways_of(account: MerchantAccount) -> frozenset[PayWay]:
@@ -89,14 +94,18 @@ def ways_of(account: MerchantAccount) -> frozenset[PayWay]:
     return frozenset(way for way in can if way.value in account.ways) if account.ways else can
 
 
-def account_that_sells(merchant: Merchant, *, now: datetime, way: PayWay = PayWay.SCREEN) -> MerchantAccount:
+def account_that_sells(
+    merchant: Merchant, *, now: datetime, way: PayWay = PayWay.SCREEN, by_transfer: bool = True
+) -> MerchantAccount:
     """The oldest active account that offers `way` for `merchant`. Raises AccountRefused where there is none.
+
+    Bank transfers come last, and not at all where `by_transfer` is off: nobody waits for one on the public page.
 
     Where the sandbox is on, a merchant without any account gets one there: the product can be tried at once. A buyer
     below the merchant's enterprise never reads the account, hence the system's scope.
     """
     with system_scope():
-        found = accounts_of(merchant)
+        found = accounts_of(merchant, by_transfer=by_transfer)
         if not found and settings.SANDBOX_ENABLED and (opened := _sandbox_account(merchant, now)):
             found = [opened]
         offering = next((account for account in found if way in ways_of(account)), None)
@@ -107,12 +116,15 @@ def account_that_sells(merchant: Merchant, *, now: datetime, way: PayWay = PayWa
     return offering
 
 
-def accounts_of(merchant: Merchant) -> list[MerchantAccount]:
-    """The active accounts through which `merchant` can be paid, oldest first. Runs in the system's scope."""
+def accounts_of(merchant: Merchant, *, by_transfer: bool = True) -> list[MerchantAccount]:
+    """The active accounts through which `merchant` can be paid: oldest first, bank transfers last, and not at all where
+    `by_transfer` is off. Runs in the system's scope."""
     active = MerchantAccount.objects.filter(merchant=merchant, is_active=True).select_related("merchant")
     if not settings.SANDBOX_ENABLED:
         active = active.exclude(provider=Provider.SANDBOX.value)
-    return list(active.order_by("id"))
+    if not by_transfer:
+        active = active.exclude(provider=Provider.OFFLINE.value)
+    return sorted(active.order_by("id"), key=lambda account: account.provider == Provider.OFFLINE.value)
 
 
 def gateway_of(account: MerchantAccount) -> PaymentProvider:
@@ -126,6 +138,7 @@ def gateway_of(account: MerchantAccount) -> PaymentProvider:
             secret=unseal(account.sealed_secret, owner),
             base_url=settings.BASE_URL,
             gateway_url=settings.PAYMENT_GATEWAYS.get(account.provider, ""),
+            books=Books(account) if account.provider == Provider.OFFLINE.value else None,
         ),
     )
 
@@ -140,11 +153,19 @@ def notify_url(account: MerchantAccount) -> str:
     return f"{settings.BASE_URL}/pay/notify/{account.provider}/{account.public_id}"
 
 
+def transfer_account_of(merchant: Merchant) -> MerchantAccount | None:
+    """The account for bank transfers, where the merchant has one. Runs in the system's scope."""
+    with system_scope():
+        return MerchantAccount.objects.filter(
+            merchant=merchant, is_active=True, provider=Provider.OFFLINE.value
+        ).first()
+
+
 def _sandbox_account(merchant: Merchant, now: datetime) -> MerchantAccount | None:
     """One more look under the merchant's lock: two first buyers make one account."""
     with transaction.atomic():
         Merchant.objects.select_for_update(no_key=True).get(pk=merchant.pk)
-        if found := accounts_of(merchant):
+        if found := accounts_of(merchant, by_transfer=False):
             return found[0]
         elsewhere = MerchantAccount.objects.filter(enterprise_id=merchant.enterprise_id, is_active=True)
         if elsewhere.exclude(provider=Provider.SANDBOX.value).exists():

@@ -11,13 +11,14 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import seal, unseal
-from billing.models import MerchantAccount, Order, PaymentAttempt
+from billing.models import MerchantAccount, Order, OrderChannel, PaymentAttempt, Provider
 from billing.orders import OPEN_ATTEMPTS, AttemptStatus, OrderStatus, PayWay, new_attempt_number, next_query
 from billing.providers.protocol import Code, GatewayRefused, GatewayTimeout, PaymentRequest
 from billing.services.accounts import AccountRefused, account_that_sells, gateway_of_attempt, notify_url, ways_of
 from billing.services.ordering import OrderRefused
 
 UNKNOWN_RETRY = timedelta(seconds=10)
+TRANSFER_PATIENCE = timedelta(days=14)
 OPEN = [status.value for status in OPEN_ATTEMPTS]
 
 
@@ -91,7 +92,8 @@ def _committed(
         newest = None if new_code else _open_one(locked, account, payer, now)
         if newest:
             return newest
-        seller = account or account_that_sells(locked.merchant, now=now, way=payer.way)
+        by_transfer = locked.channel != OrderChannel.PUBLIC.value
+        seller = account or account_that_sells(locked.merchant, now=now, way=payer.way, by_transfer=by_transfer)
         return _created(locked, seller, return_path, payer, now)
 
 
@@ -111,6 +113,8 @@ def _created(order: Order, account: MerchantAccount, return_path: str, payer: Pa
         raise AccountRefused.because(_("This payment account does not belong to the order's merchant."))
     if payer.way not in ways_of(account):
         raise AccountRefused.because(_("The seller's payment account does not offer this way of paying."))
+    if account.provider == Provider.OFFLINE.value:
+        _wait_for_transfer(order, now)
     # An older code stays payable until the poll has closed it, which is now.
     PaymentAttempt.objects.filter(order=order, status__in=OPEN).update(due_at=now)
     attempt: PaymentAttempt = PaymentAttempt.objects.create(
@@ -132,6 +136,12 @@ def _created(order: Order, account: MerchantAccount, return_path: str, payer: Pa
         attempt.sealed_return_path = seal(return_path.encode(), attempt.number)
         attempt.save(update_fields=["sealed_return_path"])
     return attempt
+
+
+def _wait_for_transfer(order: Order, now: datetime) -> None:
+    """A bank needs days: the order waits so long for its money (Q2)."""
+    order.expires_at = order.due_at = max(order.expires_at, now + TRANSFER_PATIENCE)
+    order.save(update_fields=["expires_at", "due_at"])
 
 
 def _stored(

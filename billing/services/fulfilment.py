@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F, QuerySet, Sum
 
 from amp.foundation.bulk import insert_rows, update_rows
 from amp.foundation.services.events import record_about
@@ -30,7 +30,9 @@ LEASE = timedelta(seconds=30)
 """A slice takes a second or two; after this another worker may look whether the first one died."""
 RETRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600))
 """After the last one the order waits for a person (house pattern 3)."""
-ENTRY_COLUMNS = ("enterprise", "merchant", "attempt", "line", "kind", "amount", "currency", "source", "created_at")
+ENTRY_COLUMNS = (
+    *("enterprise", "merchant", "attempt", "line", "kind", "amount", "currency", "source", "taken_from", "created_at"),
+)
 
 
 class _Line(NamedTuple):
@@ -40,6 +42,7 @@ class _Line(NamedTuple):
     device_id: int
     enterprise_id: int
     amount: int
+    retries: int
 
 
 class LinesStuck(Exception):
@@ -54,6 +57,12 @@ def fulfil_paid_orders(*, now: datetime, limit: int = 10) -> int:
             return done
         _work(order_id, now)
     return limit
+
+
+def stuck_orders() -> QuerySet[Order]:
+    """Paid orders that the worker has given up: each waits for a person (house pattern 3)."""
+    rows: QuerySet[Order] = Order.objects.filter(status=OrderStatus.PAID.value, due_at=None)
+    return rows
 
 
 @transaction.atomic
@@ -132,7 +141,8 @@ def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[_Line],
             level_id=order.level_id,
             plan_name=order.plan_name,
             source=f"line:{line.pk}",
-            paid_at=order.paid_at or now,
+            # What could not be applied at payment starts when it can be: the customer could not use it before.
+            paid_at=now if line.retries else order.paid_at or now,
             enterprise_id=line.enterprise_id,
         )
         for line in lines
@@ -141,7 +151,8 @@ def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[_Line],
     outcomes = [(line, by_source[f"line:{line.pk}"]) for line in lines]
     update_rows(OrderLine, ("status", "ends_at", "reason"), [_marked(line, each) for line, each in outcomes])
     if payment:
-        insert_rows(MoneyEntry, ENTRY_COLUMNS, [_entry(order, payment, line, each, now) for line, each in outcomes])
+        booked = [(line, each) for line, each in outcomes if not (line.retries and each.refusal)]
+        insert_rows(MoneyEntry, ENTRY_COLUMNS, [_entry(order, payment, line, each, now) for line, each in booked])
 
 
 def _marked(line: _Line, outcome: RenewalOutcome) -> tuple[object, ...]:
@@ -165,6 +176,7 @@ def _entry(
         line.amount,
         order.currency,
         outcome.source,
+        EntryKind.UNAPPLIED.value if line.retries else "",
         now,
     )
 
@@ -177,11 +189,11 @@ def _finish(order: Order, payment: PaymentAttempt | None, now: datetime) -> None
     check_transition(OrderStatus(order.status), to)
     order.status, order.fulfilled_at, order.due_at = to.value, now, None
     if count and payment:
-        amount = unapplied.aggregate(sum=Sum("amount"))["sum"]
+        amount = unapplied.aggregate(sum=Sum(F("amount") - F("refunded")))["sum"]
         detail = f"{count} of {order.line_count} devices of order {order.number} could not be renewed"
-        raise_exception(
-            payment, ExceptionKind.UNAPPLIED_LINES, amount=amount, currency=order.currency, detail=detail, now=now
-        )
+        kind = ExceptionKind.UNAPPLIED_LINES
+        if amount:
+            raise_exception(payment, kind, amount=amount, currency=order.currency, detail=detail, now=now)
     _record(order, f"order.{to.value.lower()}", "system", now, unapplied=count)
 
 

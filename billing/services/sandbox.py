@@ -15,15 +15,13 @@ from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import F
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
 from amp.foundation.sealed import unseal
-from amp.foundation.services.refusals import Refused
-from billing.models import MerchantAccount, Provider, SandboxRefund, SandboxTrade
-from billing.orders import ATTEMPT_NUMBER, GatewayState
-from billing.providers.protocol import RefundState
+from billing.models import MerchantAccount, Provider, SandboxTrade
+from billing.orders import GatewayState
 from billing.providers.sandbox_wire import (
     PREFIX,
     SignatureRefused,
@@ -36,7 +34,15 @@ from billing.providers.sandbox_wire import (
     signed_headers,
 )
 from billing.services.accounts import notify_url
-from billing.services.sandbox_notices import DELAY, FIRST_REPEAT, deliver, deliver_forged, told_of
+from billing.services.sandbox_notices import (
+    DELAY,
+    FIRST_REPEAT,
+    deliver,
+    deliver_forged,
+    deliver_second,
+    told_of,
+)
+from billing.services.sandbox_refunds import PayRefused, RefundTrouble, number_in, pay_back, query_refund
 
 
 class Trouble(StrEnum):
@@ -49,10 +55,13 @@ class Trouble(StrEnum):
     DROPPED = "dropped"
     DELAYED = "delayed"
     LATE = "late"
+    SECOND = "second"
+    UNANSWERED = "unanswered"
 
 
-class PayRefused(Refused):
-    """The link is no pay link, or its trade can't be paid any more."""
+LOST_ANSWERS = 2
+"""How many questions about a payment stay unanswered when the pay page is asked for that."""
+UNANSWERED = 504
 
 
 class PayPage(NamedTuple):
@@ -62,6 +71,7 @@ class PayPage(NamedTuple):
     merchant_name: str
     state: GatewayState
     is_expired: bool
+    refund_trouble: RefundTrouble
 
 
 class Answer(NamedTuple):
@@ -77,7 +87,8 @@ def pay_page(*, signed: str, now: datetime) -> PayPage:
     account, ticket = _verified(signed)
     trade = SandboxTrade.objects.filter(number=ticket.number, account=account).first()
     state = GatewayState(trade.status) if trade else GatewayState.NOT_PAID
-    return PayPage(ticket, account.merchant.name, state, ticket.expires_at <= now)
+    trouble = RefundTrouble(trade.refund_trouble if trade else "")
+    return PayPage(ticket, account.merchant.name, state, ticket.expires_at <= now, trouble)
 
 
 def pay(*, signed: str, trouble: Trouble, now: datetime, wall: datetime) -> str:
@@ -90,15 +101,29 @@ def pay(*, signed: str, trouble: Trouble, now: datetime, wall: datetime) -> str:
         deliver_forged(account, ticket, now=now, wall=wall)
         return _safe(ticket.return_path)
     trade = _paid(account, ticket, trouble, now, wall)
-    if trouble not in {Trouble.DROPPED, Trouble.DELAYED}:
+    if trouble not in {Trouble.DROPPED, Trouble.DELAYED, Trouble.UNANSWERED}:
         deliver(trade, wall=wall)
     if trouble is Trouble.TWICE:
         deliver(trade, wall=wall)
+    if trouble is Trouble.SECOND:
+        deliver_second(trade, now=now, wall=wall)
     return _safe(ticket.return_path)
 
 
+@transaction.atomic
+def choose_refund_trouble(*, signed: str, trouble: RefundTrouble, now: datetime) -> None:
+    """How refunds of this trade go from now on. Raises PayRefused."""
+    account, ticket = _verified(signed)
+    trade = _opened(account, ticket, now)
+    trade.refund_trouble = trouble.value
+    trade.save(update_fields=["refund_trouble"])
+
+
 def answer(*, verb: str, headers: Mapping[str, str], body: bytes, now: datetime, wall: datetime) -> Answer:
-    """One call of the gateway's interface: query, close, refund or query_refund, signed both ways."""
+    """One call of the gateway's interface: query, close, refund or query_refund, signed both ways.
+
+    Where a problem was asked for, the work is done and the answer gets lost: it comes without a signature.
+    """
     account = _account(headers.get(f"{PREFIX}Account", ""))
     if account is None or verb not in VERBS:
         return Answer(401, {}, b"{}")
@@ -110,6 +135,8 @@ def answer(*, verb: str, headers: Mapping[str, str], body: bytes, now: datetime,
         return Answer(401, {}, b"{}")
     except PayRefused as refused:
         status, told = 422, {"problem": str(refused)}
+    if told.pop("lost", False):
+        return Answer(UNANSWERED, {}, b"{}")
     content, purpose = dump(told), f"answer:{headers[f'{PREFIX}Nonce']}"
     return Answer(status, signed_headers(secret, purpose=purpose, account=own, body=content, wall=wall), content)
 
@@ -150,7 +177,9 @@ def _paid(account: MerchantAccount, ticket: Ticket, trouble: Trouble, now: datet
     trade.currency, trade.subject, trade.notify_url = ticket.currency, ticket.subject[:120], notify_url(account)
     trade.status, trade.paid_at = GatewayState.PAID.value, now
     repeat = DELAY if trouble is Trouble.DELAYED else FIRST_REPEAT
-    trade.notify_due_at = None if trouble is Trouble.DROPPED else wall + repeat
+    trade.notify_due_at = None if trouble in {Trouble.DROPPED, Trouble.UNANSWERED} else wall + repeat
+    trade.lost_answers = LOST_ANSWERS if trouble is Trouble.UNANSWERED else 0
+    trade.second_amount = trade.amount if trouble is Trouble.SECOND else 0
     trade.save()
     return trade
 
@@ -181,17 +210,18 @@ def _blank(account: MerchantAccount, number: str, now: datetime) -> dict[str, An
 
 
 def _query(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
-    number = _number(asked, "number")
+    number = number_in(asked, "number")
     trade = SandboxTrade.objects.filter(number=number, account=account).first()
     if trade is None:
         return {"number": number, "state": GatewayState.NOT_FOUND.value}
-    return told_of(trade)
+    is_lost = SandboxTrade.objects.filter(pk=trade.pk, lost_answers__gt=0).update(lost_answers=F("lost_answers") - 1)
+    return {**told_of(trade), "lost": bool(is_lost)}
 
 
 @transaction.atomic
 def _close(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
     """A trade that nobody opened is closed too: its link can't be paid afterwards."""
-    number = _number(asked, "number")
+    number = number_in(asked, "number")
     trade = _trade(account, number, now)
     if trade is None:
         raise PayRefused.because("This number belongs to another account.")
@@ -201,44 +231,12 @@ def _close(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> di
     return told_of(trade)
 
 
-@transaction.atomic
-def _refund(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """Pays back once per refund number, and never more than was paid; both are checked under the trade's lock."""
-    number, refund_number, amount = _number(asked, "number"), _number(asked, "refund_number"), asked.get("amount")
-    trade = SandboxTrade.objects.select_for_update().filter(number=number, account=account).first()
-    if trade is None or trade.status != GatewayState.PAID.value:
-        raise PayRefused.because("There is no paid trade with this number.")
-    known = SandboxRefund.objects.filter(number=refund_number).first()
-    if known and (known.trade_id, known.amount) != (trade.pk, amount):
-        raise PayRefused.because("This refund number was used for another refund.")
-    if known is None:
-        refunded = SandboxRefund.objects.filter(trade=trade).aggregate(sum=Sum("amount"))["sum"] or 0
-        if type(amount) is not int or not 0 < amount <= trade.amount - refunded:
-            raise PayRefused.because("More than was paid can't be refunded.")
-        known = SandboxRefund.objects.create(trade=trade, number=refund_number, amount=amount, created_at=now)
-    return {"refund_number": refund_number, "state": RefundState.SUCCEEDED.value, "amount": known.amount}
-
-
-def _query_refund(account: MerchantAccount, asked: dict[str, Any], now: datetime) -> dict[str, Any]:
-    refund_number = _number(asked, "refund_number")
-    known = SandboxRefund.objects.filter(number=refund_number, trade__account=account).first()
-    state = RefundState.SUCCEEDED if known else RefundState.NOT_FOUND
-    return {"refund_number": refund_number, "state": state.value, "amount": known.amount if known else 0}
-
-
 VERBS: Mapping[str, Callable[[MerchantAccount, dict[str, Any], datetime], dict[str, Any]]] = {
     "query": _query,
     "close": _close,
-    "refund": _refund,
-    "query_refund": _query_refund,
+    "refund": pay_back,
+    "query_refund": query_refund,
 }
-
-
-def _number(asked: dict[str, Any], name: str) -> str:
-    number = asked.get(name)
-    if not isinstance(number, str) or not ATTEMPT_NUMBER.fullmatch(number):
-        raise PayRefused.because(f"{name} must be 6 to 32 letters and digits.")
-    return number
 
 
 def _safe(path: str) -> str:

@@ -61,6 +61,12 @@ def deliver_forged(account: MerchantAccount, ticket: Ticket, *, now: datetime, w
     return _post(account, notify_url(account), told, secrets.token_bytes(32), wall)
 
 
+def deliver_second(trade: SandboxTrade, *, now: datetime, wall: datetime) -> bool:
+    """Somebody paid the same code again, from another phone: a further transaction, told once (F31)."""
+    told = {**told_of(trade), "transaction": f"TEST{secrets.token_hex(14).upper()}", "paid_at": now.isoformat()}
+    return _post(trade.account, trade.notify_url, told, _secret(trade.account), wall)
+
+
 def told_of(trade: SandboxTrade) -> dict[str, Any]:
     """What the gateway says of a trade, in answers and notices alike."""
     if trade.status != GatewayState.PAID.value or trade.paid_at is None:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from django.db import transaction
 from django.db.models import F
 
-from amp.foundation.services.events import EventDraft, record_about, record_event
+from amp.foundation.services.events import record_about
 from amp.foundation.wakeups import wake
 from billing.models import (
     EntryKind,
@@ -37,8 +37,10 @@ from billing.orders import (
     success_time,
     verdict,
 )
+from billing.services.refund_proposals import propose_refund
 
 FULFIL = "billing.tasks.fulfil_paid_orders"
+PAID_FIELDS = ("status", "transaction_id", "paid_amount", "paid_at", "learned_at", "due_at", "settles")
 
 
 class Settled(NamedTuple):
@@ -72,8 +74,11 @@ def settle(*, attempt_id: int, facts: GatewayFacts, now: datetime) -> Settled:
 
 def raise_exception(
     attempt: PaymentAttempt, kind: ExceptionKind, *, amount: int, currency: str, detail: str, now: datetime
-) -> None:
-    """Put money before a person: one open case per payment and kind, which grows if more of the kind comes."""
+) -> PaymentException:
+    """Put money before a person: one open case per payment and kind, which grows if more of the kind comes.
+
+    What could not be applied of an order is counted anew each time: the same devices may have been tried again.
+    """
     case, is_new = PaymentException.objects.get_or_create(
         attempt=attempt,
         kind=kind.value,
@@ -86,14 +91,13 @@ def raise_exception(
         },
     )
     if not is_new:
+        grown = amount if kind is ExceptionKind.UNAPPLIED_LINES else F("amount") + amount
         PaymentException.objects.filter(pk=case.pk).update(
-            amount=F("amount") + amount, resolved_at=None, resolved_by="", detail=detail[:300]
+            amount=grown, resolved_at=None, resolved_by="", resolution="", resolution_reason="", detail=detail[:300]
         )
     told = {"kind": kind.value, "amount": amount, "currency": currency, "payment": attempt.number}
-    subject = f"order:{attempt.order_id}"
-    record_event(
-        EventDraft("payment.exception", subject, attempt.enterprise_id, now, "gateway", detail, after=told), now=now
-    )
+    record_about(attempt.order, "payment.exception", actor="gateway", why=detail, after=told, now=now)
+    return case
 
 
 def _locked(attempt_id: int) -> tuple[Order, PaymentAttempt]:
@@ -123,8 +127,10 @@ def _facts_of(attempt: PaymentAttempt, facts: GatewayFacts) -> AttemptFacts:
 def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided: Verdict, now: datetime) -> None:
     is_first = decided.attempt_to is AttemptStatus.PAID
     source = f"attempt:{attempt.pk}" if is_first else _again(attempt, facts)
+    attempt.received += facts.amount
     if is_first:
         _mark_paid(order, attempt, facts, decided, now)
+    attempt.save(update_fields=[*(PAID_FIELDS if is_first else ()), "received"])
     _book(order, attempt, EntryKind.RECEIVED, facts, source, now)
     if decided.order_to is OrderStatus.PAID:
         _mark_order_paid(order, attempt, now)
@@ -132,7 +138,11 @@ def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided
         _book(order, attempt, EntryKind.UNAPPLIED, facts, source, now)
     if decided.problem:
         detail = _detail(decided.problem, order, attempt, facts)
-        raise_exception(attempt, decided.problem, amount=facts.amount, currency=facts.currency, detail=detail, now=now)
+        case = raise_exception(
+            attempt, decided.problem, amount=facts.amount, currency=facts.currency, detail=detail, now=now
+        )
+        if decided.problem is ExceptionKind.SECOND_PAYMENT:
+            propose_refund(case, attempt, currency=facts.currency, now=now)
 
 
 def _mark_paid(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided: Verdict, now: datetime) -> None:
@@ -143,9 +153,6 @@ def _mark_paid(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decid
     attempt.learned_at = now
     attempt.due_at = None
     attempt.settles = decided.order_to is OrderStatus.PAID
-    attempt.save(
-        update_fields=["status", "transaction_id", "paid_amount", "paid_at", "learned_at", "due_at", "settles"]
-    )
 
 
 def _mark_order_paid(order: Order, attempt: PaymentAttempt, now: datetime) -> None:

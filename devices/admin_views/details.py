@@ -67,11 +67,13 @@ def overview(device: Device, *, now: datetime) -> Overview:
     service, presence = device.service, device.presence
     rule = current_rule(device.product_id)
     periods = list(Period.objects.filter(device=device, life=service.life).order_by("number"))
-    cuts = dict(EarlyEnd.objects.filter(device=device).values_list("number", "ends_at"))
+    cut_at = EarlyEnd.objects.filter(device=device).order_by("-ends_at").values_list("number", "ends_at", "source")
+    cuts = {number: ends_at for number, ends_at, _source in cut_at}  # of several cuts the last, which is the earliest
+    moved_at = {ends_at for _number, ends_at, source in cut_at if source.startswith("transfer:")}
     began_at = service.life_began_at or device.created_at
     online_time = total_of(presence.counted, presence.open_since, now)
     situation = _situation(service, rule, presence, online_time, periods, device)
-    story = tell(situation._replace(moved_away=service.state_since in cuts.values()), now)
+    story = tell(situation._replace(moved_away=service.state_since in moved_at), now)
     life = life_bar(
         registered_at=min(began_at, service.trial_started_at or began_at, *(p.starts_at for p in periods)),
         trial_started_at=service.trial_started_at,
@@ -177,7 +179,7 @@ def _last(command: Command) -> LastCommand:
 
 
 def _stretches(periods: list[Period], cuts: dict[int, datetime]) -> list[Stretch]:
-    """Periods as far as they ran: a transfer cuts the last one, and those before it that were still ahead (A26)."""
+    """Periods as far as they ran: a transfer or a refund cuts the last one, and those before it that lie ahead."""
     found = []
     for period in periods:
         part = Part.INCLUDED if period.kind == PeriodKind.INCLUDED.value else Part.PAID

@@ -74,6 +74,7 @@ _EVENTS = {
     "device_service.lock_unclear": gettext_lazy("Device reported neither locked nor unlocked"),
     "device_service.lock_failed": gettext_lazy("Device refused the command"),
     "device_service.terminated": gettext_lazy("Terminated"),
+    "device_service.shortened": gettext_lazy("Shortened by a refund"),
     "device_service.transferred_out": gettext_lazy("Remaining service moved to another device"),
     "device_service.transferred_in": gettext_lazy("Took over the remaining service of another device"),
     "device_service.restarted": gettext_lazy("Restarted: a new life, counter 0"),

@@ -160,9 +160,10 @@ class Period(models.Model):
 
 
 class EarlyEnd(models.Model):
-    """A period that was cut short: its device kept `[…, ends_at)`, the rest went elsewhere (A26). Append-only.
+    """A period that was cut short: its device kept `[…, ends_at)`, the rest went elsewhere. Append-only.
 
-    `source` names what cut it: "transfer:<uuid>", which is also the source of the period that the replacement got.
+    `source` names what cut it: "transfer:<uuid>" (A26), which is also the source of the period that the replacement
+    got, or "refund:<line of a refund>" (A14). A period may be cut again: each cut begins where the last one left it.
     No row of one enterprise refers to a device of another (R6): this is one side, that period the other.
     """
 
@@ -181,7 +182,7 @@ class EarlyEnd(models.Model):
         verbose_name = _("early end")
         verbose_name_plural = _("early ends")
         constraints = [
-            models.UniqueConstraint(fields=["device", "number"], name="period_is_cut_once"),
+            models.UniqueConstraint(fields=["device", "number", "previous_ends_at"], name="a_cut_follows_the_last"),
             models.CheckConstraint(condition=Q(ends_at__lt=F("previous_ends_at")), name="a_cut_takes_time_away"),
         ]
 

@@ -27,7 +27,7 @@ from schemathesis.specs.openapi.checks import (
 
 from amp.foundation.models import Enterprise, Merchant
 from amp.foundation.scoping import system_scope
-from billing.models import Order
+from billing.models import Order, PaymentException, Refund
 from catalog.models import Plan, Product, ServiceLevel
 from devices.models import Command, Device
 from tests.api.calling import Tenant
@@ -48,6 +48,8 @@ TABLES: dict[str, Any] = {
     "device-services": Device,
     "commands": Command,
     "orders": Order,
+    "refunds": Refund,
+    "payment-exceptions": PaymentException,
     "level": ServiceLevel,
     "merchant": Merchant,
 }
@@ -207,6 +209,8 @@ def _good_body(label: str, rows: Rows) -> dict[str, Any]:
     return {
         "POST /api/v1/orders": order,
         "POST /api/v1/orders/preview": by_filter,
+        "POST /api/v1/orders/{id}/refunds": {"amount": 1, "effect": "KEEP", "reason": "returned"},
+        "POST /api/v1/payment-exceptions/{id}/resolve": {"resolution": "REFUND", "reason": "paid twice"},
         "POST /api/v1/device-services/{id}/renew": {"plan": told["plans"]},
         "POST /api/v1/plans": {**plan, "currency": "CNY", "months": 12},
         "POST /api/v1/plans/{id}/versions": {"amount": 17_900},

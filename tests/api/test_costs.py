@@ -18,8 +18,12 @@ from amp.foundation import clock
 from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
-from billing.models import Order, OrderChannel
+from billing.models import Effect, Order, OrderChannel, PaymentException, Refund
+from billing.orders import ExceptionKind
+from billing.services.attempts import start_attempt
 from billing.services.ordering import open_order
+from billing.services.refund_proposals import make_refund
+from billing.services.settlement import raise_exception
 from devices.models import Command, CommandKind, DeviceService, ServiceKind
 from devices.services.commands import CommandOrder, order_commands
 from devices.services.validities import ValiditySetting, set_validities
@@ -52,6 +56,10 @@ COSTS = {
     "/orders": 5,
     "/orders/{order}": 4,
     "/orders/{order}/lines": 6,
+    "/refunds": 6,
+    "/refunds/{refund}": 4,
+    "/payment-exceptions": 6,
+    "/payment-exceptions/{case}": 4,
 }
 
 
@@ -67,6 +75,10 @@ def grow(tenant: Tenant, rows: int) -> None:
             open_order(
                 device_ids=asked, plan=tenant.plan, channel=OrderChannel.API, created_by="test", once_key=None, now=now
             )
+        for order in Order.objects.filter(line_count=1, attempts=None):
+            attempt = start_attempt(order=order, now=now, wall=clock.wall())
+            raise_exception(attempt, ExceptionKind.LATE, amount=1, currency="CNY", detail="case", now=now)
+            make_refund(attempt, 1, "CNY", "x", Effect.KEEP, has_lines=False, asked_by="test", now=now)
         ends = [ValiditySetting(device, ServiceKind.SIM, now + timedelta(days=9)) for device in devices]
         set_validities(ends, actor="test", now=now)
         order_commands(
@@ -86,6 +98,8 @@ def address(path: str, tenant: Tenant) -> str:
             "device": device.pk if device else 0,
             "kind": "SIM",
             "command": Command.objects.order_by("pk").values_list("pk", flat=True).first(),
+            "refund": Refund.objects.values_list("pk", flat=True).first(),
+            "case": PaymentException.objects.values_list("pk", flat=True).first(),
             "order": Order.objects.order_by("-line_count").values_list("pk", flat=True).first(),
         }
     return path.format(**ids)

@@ -16,17 +16,15 @@ from pytest_django.live_server_helper import LiveServer
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
-from billing.models import Order, OrderChannel
-from billing.services.attempts import start_attempt
+from billing.models import Order, OrderChannel, PaymentException, Refund
 from billing.services.ordering import open_order
-from billing.services.settlement import settle
 from catalog.models import Plan
 from devices.models import Command, CommandKind, Device, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
+from tests.api.furniture import order_paid
 from tests.api.generated import PACKAGE, generated
 from tests.factories import STANDARD_TSL, make_device, make_plan
-from tests.services.shop import paid
 
 __all__ = ["generated"]
 DOCUMENT = WHERE.parent / "integrators.md"
@@ -53,19 +51,16 @@ def ids(tenant: Tenant) -> dict[str, int]:
     """The rows that the examples speak of: a device that may be renewed, another, an order, a command, a draft."""
     now = clock.now()
     with system_scope():
-        device, retired, ordered = (make_device(tenant.product).device.pk for _ in range(3))
+        device, retired, ordered, twice, short = (make_device(tenant.product).device.pk for _ in range(5))
         DeviceService.objects.update(state="EXPIRED", generation=1)
         draft = make_plan(tenant.product, name="Draft", published=False)
         order = open_order(
             device_ids=[ordered], plan=tenant.plan, channel=OrderChannel.API, created_by="x", once_key=None, now=now
         )
-        paid_for = open_order(
-            device_ids=[retired], plan=tenant.plan, channel=OrderChannel.API, created_by="x", once_key=None, now=now
-        )
-        attempt = start_attempt(order=paid_for, now=now, wall=now)
-        settle(attempt_id=attempt.pk, facts=paid(attempt, paid_at=now), now=now)
         wanted = CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)
         order_commands([wanted], now=now)
+        paid_twice = order_paid(tenant, twice, "A", "B")
+        order_paid(tenant, short, "C", missing=1)
         return {
             "ENTERPRISE": tenant.enterprise.pk,
             "PRODUCT": tenant.product.pk,
@@ -74,8 +69,10 @@ def ids(tenant: Tenant) -> dict[str, int]:
             "DEVICE": device,
             "RETIRED": retired,
             "ORDER": order.pk,
-            "PAID": paid_for.pk,
-            "COMMAND": Command.objects.get().pk,
+            "COMMAND": Command.objects.earliest("pk").pk,
+            "PAID": paid_twice.pk,
+            "REFUND": Refund.objects.get().pk,
+            "CASE": PaymentException.objects.get(kind="AMOUNT_MISMATCH").pk,
         }
 
 
@@ -108,6 +105,8 @@ def test_shell_examples_do_what_they_say(
         assert Device.objects.get(pk=ids["DEVICE"]).name == "North field"
         assert DeviceService.objects.get(pk=ids["RETIRED"]).state == "TERMINATED"
         assert Order.objects.get(pk=ids["ORDER"]).status == "CANCELLED"
+        assert Refund.objects.get(pk=ids["REFUND"]).status == "APPROVED"
+        assert PaymentException.objects.get(pk=ids["CASE"]).resolution == "REFUND"
 
 
 def test_refused_example_would_be_seen(
@@ -140,6 +139,6 @@ def test_python_example_renews_what_has_expired(
     assert told[0] == "Greenfield"
     with system_scope():
         assert set(told[1:]) == set(
-            Order.objects.exclude(pk__in=[ids["ORDER"], ids["PAID"]]).values_list("number", flat=True)
+            Order.objects.exclude(created_by__in=["x", "test"]).values_list("number", flat=True)
         )
-    assert len(told) == 4
+    assert len(told) == 5

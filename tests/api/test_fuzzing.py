@@ -26,6 +26,7 @@ from billing.services.ordering import cancel_order, open_order
 from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
+from tests.api.furniture import order_paid
 from tests.api.fuzzing import ALIKE, Fuzzer
 from tests.factories import make_device, make_plan
 
@@ -50,7 +51,8 @@ def fuzzer(transactional_db: None, settings: Any) -> Fuzzer:
 
 
 def furnish(tenant: Tenant) -> None:
-    """Devices of which some may be renewed, a command, a draft of a plan, an order that waits and one that is over."""
+    """Devices of which some may be renewed, a command, a draft of a plan; orders: one waits, one is over, one was paid
+    twice, one by a wrong amount."""
     now = clock.now()
     with system_scope():
         make_plan(tenant.product, name="Draft", published=False)
@@ -68,6 +70,8 @@ def furnish(tenant: Tenant) -> None:
             for device in devices[:2]
         )
         cancel_order(order=over, actor="test", now=now)
+        order_paid(tenant, devices[1].pk, "A", "B")
+        order_paid(tenant, devices[2].pk, "C", missing=1)
         DeviceService.objects.filter(pk=devices[3].pk).update(generation=1)
         order_commands(
             [CommandOrder(devices[3].pk, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)], now=now

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tests.gateways.books import Books, Fault, Merchant, Notice, Refused, Trade, Transaction
+from tests.gateways.books import Books, Course, Fault, Merchant, Notice, Refused, Trade, Transaction
 from tests.gateways.signing import is_signed, sign, stranger
 from tests.gateways.speaking import Reply
 
@@ -28,6 +28,7 @@ WORDS = {
     "NOT_FOUND": "ACQ.TRADE_NOT_EXIST",
     "DIFFERENT": "ACQ.DISCORDANT_REPEAT_REQUEST",
     "NOT_PAID": "ACQ.TRADE_STATUS_ERROR",
+    "NO_BALANCE": "ACQ.SELLER_BALANCE_NOT_ENOUGH",
     "NOT_ENOUGH": "ACQ.REFUND_AMT_NOT_EQUAL_TOTAL",
 }
 
@@ -143,10 +144,13 @@ class Alipay:
             return named | self._told(trade, paid)
         number = content["out_request_no"]
         if verb == "refund":
+            if self.books.course == Course.FAILED:
+                raise Refused("NO_BALANCE")
             refund, is_new = self.books.refund(trade, number, _minor(content["refund_amount"]))
+            moved = is_new and refund.course == Course.DONE
             # The sum of all refunds of this trade, not this one's.
-            return named | {"fund_change": "Y" if is_new else "N", "refund_fee": _yuan(trade.refunded)}
-        if refund := trade.refunds.get(number):
+            return named | {"fund_change": "Y" if moved else "N", "refund_fee": _yuan(trade.refunded)}
+        if (refund := trade.refunds.get(number)) and refund.course == Course.DONE:
             amounts = {"refund_amount": _yuan(refund.amount), "total_amount": _yuan(trade.amount)}
             return named | amounts | {"out_request_no": number, "refund_status": "REFUND_SUCCESS"}
         return {}

@@ -31,6 +31,14 @@ class Fault(StrEnum):
     STALE = "stale"
 
 
+class Course(StrEnum):
+    """How refunds go, until another course is told: at once, not yet, or not at all."""
+
+    DONE = ""
+    PROCESSING = "processing"
+    FAILED = "failed"
+
+
 UNPAID = {Fault.FORGED, Fault.FOREIGN_KEY}
 """Notices of payments that nobody made."""
 
@@ -75,6 +83,7 @@ class Refund:
     number: str
     amount: int
     id: str
+    course: str = ""
 
 
 @dataclass
@@ -97,8 +106,8 @@ class Trade:
 
     @property
     def refunded(self) -> int:
-        """Sum that went back."""
-        return sum(refund.amount for refund in self.refunds.values())
+        """Sum that went back, or is on its way."""
+        return sum(refund.amount for refund in self.refunds.values() if refund.course != Course.FAILED)
 
 
 @dataclass
@@ -122,6 +131,7 @@ class Books:
     notices: list[Notice] = field(default_factory=list)
     faults: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    course: Course = Course.DONE
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -183,8 +193,16 @@ class Books:
             raise Refused("NOT_PAID")
         if amount <= 0 or trade.refunded + amount > sum(paid.amount for paid in trade.transactions):
             raise Refused("NOT_ENOUGH", 403)
-        made = trade.refunds[number] = Refund(number, amount, f"50{next(self.numbers):010}")
+        made = trade.refunds[number] = Refund(number, amount, f"50{next(self.numbers):010}", self.course)
         return made, True
+
+    def take_course(self, course: str) -> None:
+        """From now on refunds go so, also those that are on their way."""
+        self.course = Course(course)
+        for trade in self.trades.values():
+            for refund in trade.refunds.values():
+                if refund.course == Course.PROCESSING:
+                    refund.course = self.course
 
     def due_notices(self) -> list[Notice]:
         """The notices whose time has come; each is handed out once."""

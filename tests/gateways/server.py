@@ -61,6 +61,10 @@ class Simulator:
         """The next calls of that kind go wrong so; "none" forgets all such orders."""
         self.books.faults += [(fault, verb)] * times
 
+    def do_refunds(self, course: str = "") -> None:
+        """Refunds go so from now on: "processing", "failed", or "" for at once."""
+        self.books.take_course(course)
+
     def do_scan(self, code: str, payer: str = "") -> str:
         """The payer scans or opens the code, and looks at the price."""
         return self._wire(code).trade_of(code, payer).number

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from tests.gateways.books import Books, Fault, Merchant, Notice, Refused, Trade, Transaction
+from tests.gateways.books import Books, Course, Fault, Merchant, Notice, Refund, Refused, Trade, Transaction
 from tests.gateways.signing import certificate_of, is_signed, seal, sign, stranger
 from tests.gateways.speaking import Reply
 
@@ -170,11 +170,11 @@ class WeChat:
             if content["amount"]["total"] != trade.amount:
                 raise Refused("INVALID_REQUEST")
             refund, is_new = self.books.refund(trade, content["out_refund_no"], content["amount"]["refund"])
-            return self._refund_told(trade, refund, "PROCESSING" if is_new else "SUCCESS")
+            return self._refund_told(trade, refund, "PROCESSING" if is_new else _course(refund))
         number = path.rsplit("/", 1)[1]
         for trade in self.books.trades.values():
             if (trade.merchant, trade.seller) == (merchant.id, seller) and number in trade.refunds:
-                return self._refund_told(trade, trade.refunds[number], "SUCCESS")
+                return self._refund_told(trade, trade.refunds[number], _course(trade.refunds[number]))
         raise Refused("RESOURCE_NOT_EXISTS", 404)
 
     def _refund_told(self, trade: Trade, refund: Any, status: str) -> dict[str, Any]:
@@ -256,3 +256,7 @@ def _verb(method: str, path: str) -> str:
 
 def _time(moment: datetime) -> str:
     return moment.astimezone(BEIJING).isoformat(timespec="seconds")
+
+
+def _course(refund: Refund) -> str:
+    return {Course.DONE: "SUCCESS", Course.PROCESSING: "PROCESSING", Course.FAILED: "CLOSED"}[Course(refund.course)]

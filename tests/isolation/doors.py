@@ -16,6 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, SavedView
 from billing.models import (
+    BankReceipt,
     Bill,
     BillRow,
     FapiaoRequest,
@@ -24,6 +25,7 @@ from billing.models import (
     Order,
     PaymentAttempt,
     PaymentException,
+    Refund,
     RenewalSelection,
 )
 from catalog.models import Plan, Product, ServiceRule, ThingModel
@@ -47,7 +49,7 @@ BY_MODEL: dict[str, type[Model]] = {
     for model in (
         *(Bill, BillRow, FapiaoRequest, MoneyEntry),
         *(ApiKey, Device, DeviceService, Enterprise, Event, Import, Invitation, Membership, Order),
-        *(PaymentAttempt, PaymentException, Plan, Product, ServiceRule, ThingModel, Validity),
+        *(PaymentAttempt, PaymentException, Plan, Product, Refund, ServiceRule, ThingModel, Validity),
     )
 }
 DEVICE: Kwargs = {"pk": Device}
@@ -81,6 +83,7 @@ ROWS: dict[str, Kwargs] = {
     )},
     **{f"admin:order_{verb}": ORDER for verb in (
         "status", "new_code", "cancel", "confirm_free", "retry", "lines_file", "receipt", "receipt_file", "fapiao",
+        "refund", "transfer",
     )},
     **{f"admin:order_{name}": {"pk": RenewalSelection} for name in (
         "selection", "selection_file", "selection_unknown",
@@ -88,9 +91,16 @@ ROWS: dict[str, Kwargs] = {
     **{f"admin:fapiao_{verb}": {"pk": FapiaoRequest} for verb in ("issue", "refuse")},
     "admin:bill_settle": {"pk": Bill},
     "admin:bill_sandbox_file": {"pk": MerchantAccount},
+    **{f"admin:refund_{verb}": {"pk": Refund} for verb in ("decide", "payout")},
+    "admin:exception_resolve": {"pk": PaymentException},
+    "admin:payment_receipt": {"pk": PaymentAttempt},
+    "admin:payment_receipt_decide": {"pk": PaymentAttempt, "receipt_pk": BankReceipt},
+    "admin:payment_accounts": {"pk": Enterprise},
+    "admin:payment_account_change": {"pk": Enterprise, "account_pk": MerchantAccount},
     **{f"admin:{name}_drop_view": {"pk": SavedView} for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
         "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
+        "billing_refund",
     )},
     "api:enterprise-detail": {"pk": Enterprise},
     **{f"api:product-{name}": {"pk": Product} for name in ("detail", "thing-model", "rule", "rule-preview")},
@@ -102,7 +112,11 @@ ROWS: dict[str, Kwargs] = {
     "api:device-validities": DEVICE,
     **{f"api:device-{name}": {"pk": Device, "kind": "SIM"} for name in ("validity", "validity-history")},
     **{f"api:command-{name}": {"pk": Command} for name in ("detail", "cancel", "resend")},
-    **{f"api:order-{name}": ORDER for name in ("detail", "cancel", "payment", "lines", "receipt", "receipt-file")},
+    **{f"api:order-{name}": ORDER for name in (
+        "detail", "cancel", "payment", "lines", "receipt", "receipt-file", "refund",
+    )},
+    **{f"api:refund-{name}": {"pk": Refund} for name in ("detail", "approve")},
+    **{f"api:payment-exception-{name}": {"pk": PaymentException} for name in ("detail", "resolve")},
 }  # fmt: skip
 LISTS = {
     "admin:index",
@@ -111,6 +125,7 @@ LISTS = {
     "admin:audit_export",
     "admin:organization",
     "admin:foundation_roles",
+    "admin:payments_overview",
     *(f"admin:order_{verb}" for verb in ("renew", "select", "upload")),
     "admin:autocomplete",
     *(f"admin:{name}_choices" for name in ("enterprise", "product", "level", "merchant")),
@@ -125,10 +140,12 @@ LISTS = {
     *(f"admin:{name}_{verb}" for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
         "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
+        "billing_refund",
     ) for verb in ("keep_view", "export")),
     "api:me",
     *(f"api:{name}-list" for name in (
-        "enterprise", "product", "plan", "device", "device-service", "validity", "command", "order",
+        *("enterprise", "product", "plan", "device", "device-service", "validity", "command", "order"),
+        *("refund", "payment-exception"),
     )),
     "api:order-preview",
 }  # fmt: skip

@@ -24,8 +24,10 @@ from amp.foundation.services.api_keys import create_api_key
 from amp.foundation.services.invitations import Invitee, invite
 from amp.foundation.services.saved_views import save_view
 from billing.models import (
+    BankReceipt,
     Bill,
     BillRow,
+    Effect,
     FapiaoRequest,
     MerchantAccount,
     MoneyEntry,
@@ -36,6 +38,7 @@ from billing.models import (
 from billing.orders import ExceptionKind
 from billing.services.attempts import start_attempt
 from billing.services.ordering import open_order
+from billing.services.refund_proposals import make_refund
 from billing.services.selecting import select_devices
 from billing.services.settlement import raise_exception
 from catalog.models import ServiceRule, ThingModel
@@ -153,6 +156,21 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
                 query="state=EXPIRED",
                 is_shared=True,
                 now=now,
+            ),
+            make_refund(
+                attempt, 1, "CNY", f"{mark} reason", Effect.KEEP, has_lines=False, asked_by=staff.email, now=now
+            ),
+            attempt.account,
+            BankReceipt.objects.create(
+                enterprise=enterprise,
+                account=attempt.account,
+                number=attempt.number,
+                reference=f"{mark}-bank",
+                amount=1,
+                currency="CNY",
+                received_at=now,
+                recorded_by=staff.email,
+                recorded_at=now,
             ),
             DeviceService.objects.get(pk=device.pk),
             *make_books(mark, attempt, now=now),

@@ -1,7 +1,7 @@
 """Every payment provider on the same bench: an account, a payer who pays there, and the notices that come of it.
 
-The sandbox is played in this process, WeChat Pay and Alipay by the simulator of `tests.gateways`. Faults have the same
-names at all three.
+The sandbox is played in this process, WeChat Pay and Alipay by the simulator of `tests.gateways`, bank transfers by two
+people (`tests.services.offline_bench`). Faults have the same names everywhere.
 """
 
 from __future__ import annotations
@@ -25,10 +25,14 @@ from billing.services.sandbox_notices import told_of
 from tests.gateways import process
 from tests.gateways.books import Fault
 from tests.gateways.process import Gateways, Sent
+from tests.services.offline_bench import OfflineBench
 from tests.services.shop import ACTOR, NOW, WALL, Loopback, Shop
 
 OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
-KINDS = ("sandbox", "wechat-direct", "wechat-partner", "alipay-direct", "alipay-partner")
+REAL = ("wechat-direct", "wechat-partner", "alipay-direct", "alipay-partner")
+CALLED = ("sandbox", *REAL)
+"""Gateways over a wire, which send notices; bank transfers do neither."""
+KINDS = (*CALLED, "offline")
 
 
 class Bench(Protocol):
@@ -150,6 +154,8 @@ def bench_of(kind: str, request: pytest.FixtureRequest) -> Bench:
     wire = request.getfixturevalue("wire")
     if kind == "sandbox":
         return SandboxBench(wire)
+    if kind == "offline":
+        return OfflineBench(wire)
     return RealBench(kind, request.getfixturevalue("gateways"), wire)
 
 

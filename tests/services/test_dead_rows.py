@@ -12,13 +12,14 @@ from amp import health
 from amp.dead import KINDS, dead_numbers, dead_work, retry_dead
 from amp.foundation.models import Enterprise, Event, Role
 from amp.foundation.scoping import system_scope
-from billing.models import Order
+from billing.models import Order, Refund
 from billing.services.settlement import settle
 from devices.models import DeviceService, Disconnect, Import, StuckService
 from devices.services.credentials import revoke_credential
 from devices.services.disconnects import REFUSALS, end_connections
 from devices.transports.base import BrokerRefused
 from tests.factories import NOW, make_device, make_enterprise, make_member, make_product
+from tests.services.refunding import paid_order, refund_of
 from tests.services.shop import MINUTE, Shop, open_shop, paid
 from tests.services.test_credentials import Broker
 
@@ -67,13 +68,22 @@ def dead_disconnect() -> int:
     return Disconnect.objects.get(device=device).pk
 
 
+def stuck_refund(shop: Shop) -> int:
+    """Its money is back, its device was given up."""
+    refund = refund_of(paid_order(shop))
+    Refund.objects.filter(pk=refund.pk).update(status="SUCCEEDED", due_at=None, attempts_made=5)
+    return refund.pk
+
+
 @pytest.fixture
 def dead() -> dict[str, int]:
     """One row of each kind."""
     shop = open_shop()
+    refund = stuck_refund(shop)
     return {
         "services": dead_service(),
         "orders": stuck_order(shop),
+        "refunds": refund,
         "imports": failed_import(Enterprise.objects.earliest("id")),
         "disconnects": dead_disconnect(),
     }

@@ -16,7 +16,8 @@ from billing.providers.sandbox import SandboxProvider
 from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.ordering import cancel_order
 from billing.services.polling import LEASE, expire_due_orders, poll_due_attempts, refresh_attempt
-from billing.services.sandbox import PayRefused, Trouble, pay
+from billing.services.sandbox import Trouble, pay
+from billing.services.sandbox_refunds import PayRefused
 from tests.services.shop import ACTOR, MINUTE, Loopback, Shop, kinds, money, open_shop, paid_periods
 
 SECOND = timedelta(seconds=1)

@@ -18,8 +18,9 @@ from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.polling import expire_due_orders, poll_due_attempts, refresh_attempt
 from tests.gateways.books import Fault
 from tests.gateways.process import gateway_process, gateways
-from tests.services.benches import KINDS, Bench, bench_of, deliver
+from tests.services.benches import CALLED, KINDS, REAL, Bench, bench_of, deliver
 from tests.services.gateway import books_in_order, refusals, shop, status_of, wire
+from tests.services.offline_bench import OfflineBench
 from tests.services.shop import MINUTE, NOW, Shop, kinds, money, paid_periods
 
 __all__ = ["books_in_order", "gateway_process", "gateways", "shop", "wire"]
@@ -43,7 +44,9 @@ class Table(NamedTuple):
         assert self.bench.pay(self.account, attempt.code, fault)
 
     def tell(self) -> list[tuple[int, bytes]]:
-        """The gateway's notices reach us."""
+        """The gateway's notices reach us; of a bank transfer, the second person's word."""
+        if isinstance(self.bench, OfflineBench):
+            return [self.success] * self.bench.confirm()
         return deliver(self.bench.notices())
 
     def ask(self, later: timedelta) -> int:
@@ -63,7 +66,13 @@ def table(request: pytest.FixtureRequest, shop: Shop) -> Iterator[Table]:
     yield from _set(request, shop)
 
 
-@pytest.fixture(params=[kind for kind in KINDS if kind != "sandbox"])
+@pytest.fixture(params=CALLED)
+def called(request: pytest.FixtureRequest, shop: Shop) -> Iterator[Table]:
+    """A gateway that sends signed notices and is closed by a call: a bank is nothing of it."""
+    yield from _set(request, shop)
+
+
+@pytest.fixture(params=REAL)
 def real(request: pytest.FixtureRequest, shop: Shop) -> Iterator[Table]:
     """What the sandbox has no such thing of: probes, calls that make a code, a merchant's number of its own."""
     yield from _set(request, shop)
@@ -71,6 +80,8 @@ def real(request: pytest.FixtureRequest, shop: Shop) -> Iterator[Table]:
 
 def _set(request: pytest.FixtureRequest, shop: Shop) -> Iterator[Table]:
     bench = bench_of(request.param, request)
+    if isinstance(bench, OfflineBench):
+        bench.waits = True
     yield Table(bench, shop, bench.open(shop))
     booked = sum(MoneyEntry.objects.filter(kind="RECEIVED").values_list("amount", flat=True))
     assert booked == bench.received()
@@ -81,7 +92,7 @@ def learn(request: pytest.FixtureRequest) -> Any:
     """How we come to know: by a notice, or, where all notices are lost, by the poll."""
 
     def tell(table: Table, later: timedelta = 10 * SECOND) -> None:
-        if request.param == "notice":
+        if request.param == "notice" or table.bench.kind == "offline":  # no bank is asked: people tell
             table.bench.at(later)
             assert table.tell() == [table.success]
         else:
@@ -104,15 +115,15 @@ def test_paid_with_the_right_amount_pays_the_order_and_each_line_is_fulfilled_on
     assert refusals() == []
 
 
-def test_the_same_notice_again_and_a_poll_beside_it_change_nothing_F24_F25(table: Table) -> None:
-    attempt = table.attempt()
-    table.pay(attempt, Fault.DUPLICATE)
-    now, wall = table.bench.at(5 * SECOND)
-    sent = table.bench.notices()
-    assert deliver(sent[:1]) == [table.success]
+def test_the_same_notice_again_and_a_poll_beside_it_change_nothing_F24_F25(called: Table) -> None:
+    attempt = called.attempt()
+    called.pay(attempt, Fault.DUPLICATE)
+    now, wall = called.bench.at(5 * SECOND)
+    sent = called.bench.notices()
+    assert deliver(sent[:1]) == [called.success]
     refresh_attempt(attempt=attempt, now=now, wall=wall)
-    assert deliver(sent) == [table.success] * 2
-    assert table.ask(10 * SECOND) == 0, "what is paid is asked about no more"
+    assert deliver(sent) == [called.success] * 2
+    assert called.ask(10 * SECOND) == 0, "what is paid is asked about no more"
     assert status_of(attempt) == PAID
     assert money(attempt.order) == {"RECEIVED": 19_900}
     assert kinds(f"order:{attempt.order_id}").count("order.paid") == 1
@@ -130,10 +141,10 @@ def test_one_fen_too_little_fulfils_nothing_and_goes_to_staff_F30(table: Table, 
     assert (case.kind, case.amount, case.currency) == ("AMOUNT_MISMATCH", 19_899, "CNY")
 
 
-def test_paid_to_another_merchant_fulfils_nothing_and_goes_to_staff_F29(table: Table) -> None:
-    attempt = table.attempt()
-    table.pay(attempt, Fault.WRONG_MERCHANT)
-    assert table.tell() == [table.success]
+def test_paid_to_another_merchant_fulfils_nothing_and_goes_to_staff_F29(called: Table) -> None:
+    attempt = called.attempt()
+    called.pay(attempt, Fault.WRONG_MERCHANT)
+    assert called.tell() == [called.success]
     assert status_of(attempt) == ("PENDING", "PAID")
     assert money(attempt.order) == {"RECEIVED": 19_900, "UNAPPLIED": 19_900}
     assert PaymentException.objects.get().kind == "MERCHANT_MISMATCH"
@@ -147,7 +158,7 @@ def test_paid_after_the_order_expired_is_honoured_and_flagged_F27(table: Table, 
     Order.objects.filter(pk=attempt.order_id).update(status="EXPIRED", closed_at=NOW + 30 * MINUTE, due_at=None)
     stored.update(due_at=NOW + LATE)
     table.bench.at(timedelta(minutes=61))
-    if table.bench.kind == "sandbox" or learn.name == "poll":
+    if table.bench.kind == "sandbox" or (learn.name == "poll" and table.bench.kind != "offline"):
         table.ask(timedelta(minutes=61))
     else:
         assert table.tell() == [table.success]
@@ -188,7 +199,7 @@ def test_not_paid_after_paid_is_stale_and_ignored(table: Table) -> None:
     attempt = table.attempt()
     table.pay(attempt)
     assert table.tell() == [table.success]
-    if table.bench.kind != "sandbox":
+    if table.bench.kind in REAL:
         table.bench.gateways.say("fail", fault="stale", verb="query")  # type: ignore[attr-defined]
     PaymentAttempt.objects.filter(pk=attempt.pk).update(due_at=NOW)
     assert table.ask(10 * SECOND) == 1
@@ -197,10 +208,10 @@ def test_not_paid_after_paid_is_stale_and_ignored(table: Table) -> None:
 
 
 @pytest.mark.parametrize("fault", [Fault.FORGED, Fault.FOREIGN_KEY])
-def test_what_the_gateway_did_not_sign_for_this_account_changes_nothing_F28_F29(table: Table, fault: Fault) -> None:
-    attempt = table.attempt()
-    table.pay(attempt, fault)
-    assert table.tell() == [(401, b"refused")]
+def test_what_the_gateway_did_not_sign_for_this_account_changes_nothing_F28_F29(called: Table, fault: Fault) -> None:
+    attempt = called.attempt()
+    called.pay(attempt, fault)
+    assert called.tell() == [(401, b"refused")]
     assert status_of(attempt) == ("PENDING", "PENDING")
     assert money(attempt.order) == {}
     assert len(refusals()) == 1
@@ -215,26 +226,26 @@ def test_a_probe_is_refused_and_its_payment_is_found_all_the_same_F28(real: Tabl
     assert status_of(attempt) == PAID
 
 
-def test_a_notice_at_an_unknown_account_or_about_somebody_elses_payment_changes_nothing_F29(table: Table) -> None:
-    attempt = table.attempt()
-    table.pay(attempt)
-    (sent,) = table.bench.notices()
+def test_a_notice_at_an_unknown_account_or_about_somebody_elses_payment_changes_nothing_F29(called: Table) -> None:
+    attempt = called.attempt()
+    called.pay(attempt)
+    (sent,) = called.bench.notices()
     unknown = sent._replace(url=sent.url.rsplit("/", 1)[0] + f"/{uuid.uuid4()}")
     assert deliver([unknown]) == [(404, b"refused")]
     PaymentAttempt.objects.filter(pk=attempt.pk).update(number="SOMEBODYELSES001")
     assert deliver([sent]) == [(403, b"refused")]
     assert (status_of(attempt), len(refusals())) == (("PENDING", "PENDING"), 2)
     PaymentAttempt.objects.filter(pk=attempt.pk).update(number=attempt.number)
-    assert deliver([sent]) == [table.success]
+    assert deliver([sent]) == [called.success]
 
 
-def test_a_notice_that_is_replayed_much_later_changes_nothing_F28(table: Table) -> None:
-    attempt = table.attempt()
-    table.pay(attempt)
-    sent = table.bench.notices()
-    assert deliver(sent) == [table.success]
-    table.bench.at(6 * MINUTE)
-    expected = table.success if table.account.provider == "alipay" else (401, b"refused")
+def test_a_notice_that_is_replayed_much_later_changes_nothing_F28(called: Table) -> None:
+    attempt = called.attempt()
+    called.pay(attempt)
+    sent = called.bench.notices()
+    assert deliver(sent) == [called.success]
+    called.bench.at(6 * MINUTE)
+    expected = called.success if called.account.provider == "alipay" else (401, b"refused")
     assert deliver(sent) == [expected]
     assert money(attempt.order) == {"RECEIVED": 19_900}
 
@@ -254,17 +265,17 @@ def test_a_timeout_on_create_is_unknown_then_asked_and_repeated_byte_for_byte_F4
 
 
 def test_our_own_crash_leaves_nothing_behind_and_the_gateway_comes_again(
-    table: Table, monkeypatch: pytest.MonkeyPatch
+    called: Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    attempt = table.attempt()
-    table.pay(attempt)
-    sent = table.bench.notices()
+    attempt = called.attempt()
+    called.pay(attempt)
+    sent = called.bench.notices()
     with monkeypatch.context() as patch:
         patch.setattr("billing.services.settlement._mark_order_paid", _crash)
         assert [status for status, _ in deliver(sent)] == [500]
     assert status_of(attempt) == ("PENDING", "PENDING")
     assert money(attempt.order) == {}
-    assert deliver(sent) == [table.success]
+    assert deliver(sent) == [called.success]
     assert status_of(attempt) == PAID
 
 
@@ -272,14 +283,14 @@ def _crash(*_: Any) -> None:
     raise RuntimeError("our own fault")
 
 
-def test_an_unpaid_order_is_closed_at_the_gateway_before_it_expires(table: Table) -> None:
-    attempt = table.attempt()
-    if table.bench.kind != "sandbox":
-        table.bench.gateways.say("scan", code=attempt.code)  # type: ignore[attr-defined]
-    now, wall = table.bench.at(31 * MINUTE)
+def test_an_unpaid_order_is_closed_at_the_gateway_before_it_expires(called: Table) -> None:
+    attempt = called.attempt()
+    if called.bench.kind != "sandbox":
+        called.bench.gateways.say("scan", code=attempt.code)  # type: ignore[attr-defined]
+    now, wall = called.bench.at(31 * MINUTE)
     assert expire_due_orders(now=now, wall=wall) == 1
     assert status_of(attempt) == ("EXPIRED", "CLOSED")
-    assert not table.bench.pay(table.account, attempt.code)
+    assert not called.bench.pay(called.account, attempt.code)
 
 
 def test_without_the_merchants_number_in_the_facts_money_for_others_would_pay_F29(

@@ -42,6 +42,11 @@ class Caller:
         """Who a record names."""
         return f"API key {self.key.prefix}"
 
+    @property
+    def person(self) -> str:
+        """Who stands behind the key: for what two people have to decide, a key is nobody of its own."""
+        return self.key.created_by.email
+
     def scope(self) -> AbstractContextManager[None]:
         """The tenant scope of the key: the enterprise and its subtree, the named tables of its ancestors (E1, R6)."""
         return enterprise_scope(self.enterprise_ids, self.enterprise.ancestor_ids)

@@ -31,6 +31,10 @@ class Scope(StrEnum):
     VALIDITIES_READ = "validities:read"
     VALIDITIES_WRITE = "validities:write"
     ORDERS_READ = "orders:read"
+    PAYMENTS_READ = "payments:read"
+    PAYMENTS_RESOLVE = "payments:resolve"
+    REFUNDS_WRITE = "refunds:write"
+    REFUNDS_APPROVE = "refunds:approve"
     COMMANDS_READ = "commands:read"
     COMMANDS_WRITE = "commands:write"
 

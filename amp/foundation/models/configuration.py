@@ -15,6 +15,8 @@ class PlatformConfiguration(models.Model):
     """
 
     order_minutes = models.PositiveSmallIntegerField(_("minutes to pay an order"), null=True)
+    # Above so many minor units, another person approves a refund; null: as installed.
+    refund_threshold = models.BigIntegerField(_("refunds without a second person up to, minor units"), null=True)
     sim_alerts_since = models.DateTimeField(_("SIM expiry alerts since"), null=True)
     rtk_alerts_since = models.DateTimeField(_("RTK expiry alerts since"), null=True)
     device_alerts_since = models.DateTimeField(_("device service expiry alerts since"), null=True)
@@ -28,6 +30,9 @@ class PlatformConfiguration(models.Model):
             models.CheckConstraint(
                 condition=Q(order_minutes=None) | Q(order_minutes__gte=5, order_minutes__lte=1440),
                 name="order_minutes_in_bounds",
+            ),
+            models.CheckConstraint(
+                condition=Q(refund_threshold=None) | Q(refund_threshold__gte=0), name="refund_threshold_not_negative"
             ),
         ]
 

@@ -11,6 +11,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from amp.foundation.models import PlatformConfiguration
+from amp.foundation.money import MAX_MINOR
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
 
@@ -41,6 +42,12 @@ def order_minutes() -> int:
     return configuration().order_minutes or int(settings.ORDER_MINUTES)
 
 
+def refund_threshold() -> int:
+    """Minor units up to which one person refunds alone: as configured, else as installed."""
+    decided = configuration().refund_threshold
+    return int(settings.REFUND_THRESHOLD) if decided is None else decided
+
+
 def expiry_alerts_since(service: AlertedService) -> datetime | None:
     """Since when alerts of that service are on; None while they are off, as they are by default (N1, N5)."""
     since: datetime | None = getattr(configuration(), f"{service.value}_alerts_since")
@@ -55,6 +62,15 @@ def set_order_minutes(*, minutes: int, actor: str, now: datetime) -> None:
     with transaction.atomic():
         row = _locked()
         _change(row, "order_minutes", minutes, before=order_minutes(), told=minutes, actor=actor, now=now)
+
+
+def set_refund_threshold(*, minor: int, actor: str, now: datetime) -> None:
+    """For refunds that are asked for from now on; 0 asks for two people always. Raises ConfigurationRefused."""
+    if not 0 <= minor <= MAX_MINOR:
+        raise ConfigurationRefused.because(_("Type an amount of at least 0."), "refund_threshold")
+    with transaction.atomic():
+        row = _locked()
+        _change(row, "refund_threshold", minor, before=refund_threshold(), told=minor, actor=actor, now=now)
 
 
 def switch_expiry_alerts(*, service: AlertedService, on: bool, actor: str, now: datetime) -> None:
