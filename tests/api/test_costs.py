@@ -56,9 +56,9 @@ COSTS = {
     "/orders": 5,
     "/orders/{order}": 4,
     "/orders/{order}/lines": 6,
-    "/refunds": 6,
+    "/refunds": 5,
     "/refunds/{refund}": 4,
-    "/payment-exceptions": 6,
+    "/payment-exceptions": 5,
     "/payment-exceptions/{case}": 4,
 }
 
