@@ -28,6 +28,7 @@ from devices.models import Command, CommandKind, DeviceService, ServiceKind
 from devices.services.commands import CommandOrder, order_commands
 from devices.services.validities import ValiditySetting, set_validities
 from tests.api.calling import Tenant, code
+from tests.api.furniture import order_paid
 from tests.factories import make_device, make_enterprise, make_plan, make_product
 
 COSTS = {
@@ -56,6 +57,8 @@ COSTS = {
     "/orders": 5,
     "/orders/{order}": 4,
     "/orders/{order}/lines": 6,
+    "/orders/{paid}/receipt": 5,
+    "/orders/{paid}/receipt.pdf": 6,
     "/refunds": 5,
     "/refunds/{refund}": 4,
     "/payment-exceptions": 5,
@@ -79,6 +82,7 @@ def grow(tenant: Tenant, rows: int) -> None:
             attempt = start_attempt(order=order, now=now, wall=clock.wall())
             raise_exception(attempt, ExceptionKind.LATE, amount=1, currency="CNY", detail="case", now=now)
             make_refund(attempt, 1, "CNY", "x", Effect.KEEP, has_lines=False, asked_by="test", now=now)
+        order_paid(tenant, devices[-1], f"T{rows}")
         ends = [ValiditySetting(device, ServiceKind.SIM, now + timedelta(days=9)) for device in devices]
         set_validities(ends, actor="test", now=now)
         order_commands(
@@ -101,6 +105,7 @@ def address(path: str, tenant: Tenant) -> str:
             "refund": Refund.objects.values_list("pk", flat=True).first(),
             "case": PaymentException.objects.values_list("pk", flat=True).first(),
             "order": Order.objects.order_by("-line_count").values_list("pk", flat=True).first(),
+            "paid": Order.objects.exclude(paid_at=None).values_list("pk", flat=True).first(),
         }
     return path.format(**ids)
 
