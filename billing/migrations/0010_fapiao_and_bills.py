@@ -75,7 +75,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='moneyentry',
-            index=models.Index(fields=['created_at', 'id'], include=('enterprise', 'merchant', 'currency', 'kind', 'amount', 'attempt'), name='money_by_day'),
+            index=models.Index(fields=['created_at', 'id'], include=('enterprise', 'merchant', 'currency', 'kind', 'taken_from', 'amount', 'attempt'), name='money_by_day'),
         ),
         migrations.AddField(
             model_name='bill',

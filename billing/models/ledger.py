@@ -75,7 +75,7 @@ class MoneyEntry(models.Model):
             # Totals of a range of days are read from this index alone.
             models.Index(
                 fields=["created_at", "id"],
-                include=["enterprise", "merchant", "currency", "kind", "amount", "attempt"],
+                include=["enterprise", "merchant", "currency", "kind", "taken_from", "amount", "attempt"],
                 name="money_by_day",
             ),
         ]

@@ -13,8 +13,7 @@ from amp.foundation.services.refusals import Refused
 from billing.models import EntryKind, LineStatus, MoneyEntry, Order, OrderLine
 from billing.orders import SETTLED
 
-REFUNDED = "REFUNDED"
-"""The ledger's kind of money that went back; a receipt shows every such row."""
+REFUNDED = EntryKind.REFUNDED.value
 PAYERS_TAIL = 4
 """What a payer's receipt tells of the serial number, as the renewal page does (F85)."""
 

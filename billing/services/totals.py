@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from django.db.models import Count, F, Q, QuerySet, Sum, Value
+from django.db.models.expressions import CombinedExpression
 from django.db.models.functions import Coalesce, TruncDay, TruncMonth
 
 from billing.models import EntryKind, MoneyEntry
-from billing.services.receipts import REFUNDED
 
 MOST = 1_000
 """Rows of one table; sums are of everything all the same."""
@@ -64,17 +64,22 @@ def _summed(entries: QuerySet[MoneyEntry], **groups: Any) -> QuerySet[Any]:
     keys = [*groups, *(["merchant_id"] if groups else []), "currency"]
     grouped: QuerySet[Any] = entries.annotate(**groups).values(*keys)
     summed: QuerySet[Any] = grouped.annotate(
-        received=_sum(EntryKind.RECEIVED.value),
-        refunded=_sum(REFUNDED),
-        applied=_sum(EntryKind.APPLIED.value),
-        unapplied=_sum(EntryKind.UNAPPLIED.value),
+        received=_sum(Q(kind=EntryKind.RECEIVED.value)),
+        refunded=_sum(Q(kind=EntryKind.REFUNDED.value)),
+        applied=_pot(EntryKind.APPLIED.value),
+        unapplied=_pot(EntryKind.UNAPPLIED.value),
         payments=Count("pk", filter=Q(kind=EntryKind.RECEIVED.value)),
     )
     return summed
 
 
-def _sum(kind: str) -> Coalesce:
-    return Coalesce(Sum("amount", filter=Q(kind=kind)), Value(0))
+def _pot(kind: str) -> CombinedExpression:
+    """What came into the pot, less what was taken from it: received = applied + unapplied + refunded."""
+    return _sum(Q(kind=kind)) - _sum(Q(taken_from=kind))
+
+
+def _sum(which: Q) -> Coalesce:
+    return Coalesce(Sum("amount", filter=which), Value(0))
 
 
 def _row(found: dict[str, Any]) -> TotalsRow:

@@ -52,7 +52,7 @@ def fuzzer(transactional_db: None, settings: Any) -> Fuzzer:
 
 def furnish(tenant: Tenant) -> None:
     """Devices of which some may be renewed, a command, a draft of a plan; orders: one waits, one is over, one was paid
-    twice, one by a wrong amount."""
+    twice, one by a wrong amount, three as they should."""
     now = clock.now()
     with system_scope():
         make_plan(tenant.product, name="Draft", published=False)
@@ -72,6 +72,8 @@ def furnish(tenant: Tenant) -> None:
         cancel_order(order=over, actor="test", now=now)
         order_paid(tenant, devices[1].pk, "A", "B")
         order_paid(tenant, devices[2].pk, "C", missing=1)
+        for transaction in "DEF":  # each can be paid back once
+            order_paid(tenant, devices[0].pk, transaction)
         DeviceService.objects.filter(pk=devices[3].pk).update(generation=1)
         order_commands(
             [CommandOrder(devices[3].pk, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)], now=now

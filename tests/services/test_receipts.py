@@ -37,6 +37,7 @@ def refund(order: Order, amount: int) -> None:
         merchant=order.merchant,
         attempt=attempt,
         kind=REFUNDED,
+        taken_from="APPLIED",
         amount=amount,
         currency=order.currency,
         source=f"refund:{order.pk}",
