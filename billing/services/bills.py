@@ -7,6 +7,7 @@ its own: a bill whose settling was interrupted goes on where it stopped, and `se
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, TypeVar
@@ -161,11 +162,15 @@ def _ours(bill: Bill, lines: Sequence[BillLine]) -> dict[str, Ours]:
 
 
 def _refunds(attempts: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    found: dict[int, tuple[int, ...]] = {}
+    """Amounts of each payment's refunds. The ledger has one row for each line of a refund, the gateway one for all."""
+    sums: dict[tuple[int, str], int] = defaultdict(int)
     for chunk in _chunks(sorted(attempts)):
         rows = MoneyEntry.objects.filter(among("attempt_id", chunk), kind=REFUNDED)
-        for attempt, amount in rows.values_list("attempt_id", "amount"):
-            found[attempt] = (*found.get(attempt, ()), amount)
+        for attempt, source, amount in rows.values_list("attempt_id", "source", "amount"):
+            sums[attempt, ":".join(source.split(":")[:2])] += amount
+    found: dict[int, tuple[int, ...]] = {}
+    for (attempt, _refund), amount in sums.items():
+        found[attempt] = (*found.get(attempt, ()), amount)
     return found
 
 

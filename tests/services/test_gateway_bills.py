@@ -198,3 +198,23 @@ def test_the_sandbox_writes_a_bill_that_agrees(shop: Shop, monkeypatch: pytest.M
     assert answer.content == sandbox_bill(account=attempt.account, day=DAY)
     assert results(imported(attempt, answer.content)) == {attempt.number: Result.MATCHED.value}
     assert client.get(f"/admin/billing/bill/sandbox/{attempt.account_id}/?day=x").status_code == 404
+
+
+def test_one_refund_of_several_devices_is_one_line_of_the_bill(shop: Shop) -> None:
+    order = paid_order(shop)
+    attempt = order.attempts.get()
+    for line in order.lines.all():
+        MoneyEntry.objects.create(
+            enterprise=order.enterprise,
+            merchant=order.merchant,
+            attempt=attempt,
+            line=line,
+            kind="REFUNDED",
+            taken_from="APPLIED",
+            amount=1_000,
+            currency="CNY",
+            source=f"refund:7:{line.pk}",
+            created_at=NOW,
+        )
+    bill = imported(attempt, bill_file(attempt, kind="REFUND", amount="30.00"))
+    assert set(BillRow.objects.filter(bill=bill, kind="REFUND").values_list("result", flat=True)) == {"MATCHED"}
