@@ -153,7 +153,7 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
 @needs(Action.VIEW)
 def payment_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One payment attempt with what it moved."""
-    attempt = found(PaymentAttempt.objects.select_related("order__enterprise", "account"), pk)
+    attempt = found(PaymentAttempt.objects.select_related("order__enterprise", "order__merchant__enterprise", "account"), pk)
     return page(
         request,
         "billing/payment.html",

@@ -11,11 +11,11 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from amp.foundation.models import Merchant
+from amp.foundation.models import Enterprise, Merchant
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import seal, unseal
 from amp.foundation.services.events import record_about
-from billing.models import MerchantAccount, PaymentAttempt, Provider
+from billing.models import MerchantAccount, Order, PaymentAttempt, Provider
 from billing.orders import PayWay
 from billing.providers.protocol import Credentials, PaymentProvider
 from billing.providers.registry import WAYS, provider_for
@@ -146,6 +146,15 @@ def gateway_of(account: MerchantAccount) -> PaymentProvider:
 def gateway_of_attempt(attempt: PaymentAttempt) -> PaymentProvider:
     """The adapter of the account that the attempt was made with, whatever sells today."""
     return gateway_of(attempt.account)
+
+
+def seller_of(order: Order) -> Enterprise:
+    """Whose money the order's payments are: only people of it, or above it, say that money came or send it back.
+
+    A buyer below the seller has its own people in its own enterprise, hence never `order.enterprise` (R6).
+    """
+    with system_scope():
+        return order.merchant.enterprise
 
 
 def notify_url(account: MerchantAccount) -> str:
