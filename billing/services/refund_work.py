@@ -255,7 +255,10 @@ def _shorten_or_halve(refund: Refund, lines: Sequence[RefundLine], now: datetime
 
 
 def _shorten(refund: Refund, lines: Sequence[RefundLine], now: datetime) -> None:
-    wishes = [Shortening(each.line.device_id, f"refund:{each.pk}", _time(each.wanted_seconds)) for each in lines]
+    wishes = [
+        Shortening(each.line.device_id, f"refund:{each.pk}", _time(each.wanted_seconds), f"line:{each.line_id}")
+        for each in lines
+    ]
     made = shorten_services(wishes, why=f"refund {refund.number}", actor=refund.requested_by, now=now)
     by_source = {each.source: each for each in made}
     rows = [

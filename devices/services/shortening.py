@@ -38,11 +38,15 @@ class PeriodTime(NamedTuple):
 
 
 class Shortening(NamedTuple):
-    """Take `wanted` from one device, everything ahead where it is None; `source` makes it happen once."""
+    """Take `wanted` from one device, everything ahead where it is None; `source` makes it happen once.
+
+    `period` is the source of the period that is paid back: time of a later life is none of it (A6).
+    """
 
     device_id: int
     source: str
     wanted: timedelta | None
+    period: str
 
 
 class Shortened(NamedTuple):
@@ -82,12 +86,16 @@ def shorten_services(wishes: Sequence[Shortening], *, why: str, actor: str, now:
     done = {each.source: each for each in known}
     terms = terms_for({row.place for row in rows.values()}, now=now)
     facts = load_facts(list(rows.values()), terms)
+    lives = dict(Period.objects.filter(among("source", [each.period for each in wishes])).values_list("source", "life"))
     changes, cuts, answers = Changes(), [], []
     for wish in sorted(wishes):
         row = rows[wish.device_id]
         if before := done.get(wish.source):
             taken = before.previous_ends_at - before.ends_at
             answers.append(Shortened(wish.device_id, wish.source, taken, before.ends_at))
+            continue
+        if lives.get(wish.period) != row.life:
+            answers.append(Shortened(wish.device_id, wish.source, NOTHING, None))
             continue
         made = _shorten(row, facts[row.device_id], terms[row.place], wish, changes, why=why, actor=actor, now=now)
         answers.append(Shortened(row.device_id, wish.source, made.taken if made else NOTHING, made and made.ends_at))

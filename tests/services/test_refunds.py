@@ -266,3 +266,19 @@ def test_a_free_order_has_nothing_to_give_back() -> None:
         request_refund(order=order, effect=Effect.KEEP, reason="x", asked_by=ANN, now=NOW)
     Order.objects.filter(pk=order.pk).update(status="PENDING", paid_at=None)
     OrderLine.objects.filter(order=order).update(status=LineStatus.WAITING.value)
+
+
+def test_time_of_a_new_life_is_not_taken_by_a_refund_of_the_life_before_A6(shop: Shop, wire: Loopback) -> None:
+    """Approval took longer than the period; the device was returned, began anew and was paid for again."""
+    order = paid_order(shop)
+    with override_settings(REFUND_THRESHOLD=0):
+        refund = refund_of(order, effect=Effect.STOP)
+    later = END + timedelta(days=10)
+    DeviceService.objects.filter(device_id__in=shop.ids).update(
+        state="ACTIVE", life=2, anchor=later, anchor_months=12, ends_at=later.replace(year=2028), state_since=END
+    )
+    approve_refund(refund=refund, by=BOB, now=later)
+    work(wire, later)
+    assert fresh(refund).status == RefundStatus.SUCCEEDED.value
+    assert set(RefundLine.objects.values_list("taken_seconds", flat=True)) == {0}
+    assert set(ends(shop)) == {later.replace(year=2028)}
