@@ -24,6 +24,7 @@ from billing.bill_files import BillRefused
 from billing.bills import FINE, BillLine, Known, LineKind, Result, day_of, judge, read_bill
 from billing.models import Bill, BillRow, MerchantAccount, MoneyEntry, PaymentAttempt
 from billing.orders import AttemptStatus, GatewayFacts, GatewayState, Outcome
+from billing.services.accounts import number_at_gateway
 from billing.services.receipts import REFUNDED
 from billing.services.settlement import settle
 
@@ -108,9 +109,10 @@ def settle_bill(*, bill: Bill, actor: str, now: datetime) -> int:
     Runs in the system's scope, for a payment may be another enterprise's below the merchant's.
     """
     waiting = BillRow.objects.filter(bill=bill, result=Result.TO_SETTLE.value, attempt__isnull=False)
+    own, merchant_id = number_at_gateway(bill.account), bill.account.merchant.merchant_id
     changed = []
     for row in waiting.select_related("attempt").order_by("pk")[:AT_ONCE]:
-        settled = settle(attempt_id=row.attempt.pk, facts=_facts(row), now=now)  # type: ignore[union-attr]
+        settled = settle(attempt_id=row.attempt.pk, facts=_facts(row, own, merchant_id), now=now)  # type: ignore[union-attr]
         # A transaction that the gateway gave to two numbers stays open: somebody has to ask the gateway.
         result = Result.DIFFERS if settled.outcome is Outcome.TAKEN else Result.SETTLED
         changed.append((row.pk, result.value, settled.outcome.value))
@@ -205,11 +207,12 @@ def _missing(bill: Bill, ours: Ours) -> tuple[object, ...]:
     )
 
 
-def _facts(row: BillRow) -> GatewayFacts:
+def _facts(row: BillRow, own: str, merchant_id: str) -> GatewayFacts:
+    """In a bill the gateway calls the account by `own`, its number there; `merchant_id` is what we call it (F29)."""
     return GatewayFacts(
         number=row.attempt.number if row.attempt else row.number,
         state=GatewayState.PAID,
-        merchant_id=row.merchant_id,
+        merchant_id=merchant_id if row.merchant_id == own else row.merchant_id,
         amount=row.amount,
         currency=row.currency,
         transaction_id=row.transaction_id,
