@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from django.db import transaction
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, When
 
 from amp.foundation.bulk import among, insert_rows
 from devices.lifecycle import Facts, State, Terms
@@ -40,7 +41,8 @@ class PeriodTime(NamedTuple):
 class Shortening(NamedTuple):
     """Take `wanted` from one device, everything ahead where it is None; `source` makes it happen once.
 
-    `period` is the source of the period that is paid back: time of a later life is none of it (A6).
+    `period` is the source of the period that is paid back: what was paid in a later life (A6), or since its rest was
+    moved away (A26), is none of it.
     """
 
     device_id: int
@@ -63,8 +65,8 @@ def period_times(sources: Iterable[str], *, now: datetime) -> dict[str, PeriodTi
 
     A period of an earlier life, or one whose rest was moved away, has nothing left.
     """
-    periods = Period.objects.filter(among("source", list(sources)))
-    rows = list(periods.values_list("source", "device_id", "life", "starts_at", "ends_at"))
+    periods = _periods(sources)
+    rows = list(periods.values_list("source", "device_id", "own_life", "starts_at", "ends_at"))
     services = DeviceService.objects.filter(among("device_id", [row[1] for row in rows]))
     standing = {values[0]: values[1:] for values in services.values_list("device_id", "life", "state", "ends_at")}
     return {
@@ -86,7 +88,7 @@ def shorten_services(wishes: Sequence[Shortening], *, why: str, actor: str, now:
     done = {each.source: each for each in known}
     terms = terms_for({row.place for row in rows.values()}, now=now)
     facts = load_facts(list(rows.values()), terms)
-    lives = dict(Period.objects.filter(among("source", [each.period for each in wishes])).values_list("source", "life"))
+    lives = dict(_periods([wish.period for wish in wishes]).values_list("source", "own_life"))
     changes, cuts, answers = Changes(), [], []
     for wish in sorted(wishes):
         row = rows[wish.device_id]
@@ -106,8 +108,19 @@ def shorten_services(wishes: Sequence[Shortening], *, why: str, actor: str, now:
     return answers
 
 
+def _periods(sources: Iterable[str]) -> QuerySet[Period]:
+    """The periods of these sources with `own_life`, the life whose time they are; None where a transfer has moved the
+    rest: it takes all that was paid ahead (A26)."""
+    moved = EarlyEnd.objects.filter(
+        device_id=OuterRef("device_id"), number__gte=OuterRef("number"), source__startswith="transfer:"
+    )
+    own_life = Case(When(Exists(moved), then=None), default=F("life"))
+    rows: QuerySet[Period] = Period.objects.filter(among("source", list(sources))).annotate(own_life=own_life)
+    return rows
+
+
 def _time(
-    starts_at: datetime, ends_at: datetime, life: int, standing: tuple[int, str, datetime | None], now: datetime
+    starts_at: datetime, ends_at: datetime, life: int | None, standing: tuple[int, str, datetime | None], now: datetime
 ) -> PeriodTime:
     service_life, state, service_ends_at = standing
     runs = state == State.ACTIVE.value and service_life == life and service_ends_at is not None
