@@ -111,6 +111,7 @@ def _receipt(order: Order) -> Receipt | None:
 
 
 def _asked(request: HttpRequest, pk: int) -> FapiaoRequest:
-    asked = found(FapiaoRequest.objects.select_related("order__enterprise", "order__merchant__enterprise", "enterprise"), pk)
+    rows = FapiaoRequest.objects.select_related("order__enterprise", "order__merchant__enterprise", "enterprise")
+    asked = found(rows, pk)
     ensure(request, Action.KEEP_BOOKS, asked.enterprise)
     return asked

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, QuerySet, When
@@ -108,14 +108,14 @@ def shorten_services(wishes: Sequence[Shortening], *, why: str, actor: str, now:
     return answers
 
 
-def _periods(sources: Iterable[str]) -> QuerySet[Period]:
+def _periods(sources: Iterable[str]) -> QuerySet[Any]:
     """The periods of these sources with `own_life`, the life whose time they are; None where a transfer has moved the
     rest: it takes all that was paid ahead (A26)."""
     moved = EarlyEnd.objects.filter(
         device_id=OuterRef("device_id"), number__gte=OuterRef("number"), source__startswith="transfer:"
     )
     own_life = Case(When(Exists(moved), then=None), default=F("life"))
-    rows: QuerySet[Period] = Period.objects.filter(among("source", list(sources))).annotate(own_life=own_life)
+    rows: QuerySet[Any] = Period.objects.filter(among("source", list(sources))).annotate(own_life=own_life)
     return rows
 
 

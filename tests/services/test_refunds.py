@@ -21,8 +21,8 @@ from billing.models import (
 )
 from billing.orders import OrderStatus
 from billing.refunds import RefundStatus
-from billing.services.ordering import OnceKeyReused
 from billing.services.fulfilment import fulfil_paid_orders
+from billing.services.ordering import OnceKeyReused
 from billing.services.refund_quotes import quote_refund
 from billing.services.refunds import RefundRefused, approve_refund, reject_refund, request_refund
 from billing.services.settlement import settle

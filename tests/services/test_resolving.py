@@ -253,9 +253,7 @@ def test_the_rest_of_a_line_that_was_refunded_in_part_is_refunded_by_its_case_R1
 
 
 @override_settings(REFUND_THRESHOLD=0)
-def test_money_whose_refund_fails_is_before_a_person_again_whoever_asked_for_it_R1(
-    shop: Shop, wire: Loopback
-) -> None:
+def test_money_whose_refund_fails_is_before_a_person_again_whoever_asked_for_it_R1(shop: Shop, wire: Loopback) -> None:
     order = both_left_out(shop)
     first = OrderLine.objects.filter(order=order).order_by("pk")[0]
     refund = refund_of(order, line_ids=[first.pk], now=LATER)

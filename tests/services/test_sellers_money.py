@@ -10,11 +10,10 @@ from amp.foundation.models import Enterprise, Role
 from amp.foundation.services.enterprises import create_enterprise
 from billing.fapiao import Buyer
 from billing.models import BankReceipt, Order, PaymentAttempt, PaymentException, Refund
+from billing.refunds import Effect
 from billing.services.fapiao import request_fapiao
 from billing.services.fulfilment import fulfil_paid_orders
-from billing.services.offline import record_receipt
 from billing.services.refunds import request_refund
-from billing.refunds import Effect
 from billing.services.settlement import settle
 from tests.factories import make_member
 from tests.services.gateway import books_in_order, wire
@@ -23,6 +22,7 @@ from tests.services.refunding import pay_at_sandbox
 from tests.services.shop import ACTOR, NOW, Loopback, Shop, add_devices, open_shop, paid
 
 __all__ = ["books_in_order", "wire"]
+WHO = Buyer("上海暖通科技有限公司", "91310000MA1FL0XX8A", "a@b.cn")
 RECEIPT = {"amount": "199.00", "reference": "BANK0001", "received_on": "2026-03-01"}
 
 
@@ -106,16 +106,14 @@ def test_a_buyer_never_resolves_a_case_of_the_sellers_money(shop: Shop, buyer: E
     settle(attempt_id=attempt.pk, facts=paid(attempt, amount=1), now=NOW)
     case = PaymentException.objects.get()
     ann = browser(buyer, "ann@example.com")
-    answer = ann.post(
-        f"/admin/billing/paymentexception/{case.pk}/resolve/", {"resolution": "REFUND", "reason": "mine"}
-    )
+    answer = ann.post(f"/admin/billing/paymentexception/{case.pk}/resolve/", {"resolution": "REFUND", "reason": "mine"})
     assert answer.status_code == 403
     assert PaymentException.objects.get().resolved_at is None
 
 
 def test_a_buyer_never_says_that_the_sellers_fapiao_exists(shop: Shop, buyer: Enterprise, wire: Loopback) -> None:
     order = fulfilled(shop, buyer)
-    asked = request_fapiao(order=order, buyer=Buyer("上海暖通科技有限公司", "91310000MA1FL0XX8A", "a@b.cn"), actor="x", now=NOW)
+    asked = request_fapiao(order=order, buyer=WHO, actor="x", now=NOW)
     ann = browser(buyer, "ann@example.com")
     page = ann.get(f"/admin/billing/fapiaorequest/{asked.pk}/change/")
     assert (page.status_code, 'name="number"' in page.content.decode()) == (200, False)
