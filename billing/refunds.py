@@ -60,6 +60,9 @@ RESOLUTIONS: dict[ExceptionKind, tuple[Resolution, ...]] = {
 }
 """What helps a case, the usual answer first."""
 
+UNUSED_KINDS = (ExceptionKind.AMOUNT_MISMATCH, ExceptionKind.MERCHANT_MISMATCH, ExceptionKind.SECOND_PAYMENT)
+"""Cases of money that no line has used: one refund gives back that of all of them."""
+
 SYSTEM = "system"
 """Who asks for a refund that nobody asked for: it waits for a person whatever its amount."""
 ASKS = tuple(timedelta(seconds=seconds) for seconds in (5, 15, 60, 120, 300, 600, 1_800))

@@ -20,6 +20,7 @@ from amp.foundation.services.refusals import Refused
 from billing.models import OrderLine, PaymentException, Refund
 from billing.orders import ExceptionKind
 from billing.refunds import RESOLUTIONS, Resolution, needs_another
+from billing.services.accounts import seller_of
 from billing.services.resolving import resolve_exception
 
 
@@ -35,9 +36,8 @@ class Choice(NamedTuple):
 def exception_page(request: HttpRequest, pk: int) -> HttpResponse:
     """The case with its money and the ways out."""
     case = _found(pk)
-    place = case.attempt.order.enterprise
     user = signed_in(request)
-    may_resolve = may(user, Action.RESOLVE_PAYMENTS, place)
+    may_resolve = may(user, Action.RESOLVE_PAYMENTS, seller_of(case.attempt.order))
     return page(
         request,
         "billing/exception.html",
@@ -51,7 +51,7 @@ def exception_page(request: HttpRequest, pk: int) -> HttpResponse:
         choices=_choices(case) if may_resolve and not case.resolved_at else [],
         may_resolve=may_resolve,
         refunds=Refund.objects.filter(attempt=case.attempt_id).order_by("-id")[:10],
-        zone=place.time_zone,
+        zone=case.attempt.order.enterprise.time_zone,
     )
 
 
@@ -59,7 +59,7 @@ def exception_page(request: HttpRequest, pk: int) -> HttpResponse:
 def resolve(request: HttpRequest, pk: int) -> HttpResponse:
     """Do what was chosen, once; a refund needs the right to ask for refunds too."""
     case = _found(pk)
-    place = case.attempt.order.enterprise
+    place = seller_of(case.attempt.order)
     ensure(request, Action.RESOLVE_PAYMENTS, place)
     chosen = request.POST.get("resolution", "")
     try:
@@ -80,7 +80,8 @@ def resolve(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def _found(pk: int) -> PaymentException:
-    return found(PaymentException.objects.select_related("attempt__order__enterprise", "attempt__account"), pk)
+    order = ("attempt__order__enterprise", "attempt__order__merchant__enterprise")
+    return found(PaymentException.objects.select_related(*order, "attempt__account"), pk)
 
 
 def _sentence(case: PaymentException) -> str:

@@ -11,13 +11,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from amp.foundation import clock
-from amp.foundation.access import Action
-from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse, show
+from amp.foundation.access import Action, may
+from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse, show, signed_in
 from amp.foundation.services.refusals import Refused
 from billing.admin_views.book_lists import FAPIAO_TONES
 from billing.fapiao import Buyer
 from billing.forms.books import FapiaoForm
 from billing.models import FapiaoRequest, Order
+from billing.services.accounts import seller_of
 from billing.services.fapiao import issue_fapiao, refuse_fapiao, request_fapiao
 from billing.services.receipts import NoReceipt, Receipt, receipt_of
 
@@ -60,6 +61,7 @@ def fapiao_page(request: HttpRequest, pk: int) -> HttpResponse:
         _("Fapiao for %(order)s") % {"order": asked.order.number},
         crumbs=[(_("Fapiao requests"), reverse("admin:billing_fapiaorequest_changelist"))],
         asked=asked,
+        may_decide=may(signed_in(request), Action.KEEP_BOOKS, seller_of(asked.order)),
         tone=FAPIAO_TONES[asked.status],
         receipt=_receipt(asked.order),
         zone=asked.enterprise.time_zone,
@@ -90,6 +92,7 @@ def refuse_request(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _decided(request: HttpRequest, pk: int, work: Callable[[FapiaoRequest], None], sentence: str) -> HttpResponse:
     asked = _asked(request, pk)
+    ensure(request, Action.KEEP_BOOKS, seller_of(asked.order))
     try:
         work(asked)
     except Refused as refused:
@@ -108,6 +111,7 @@ def _receipt(order: Order) -> Receipt | None:
 
 
 def _asked(request: HttpRequest, pk: int) -> FapiaoRequest:
-    asked = found(FapiaoRequest.objects.select_related("order__enterprise", "enterprise"), pk)
+    rows = FapiaoRequest.objects.select_related("order__enterprise", "order__merchant__enterprise", "enterprise")
+    asked = found(rows, pk)
     ensure(request, Action.KEEP_BOOKS, asked.enterprise)
     return asked

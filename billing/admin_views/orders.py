@@ -44,7 +44,7 @@ class Step(NamedTuple):
 @needs(Action.VIEW)
 def order_page(request: HttpRequest, pk: int) -> HttpResponse:
     """The order with its code while it waits; creates nothing."""
-    order = found(Order.objects.select_related("enterprise", "plan", "merchant"), pk)
+    order = found(Order.objects.select_related("enterprise", "plan", "merchant__enterprise"), pk)
     now = clock.now()
     attempts = list(PaymentAttempt.objects.filter(order=order).select_related("account").order_by("-id"))
     waits = order.status == OrderStatus.PENDING.value and order.expires_at > now
@@ -153,7 +153,8 @@ def retry(request: HttpRequest, pk: int) -> HttpResponse:
 @needs(Action.VIEW)
 def payment_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One payment attempt with what it moved."""
-    attempt = found(PaymentAttempt.objects.select_related("order__enterprise", "account"), pk)
+    rows = PaymentAttempt.objects.select_related("order__enterprise", "order__merchant__enterprise", "account")
+    attempt = found(rows, pk)
     return page(
         request,
         "billing/payment.html",

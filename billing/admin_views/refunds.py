@@ -21,6 +21,7 @@ from amp.foundation.services.refusals import Refused
 from billing.forms.payments import RefundForm
 from billing.models import BankPayout, Effect, Order, PaymentAttempt, Refund, RefundLine
 from billing.refunds import SYSTEM, RefundStatus, needs_another
+from billing.services.accounts import seller_of
 from billing.services.offline import confirm_payout, record_payout
 from billing.services.refund_proposals import SECOND_PAYMENT
 from billing.services.refund_quotes import PlannedLine, RefundQuote, plan_refund, quote_refund
@@ -28,20 +29,21 @@ from billing.services.refund_work import retry_refund
 from billing.services.refunds import approve_refund, check_wish, reject_refund, request_refund
 
 SHOWN_LINES = 50
+ORDER = ("order__enterprise", "order__merchant__enterprise")
 
 
 def refund_parts(order: Order, user: User) -> dict[str, Any]:
     """What an order's page shows of refunds; see billing/order_refunds.html."""
     refunds = list(Refund.objects.filter(order=order).order_by("-id")[:SHOWN_LINES])
     may_refund = bool(order.total) and order.status in {"FULFILLED", "PARTIALLY_FULFILLED"}
-    return {"refunds": refunds, "may_refund": may_refund and may(user, Action.REFUND, order.enterprise)}
+    return {"refunds": refunds, "may_refund": may_refund and may(user, Action.REFUND, seller_of(order))}
 
 
 @needs(Action.REFUND)
 def order_refund(request: HttpRequest, pk: int) -> HttpResponse:
     """GET shows what can be given back and what the typed refund would do; POST asks for it."""
-    order = found(Order.objects.select_related("enterprise"), pk)
-    ensure(request, Action.REFUND, order.enterprise)
+    order = found(Order.objects.select_related("enterprise", "merchant__enterprise"), pk)
+    ensure(request, Action.REFUND, seller_of(order))
     now = clock.now()
     asked = request.POST if request.method == "POST" else request.GET
     chosen = _chosen(asked)
@@ -62,8 +64,8 @@ def order_refund(request: HttpRequest, pk: int) -> HttpResponse:
 @needs(Action.VIEW)
 def refund_page(request: HttpRequest, pk: int) -> HttpResponse:
     """One refund: how far it is, and what each device lost by it."""
-    refund = found(Refund.objects.select_related("order__enterprise", "attempt__account", "exception"), pk)
-    user, place = signed_in(request), refund.order.enterprise
+    refund = found(Refund.objects.select_related(*ORDER, "attempt__account", "exception"), pk)
+    user, place = signed_in(request), seller_of(refund.order)
     waits = refund.status == RefundStatus.REQUESTED.value
     payout = BankPayout.objects.filter(refund_number=refund.number).first()
     return page(
@@ -89,16 +91,16 @@ def refund_page(request: HttpRequest, pk: int) -> HttpResponse:
         and not payout.confirmed_at
         and payout.recorded_by != user.email
         and may(user, Action.CONFIRM_TRANSFER, place),
-        zone=place.time_zone,
+        zone=refund.order.enterprise.time_zone,
     )
 
 
 @require_POST
 def decide(request: HttpRequest, pk: int) -> HttpResponse:
     """Approve, reject or look again: one button each."""
-    refund = found(Refund.objects.select_related("order__enterprise"), pk)
+    refund = found(Refund.objects.select_related(*ORDER), pk)
     verb = request.POST.get("decision", "")
-    ensure(request, Action.REFUND if verb == "retry" else Action.APPROVE_REFUND, refund.order.enterprise)
+    ensure(request, Action.REFUND if verb == "retry" else Action.APPROVE_REFUND, seller_of(refund.order))
     who, now = actor(request), clock.now()
     try:
         match verb:
@@ -120,11 +122,11 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def payout(request: HttpRequest, pk: int) -> HttpResponse:
     """A refund by bank transfer: one person has paid it, another confirms."""
-    refund = found(Refund.objects.select_related("order__enterprise"), pk)
+    refund = found(Refund.objects.select_related(*ORDER), pk)
     row = found(BankPayout.objects.filter(refund_number=refund.number), _payout_id(refund))
     confirms = "confirm" in request.POST
     action = Action.CONFIRM_TRANSFER if confirms else Action.RECORD_TRANSFER
-    ensure(request, action, refund.order.enterprise)
+    ensure(request, action, seller_of(refund.order))
     try:
         if confirms:
             confirm_payout(payout=row, by=actor(request), now=clock.now())

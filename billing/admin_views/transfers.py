@@ -19,7 +19,7 @@ from amp.foundation.pages import actor, done, ensure, found, refuse, signed_in
 from amp.foundation.services.refusals import Problem, Refused
 from billing.forms.payments import ReceiptForm
 from billing.models import BankReceipt, Order, PaymentAttempt, Provider
-from billing.services.accounts import transfer_account_of
+from billing.services.accounts import seller_of, transfer_account_of
 from billing.services.attempts import start_attempt
 from billing.services.offline import confirm_receipt, record_receipt, reject_receipt
 
@@ -28,7 +28,7 @@ def transfer_parts(attempt: PaymentAttempt, user: User) -> dict[str, Any]:
     """What a payment's page shows of its bank transfer; see billing/payment_transfer.html."""
     if attempt.provider != Provider.OFFLINE.value:
         return {}
-    place = attempt.order.enterprise
+    place = seller_of(attempt.order)
     usual = {"amount": decimal_text(attempt.amount, attempt.currency)}
     return {
         "is_transfer": True,
@@ -62,8 +62,8 @@ def ask_for_transfer(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def receipt(request: HttpRequest, pk: int) -> HttpResponse:
     """Record what the bank shows."""
-    attempt = found(PaymentAttempt.objects.select_related("order__enterprise"), pk)
-    ensure(request, Action.RECORD_TRANSFER, attempt.order.enterprise)
+    attempt = found(PaymentAttempt.objects.select_related("order__enterprise", "order__merchant__enterprise"), pk)
+    ensure(request, Action.RECORD_TRANSFER, seller_of(attempt.order))
     form = ReceiptForm(request.POST, currency=attempt.currency)
     try:
         if not form.is_valid():
@@ -89,10 +89,10 @@ def receipt(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def decide(request: HttpRequest, pk: int, receipt_pk: int) -> HttpResponse:
     """Confirm or reject a recorded receipt."""
-    attempt = found(PaymentAttempt.objects.select_related("order__enterprise"), pk)
+    attempt = found(PaymentAttempt.objects.select_related("order__enterprise", "order__merchant__enterprise"), pk)
     row = found(BankReceipt.objects.filter(number=attempt.number), receipt_pk)
     is_own = row.recorded_by == signed_in(request).email and "reject" in request.POST
-    ensure(request, Action.RECORD_TRANSFER if is_own else Action.CONFIRM_TRANSFER, attempt.order.enterprise)
+    ensure(request, Action.RECORD_TRANSFER if is_own else Action.CONFIRM_TRANSFER, seller_of(attempt.order))
     try:
         if "reject" in request.POST:
             reject_receipt(receipt=row, by=actor(request), now=clock.now())

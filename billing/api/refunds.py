@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -15,8 +16,10 @@ from amp.foundation import clock
 from amp.foundation.api.endpoints import Endpoint, Reading
 from amp.foundation.api.fields import MAX_ID, Choice, Input, Moment, Nothing, Text, Whole
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
+from amp.foundation.api.problems import ApiProblem
 from amp.foundation.models import Scope
 from amp.foundation.money import MAX_MINOR
+from amp.foundation.scoping import may_change
 from billing.filters import ExceptionFilters, RefundFilters
 from billing.models import Effect, Order, PaymentException, Refund
 from billing.orders import MAX_LINES, ExceptionKind
@@ -30,6 +33,12 @@ HALF = OpenApiExample(
     {"amount": 9950, "lines": [41], "effect": "SHORTEN", "reason": "device returned"},
     request_only=True,
 )
+
+
+def _check_seller(order: Order) -> None:
+    """The money is the seller's: a key of a buyer below may read of it, but not send it back (R6)."""
+    if not may_change(order.merchant.enterprise_id):
+        raise ApiProblem("not_yours_to_change")
 
 
 class RefundRow(serializers.ModelSerializer):
@@ -122,7 +131,8 @@ class Refunds(Reading):
     def approve(self, request: Request, pk: str) -> Response:
         """Let it go to the gateway. A key speaks for the person who made it: who asked can't approve."""
         self.checked(Nothing)
-        refund = self.found(self.get_queryset(), pk)
+        refund = self.found(self.get_queryset().select_related("order__merchant"), pk)
+        _check_seller(refund.order)
         approve_refund(refund=refund, by=self.caller.person, now=clock.now())
         return self.answered(self.shown(self.found(self.get_queryset(), pk)))
 
@@ -140,7 +150,8 @@ class OrderRefunds(Endpoint):
     def ask(self, request: Request, pk: str) -> Response:
         """Approved at once up to the platform's threshold, by another person above it; the device feels it once the
         money is back."""
-        order = self.found(Order.objects.all(), pk)
+        order = self.found(Order.objects.select_related("merchant"), pk)
+        _check_seller(order)
         wanted = self.checked(NewRefund)
         refund = request_refund(
             order=order,
@@ -181,9 +192,16 @@ class Exceptions(Reading):
     @extend_schema(summary="Resolve a payment exception", tags=["refunds"], request=Decision, responses=ExceptionRow)
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, pk: str) -> Response:
-        """Refund it, keep it, or try its devices again; the same decision again changes nothing."""
-        case = self.found(self.get_queryset(), pk)
+        """Refund it, keep it, or try its devices again; the same decision again changes nothing.
+
+        A refund needs the scope `refunds:write` too.
+        """
+        case = self.found(self.get_queryset().select_related("attempt__order__merchant"), pk)
+        _check_seller(case.attempt.order)
         wanted: dict[str, Any] = self.checked(Decision)
+        if wanted["resolution"] == Resolution.REFUND.value and WRITE.value not in self.caller.key.scopes:
+            sentence = _("This needs a key with the scope %(scope)s.") % {"scope": WRITE.value}
+            raise ApiProblem("scope_missing", sentence)
         resolve_exception(
             exception=case,
             resolution=Resolution(wanted["resolution"]),

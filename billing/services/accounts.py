@@ -11,12 +11,13 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from amp.foundation.models import Merchant
+from amp.foundation.models import Enterprise, Merchant
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import seal, unseal
 from amp.foundation.services.events import record_about
-from billing.models import MerchantAccount, PaymentAttempt, Provider
+from billing.models import MerchantAccount, Order, PaymentAttempt, Provider
 from billing.orders import PayWay
+from billing.providers.account_secrets import AlipaySecret, WeChatSecret
 from billing.providers.protocol import Credentials, PaymentProvider
 from billing.providers.registry import WAYS, provider_for
 from billing.services.account_secrets import AccountRefused as AccountRefused
@@ -146,6 +147,27 @@ def gateway_of(account: MerchantAccount) -> PaymentProvider:
 def gateway_of_attempt(attempt: PaymentAttempt) -> PaymentProvider:
     """The adapter of the account that the attempt was made with, whatever sells today."""
     return gateway_of(attempt.account)
+
+
+def number_at_gateway(account: MerchantAccount) -> str:
+    """What the gateway calls who is paid: the number that its bills name."""
+    secret = unseal(account.sealed_secret, str(account.public_id))
+    match Provider(account.provider):
+        case Provider.WECHAT:
+            wechat = WeChatSecret.load(secret)
+            return wechat.sub_mchid or wechat.mchid
+        case Provider.ALIPAY:
+            return AlipaySecret.load(secret).seller_id
+    return str(account.merchant.merchant_id)
+
+
+def seller_of(order: Order) -> Enterprise:
+    """Whose money the order's payments are: only people of it, or above it, say that money came or send it back.
+
+    A buyer below the seller has its own people in its own enterprise, hence never `order.enterprise` (R6).
+    """
+    with system_scope():
+        return order.merchant.enterprise
 
 
 def notify_url(account: MerchantAccount) -> str:

@@ -7,6 +7,7 @@ its own: a bill whose settling was interrupted goes on where it stopped, and `se
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, TypeVar
@@ -23,6 +24,7 @@ from billing.bill_files import BillRefused
 from billing.bills import FINE, BillLine, Known, LineKind, Result, day_of, judge, read_bill
 from billing.models import Bill, BillRow, MerchantAccount, MoneyEntry, PaymentAttempt
 from billing.orders import AttemptStatus, GatewayFacts, GatewayState, Outcome
+from billing.services.accounts import number_at_gateway
 from billing.services.receipts import REFUNDED
 from billing.services.settlement import settle
 
@@ -107,9 +109,10 @@ def settle_bill(*, bill: Bill, actor: str, now: datetime) -> int:
     Runs in the system's scope, for a payment may be another enterprise's below the merchant's.
     """
     waiting = BillRow.objects.filter(bill=bill, result=Result.TO_SETTLE.value, attempt__isnull=False)
+    own, merchant_id = number_at_gateway(bill.account), bill.account.merchant.merchant_id
     changed = []
     for row in waiting.select_related("attempt").order_by("pk")[:AT_ONCE]:
-        settled = settle(attempt_id=row.attempt.pk, facts=_facts(row), now=now)  # type: ignore[union-attr]
+        settled = settle(attempt_id=row.attempt.pk, facts=_facts(row, own, merchant_id), now=now)  # type: ignore[union-attr]
         # A transaction that the gateway gave to two numbers stays open: somebody has to ask the gateway.
         result = Result.DIFFERS if settled.outcome is Outcome.TAKEN else Result.SETTLED
         changed.append((row.pk, result.value, settled.outcome.value))
@@ -161,11 +164,15 @@ def _ours(bill: Bill, lines: Sequence[BillLine]) -> dict[str, Ours]:
 
 
 def _refunds(attempts: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    found: dict[int, tuple[int, ...]] = {}
+    """Amounts of each payment's refunds. The ledger has one row for each line of a refund, the gateway one for all."""
+    sums: dict[tuple[int, str], int] = defaultdict(int)
     for chunk in _chunks(sorted(attempts)):
         rows = MoneyEntry.objects.filter(among("attempt_id", chunk), kind=REFUNDED)
-        for attempt, amount in rows.values_list("attempt_id", "amount"):
-            found[attempt] = (*found.get(attempt, ()), amount)
+        for attempt, source, amount in rows.values_list("attempt_id", "source", "amount"):
+            sums[attempt, ":".join(source.split(":")[:2])] += amount
+    found: dict[int, tuple[int, ...]] = {}
+    for (attempt, _refund), amount in sums.items():
+        found[attempt] = (*found.get(attempt, ()), amount)
     return found
 
 
@@ -200,11 +207,12 @@ def _missing(bill: Bill, ours: Ours) -> tuple[object, ...]:
     )
 
 
-def _facts(row: BillRow) -> GatewayFacts:
+def _facts(row: BillRow, own: str, merchant_id: str) -> GatewayFacts:
+    """In a bill the gateway calls the account by `own`, its number there; `merchant_id` is what we call it (F29)."""
     return GatewayFacts(
         number=row.attempt.number if row.attempt else row.number,
         state=GatewayState.PAID,
-        merchant_id=row.merchant_id,
+        merchant_id=merchant_id if row.merchant_id == own else row.merchant_id,
         amount=row.amount,
         currency=row.currency,
         transaction_id=row.transaction_id,

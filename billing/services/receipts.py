@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 
+from django.db.models import CharField, Q, Value
+from django.db.models.functions import Cast, Concat
 from django.utils.translation import gettext as _
 
 from amp.foundation.services.refusals import Refused
@@ -87,8 +89,8 @@ def receipt_of(order: Order, *, for_payer: bool = False, most_lines: int | None 
         order=order,
         seller=order.enterprise.name,
         lines=_lines(order, for_payer=for_payer, most=most_lines),
-        payments=[move for kind, settles, move in moved if kind == EntryKind.RECEIVED.value and settles],
-        refunds=[move for kind, _settles, move in moved if kind == REFUNDED],
+        payments=[move for kind, move in moved if kind == EntryKind.RECEIVED.value],
+        refunds=[move for kind, move in moved if kind == REFUNDED],
     )
 
 
@@ -108,13 +110,17 @@ def _named(key: str, name: str) -> str:
     return f"{key} · {name}" if name and name != key else key
 
 
-def _movements(order: Order) -> list[tuple[str, bool, Movement]]:
-    """All that the ledger holds of the order, oldest first; whether its payment is the one that pays for it."""
-    entries = MoneyEntry.objects.filter(attempt__order=order, kind__in=[EntryKind.RECEIVED.value, REFUNDED])
+def _movements(order: Order) -> list[tuple[str, Movement]]:
+    """The payment that pays for the order, and what went back of its lines, oldest first.
+
+    Money that no line has used, a second payment say, is no part of the price; nor is what of it went back (F31).
+    """
+    pays = Q(kind=EntryKind.RECEIVED.value, source=Concat(Value("attempt:"), Cast("attempt_id", CharField())))
+    entries = MoneyEntry.objects.filter(attempt__order=order, attempt__settles=True)
+    entries = entries.filter(pays | Q(kind=REFUNDED, line__isnull=False))
     return [
         (
             entry.kind,
-            entry.attempt.settles,
             Movement(
                 entry.amount,
                 entry.currency,

@@ -29,7 +29,7 @@ from billing.models import (
 )
 from billing.orders import ExceptionKind, OrderStatus, check_transition
 from billing.providers.protocol import GatewayRefused, GatewayTimeout, RefundFacts, RefundState
-from billing.refunds import EFFECT_RETRIES, RefundStatus, Resolution, check_step, next_ask
+from billing.refunds import EFFECT_RETRIES, UNUSED_KINDS, RefundStatus, Resolution, check_step, next_ask
 from billing.services.accounts import gateway_of_attempt
 from billing.services.fulfilment import ENTRY_COLUMNS
 from billing.services.refund_proposals import record_refund, unused_money
@@ -41,7 +41,6 @@ log = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)
 SLICE = 1_000
 AT_GATEWAY = (RefundStatus.APPROVED.value, RefundStatus.PROCESSING.value)
-UNUSED_KINDS = (ExceptionKind.AMOUNT_MISMATCH, ExceptionKind.MERCHANT_MISMATCH, ExceptionKind.SECOND_PAYMENT)
 
 
 def work_refunds(*, now: datetime, wall: datetime, limit: int = 10) -> int:
@@ -256,7 +255,10 @@ def _shorten_or_halve(refund: Refund, lines: Sequence[RefundLine], now: datetime
 
 
 def _shorten(refund: Refund, lines: Sequence[RefundLine], now: datetime) -> None:
-    wishes = [Shortening(each.line.device_id, f"refund:{each.pk}", _time(each.wanted_seconds)) for each in lines]
+    wishes = [
+        Shortening(each.line.device_id, f"refund:{each.pk}", _time(each.wanted_seconds), f"line:{each.line_id}")
+        for each in lines
+    ]
     made = shorten_services(wishes, why=f"refund {refund.number}", actor=refund.requested_by, now=now)
     by_source = {each.source: each for each in made}
     rows = [

@@ -9,18 +9,19 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import F, OuterRef, Subquery, Sum
 from django.utils.translation import gettext as _
 
 from amp.foundation.bulk import insert_rows
 from amp.foundation.services.configuration import refund_threshold
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
-from billing.models import Order, OrderLine, PaymentAttempt, PaymentException, Refund, RefundLine
-from billing.orders import OrderStatus
-from billing.refunds import SYSTEM, Effect, RefundStatus, check_step, needs_another
+from billing.models import LineStatus, Order, OrderLine, PaymentAttempt, PaymentException, Refund, RefundLine
+from billing.orders import ExceptionKind, OrderStatus
+from billing.refunds import LIVE, SYSTEM, UNUSED_KINDS, Effect, RefundStatus, check_step, needs_another
 from billing.services.ordering import OnceKeyReused
 from billing.services.refund_proposals import make_refund, record_refund, reserve, unused_money
 from billing.services.refund_quotes import RefundQuote, plan_refund, quote_refund
@@ -29,6 +30,7 @@ WORK = "billing.tasks.work_refunds"
 MAX_REASON = 200
 MOST_DAYS = 30 * 366
 LINE_COLUMNS = ("enterprise", "refund", "line", "amount", "is_live", "wanted_seconds", "taken_seconds", "ends_at")
+UNRESOLVED: dict[str, Any] = {"resolved_at": None, "resolved_by": "", "resolution": ""}
 FINISHED = {OrderStatus.FULFILLED.value, OrderStatus.PARTIALLY_FULFILLED.value}
 
 
@@ -80,7 +82,8 @@ def request_refund_of_unused(
     Order.objects.select_for_update(no_key=True).get(pk=attempt.order_id)
     attempt = PaymentAttempt.objects.select_for_update(no_key=True).get(pk=attempt.pk)
     amount = unused_money(attempt, currency)
-    if amount <= 0:
+    live = Refund.objects.filter(attempt=attempt, has_lines=False, status__in=[each.value for each in LIVE])
+    if amount <= 0 or live.exists():  # one at a time: what came since waits for its end
         raise RefundRefused.because(_("This money is refunded already, or a refund of it is on its way."))
     return _asked(
         make_refund(
@@ -144,7 +147,7 @@ def fail(refund: Refund, *, problem: str, kind: str, actor: str, now: datetime) 
     _count_lines(refund, -1)
     RefundLine.objects.filter(refund=refund).update(is_live=False)
     reserve(refund.attempt, -refund.amount)
-    PaymentException.objects.filter(refunds=refund).update(resolved_at=None, resolved_by="", resolution="")
+    _open_cases(refund)
     record_refund(refund, kind, actor=actor, why=problem, before=before, now=now)
 
 
@@ -237,6 +240,20 @@ def _approved(refund: Refund, by: str, now: datetime) -> Refund:
     record_refund(refund, "refund.approved", actor=by, before=before, now=now)
     wake(WORK)
     return refund
+
+
+def _open_cases(refund: Refund) -> None:
+    """The case that the refund was to resolve, and those that were closed while it was on its way: their money lies
+    unapplied again, whoever had asked for the refund (R1)."""
+    cases = PaymentException.objects.filter(attempt=refund.attempt_id)
+    PaymentException.objects.filter(refunds=refund).update(**UNRESOLVED)
+    closed = cases.filter(resolved_at__gte=refund.created_at)
+    if not refund.has_lines:
+        closed.filter(kind__in=[each.value for each in UNUSED_KINDS]).update(**UNRESOLVED)
+    unapplied = OrderLine.objects.filter(order=refund.order_id, status=LineStatus.UNAPPLIED.value)
+    if unapplied.filter(refund_lines__refund=refund).exists():
+        amount = unapplied.aggregate(sum=Sum(F("amount") - F("refunded")))["sum"]
+        closed.filter(kind=ExceptionKind.UNAPPLIED_LINES.value).update(amount=amount, **UNRESOLVED)
 
 
 def _count_lines(refund: Refund, sign: int) -> None:

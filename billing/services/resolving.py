@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
+from django.db.models import F
 from django.utils.translation import gettext as _
 
 from amp.foundation.services.events import record_about
@@ -66,7 +67,7 @@ def _refund(case: PaymentException, reason: str, by: str, now: datetime) -> None
         case ExceptionKind.LATE:
             request_refund(order=order, effect=Effect.SHORTEN, reason=reason, asked_by=by, now=now, case=case)
         case ExceptionKind.UNAPPLIED_LINES:
-            ids = list(_unapplied(order).values_list("pk", flat=True))
+            ids = list(_unapplied(order).filter(refunded__lt=F("amount")).values_list("pk", flat=True))
             request_refund(
                 order=order, line_ids=ids, effect=Effect.KEEP, reason=reason, asked_by=by, now=now, case=case
             )
@@ -88,7 +89,7 @@ def _refund_unused(case: PaymentException, reason: str, by: str, now: datetime) 
 def _try_again(case: PaymentException, by: str, now: datetime) -> None:
     """Queue the devices once more; what still can't be applied opens the case again (Q4)."""
     order = case.attempt.order
-    lines = list(_unapplied(order))
+    lines = list(_unapplied(order).filter(refunded=0))
     if not lines or order.status != OrderStatus.PARTIALLY_FULFILLED.value:
         raise ResolutionRefused.because(_("No device of this order is left that could be tried again."))
     check_transition(OrderStatus(order.status), OrderStatus.PAID)
@@ -104,7 +105,7 @@ def _try_again(case: PaymentException, by: str, now: datetime) -> None:
 
 
 def _unapplied(order: Order) -> Any:
-    """Lines whose money nothing has used and no refund has taken."""
+    """Lines that were not renewed and of which no refund is on its way."""
     live = RefundLine.objects.filter(line__order=order, is_live=True).values("line_id")
-    rows = OrderLine.objects.filter(order=order, status=LineStatus.UNAPPLIED.value, refunded=0)
+    rows = OrderLine.objects.filter(order=order, status=LineStatus.UNAPPLIED.value)
     return rows.exclude(pk__in=live).order_by("pk")

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, When
 
 from amp.foundation.bulk import among, insert_rows
 from devices.lifecycle import Facts, State, Terms
@@ -38,11 +39,16 @@ class PeriodTime(NamedTuple):
 
 
 class Shortening(NamedTuple):
-    """Take `wanted` from one device, everything ahead where it is None; `source` makes it happen once."""
+    """Take `wanted` from one device, everything ahead where it is None; `source` makes it happen once.
+
+    `period` is the source of the period that is paid back: what was paid in a later life (A6), or since its rest was
+    moved away (A26), is none of it.
+    """
 
     device_id: int
     source: str
     wanted: timedelta | None
+    period: str
 
 
 class Shortened(NamedTuple):
@@ -59,8 +65,8 @@ def period_times(sources: Iterable[str], *, now: datetime) -> dict[str, PeriodTi
 
     A period of an earlier life, or one whose rest was moved away, has nothing left.
     """
-    periods = Period.objects.filter(among("source", list(sources)))
-    rows = list(periods.values_list("source", "device_id", "life", "starts_at", "ends_at"))
+    periods = _periods(sources)
+    rows = list(periods.values_list("source", "device_id", "own_life", "starts_at", "ends_at"))
     services = DeviceService.objects.filter(among("device_id", [row[1] for row in rows]))
     standing = {values[0]: values[1:] for values in services.values_list("device_id", "life", "state", "ends_at")}
     return {
@@ -82,12 +88,16 @@ def shorten_services(wishes: Sequence[Shortening], *, why: str, actor: str, now:
     done = {each.source: each for each in known}
     terms = terms_for({row.place for row in rows.values()}, now=now)
     facts = load_facts(list(rows.values()), terms)
+    lives = dict(_periods([wish.period for wish in wishes]).values_list("source", "own_life"))
     changes, cuts, answers = Changes(), [], []
     for wish in sorted(wishes):
         row = rows[wish.device_id]
         if before := done.get(wish.source):
             taken = before.previous_ends_at - before.ends_at
             answers.append(Shortened(wish.device_id, wish.source, taken, before.ends_at))
+            continue
+        if lives.get(wish.period) != row.life:
+            answers.append(Shortened(wish.device_id, wish.source, NOTHING, None))
             continue
         made = _shorten(row, facts[row.device_id], terms[row.place], wish, changes, why=why, actor=actor, now=now)
         answers.append(Shortened(row.device_id, wish.source, made.taken if made else NOTHING, made and made.ends_at))
@@ -98,8 +108,19 @@ def shorten_services(wishes: Sequence[Shortening], *, why: str, actor: str, now:
     return answers
 
 
+def _periods(sources: Iterable[str]) -> QuerySet[Any]:
+    """The periods of these sources with `own_life`, the life whose time they are; None where a transfer has moved the
+    rest: it takes all that was paid ahead (A26)."""
+    moved = EarlyEnd.objects.filter(
+        device_id=OuterRef("device_id"), number__gte=OuterRef("number"), source__startswith="transfer:"
+    )
+    own_life = Case(When(Exists(moved), then=None), default=F("life"))
+    rows: QuerySet[Any] = Period.objects.filter(among("source", list(sources))).annotate(own_life=own_life)
+    return rows
+
+
 def _time(
-    starts_at: datetime, ends_at: datetime, life: int, standing: tuple[int, str, datetime | None], now: datetime
+    starts_at: datetime, ends_at: datetime, life: int | None, standing: tuple[int, str, datetime | None], now: datetime
 ) -> PeriodTime:
     service_life, state, service_ends_at = standing
     runs = state == State.ACTIVE.value and service_life == life and service_ends_at is not None

@@ -14,7 +14,7 @@ from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.ordering import open_order
 from billing.services.settlement import settle
 from devices.models import DeviceService
-from tests.api.calling import Tenant, code, wrong_fields
+from tests.api.calling import Tenant, code, make_tenant, wrong_fields
 from tests.factories import make_device
 from tests.services.shop import paid
 
@@ -112,3 +112,31 @@ def test_another_tenants_money_answers_as_none_R6(ours: Tenant, other: Tenant) -
     line = {"reason": "x", "lines": [1]}
     mine = paid_order(ours)
     assert code(ours.api.post(f"/orders/{mine.pk}/refunds", line)) == (422, "refund_refused")
+
+
+def test_a_refund_by_a_case_needs_the_scope_of_refunds_too(ours: Tenant) -> None:
+    paid_order(ours, missing=1)
+    case = ours.api.get("/payment-exceptions?open=yes").json()["results"][0]
+    api = ours.keyed("payments:read", "payments:resolve")
+    wanted = {"resolution": "REFUND", "reason": "typo"}
+    assert code(api.post(f"/payment-exceptions/{case['id']}/resolve", wanted)) == (403, "scope_missing")
+    with system_scope():
+        assert not Refund.objects.exists()
+
+
+def test_a_buyers_key_never_sends_the_sellers_money_back_R6(ours: Tenant) -> None:
+    buyer = make_tenant("buyer", parent=ours.enterprise)
+    now = clock.now()
+    with system_scope():
+        device = make_device(ours.product, enterprise=buyer.enterprise).device.pk
+        DeviceService.objects.filter(pk=device).update(state="EXPIRED")
+        order = open_order(
+            device_ids=[device], plan=ours.plan, channel=OrderChannel.API, created_by="x", once_key=None, now=now
+        )
+        attempt = start_attempt(order=order, now=now, wall=clock.wall())
+        settle(attempt_id=attempt.pk, facts=paid(attempt, paid_at=now), now=now)
+        fulfil_paid_orders(now=now)
+    assert buyer.api.get(f"/orders/{order.pk}").status_code == 200
+    wanted = {"amount": 100, "effect": "KEEP", "reason": "mine"}
+    assert code(buyer.api.post(f"/orders/{order.pk}/refunds", wanted)) == (403, "not_yours_to_change")
+    assert ours.api.post(f"/orders/{order.pk}/refunds", wanted).status_code == 201

@@ -15,10 +15,13 @@ from django.test.utils import CaptureQueriesContext
 
 from billing.bills import Result
 from billing.fapiao import Buyer
-from billing.models import Bill, BillRow, MoneyEntry, Order, PaymentAttempt
+from billing.models import Bill, BillRow, MerchantAccount, MoneyEntry, Order, PaymentAttempt, Provider
+from billing.services.accounts import open_account
 from billing.services.bills import BillNotTaken, import_bill, settle_bill
 from billing.services.sandbox_bills import sandbox_bill
-from tests.services.shop import MINUTE, NOW, Loopback, Shop, kinds, money, shop_of_three, system_wide
+from tests.gateways.process import alipay_secret, wechat_secret
+from tests.rules.test_bills import alipay_line, alipay_text, wechat, wechat_line
+from tests.services.shop import ACTOR, MINUTE, NOW, Loopback, Shop, kinds, money, shop_of_three, system_wide
 from tests.services.test_fapiao import client_of
 from tests.services.test_receipts import paid_order, refund
 
@@ -198,3 +201,57 @@ def test_the_sandbox_writes_a_bill_that_agrees(shop: Shop, monkeypatch: pytest.M
     assert answer.content == sandbox_bill(account=attempt.account, day=DAY)
     assert results(imported(attempt, answer.content)) == {attempt.number: Result.MATCHED.value}
     assert client.get(f"/admin/billing/bill/sandbox/{attempt.account_id}/?day=x").status_code == 404
+
+
+def test_one_refund_of_several_devices_is_one_line_of_the_bill(shop: Shop) -> None:
+    order = paid_order(shop)
+    attempt = order.attempts.get()
+    for line in order.lines.all():
+        MoneyEntry.objects.create(
+            enterprise=order.enterprise,
+            merchant=order.merchant,
+            attempt=attempt,
+            line=line,
+            kind="REFUNDED",
+            taken_from="APPLIED",
+            amount=1_000,
+            currency="CNY",
+            source=f"refund:7:{line.pk}",
+            created_at=NOW,
+        )
+    bill = imported(attempt, bill_file(attempt, kind="REFUND", amount="30.00"))
+    assert set(BillRow.objects.filter(bill=bill, kind="REFUND").values_list("result", flat=True)) == {"MATCHED"}
+
+
+def at_gateway(attempt: PaymentAttempt, provider: Provider, secret: dict[str, str]) -> PaymentAttempt:
+    """The payment as if it had been made with a real account of its merchant."""
+    MerchantAccount.objects.update(is_active=False)
+    account = open_account(merchant=attempt.order.merchant, provider=provider, secret=secret, actor=ACTOR, now=NOW)
+    PaymentAttempt.objects.update(account=account, provider=provider.value)
+    return PaymentAttempt.objects.get()
+
+
+@pytest.mark.parametrize("who", ["direct", "partner", "foreign"])
+def test_a_real_gateways_bill_pays_the_order_of_its_own_account_alone_F29(shop: Shop, who: str) -> None:
+    """The bill calls the merchant by the gateway's number, we by ours."""
+    numbers = {
+        "direct": {"mchid": "1900000001"},
+        "partner": {"mchid": "1900000001", "sub_mchid": "1900000002"},
+        "foreign": {"mchid": "1900000009"},
+    }[who]
+    attempt = at_gateway(shop.attempt(), Provider.WECHAT, wechat_secret(**numbers))
+    line = wechat_line(attempt.number, sub=numbers.get("sub_mchid", "0"), paid="597.00")
+    bill = imported(attempt, wechat(line), day=date(2026, 11, 26))
+    settle_bill(bill=bill, actor="fin", now=NOW + timedelta(days=300))
+    kinds = [case.kind for case in attempt.exceptions.all()]
+    assert (Order.objects.get().status, kinds) == (
+        ("PENDING", ["MERCHANT_MISMATCH"]) if who == "foreign" else ("PAID", [])
+    )
+
+
+def test_an_alipay_bill_pays_the_order_too(shop: Shop) -> None:
+    attempt = at_gateway(shop.attempt(), Provider.ALIPAY, alipay_secret(seller_id="2088000000000001"))
+    line = alipay_line(attempt.number).replace("199.00", "597.00")
+    bill = imported(attempt, alipay_text(line).encode("gb18030"), day=date(2026, 11, 26))
+    settle_bill(bill=bill, actor="fin", now=NOW + timedelta(days=300))
+    assert (Order.objects.get().status, attempt.exceptions.count()) == ("PAID", 0)

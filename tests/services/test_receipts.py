@@ -7,7 +7,7 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from billing.models import MoneyEntry, Order, OrderChannel
+from billing.models import MoneyEntry, Order, OrderChannel, Refund
 from billing.papers import receipt_pdf
 from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.receipts import REFUNDED, NoReceipt, receipt_of
@@ -40,7 +40,9 @@ def refund(order: Order, amount: int) -> None:
         taken_from="APPLIED",
         amount=amount,
         currency=order.currency,
-        source=f"refund:{order.pk}",
+        source=f"refund:{order.pk}:{order.lines.all()[0].pk}",
+        line=order.lines.all()[0],
+        taken_from="APPLIED",
         created_at=NOW + 3 * MINUTE,
     )
 
@@ -172,3 +174,33 @@ def test_devices_that_could_not_be_renewed_are_marked(shop: Shop) -> None:
     receipt = receipt_of(order)
     assert receipt.unapplied == 1
     assert "Not renewed" in words(receipt_pdf(receipt))
+
+
+def test_a_second_payment_that_went_back_leaves_the_order_paid_F31(shop: Shop) -> None:
+    order = shop.order()
+    attempts = [shop.attempt(order, new_code=True) for _ in range(2)]
+    for attempt in attempts:
+        settle(attempt_id=attempt.pk, facts=paid(attempt), now=NOW + MINUTE)
+    fulfil_paid_orders(now=NOW + 2 * MINUTE)
+    refused = Refund.objects.get()
+    MoneyEntry.objects.create(
+        enterprise=order.enterprise,
+        merchant=order.merchant,
+        attempt=refused.attempt,
+        kind=REFUNDED,
+        amount=refused.amount,
+        currency=order.currency,
+        source=f"refund:{refused.pk}",
+        taken_from="UNAPPLIED",
+        created_at=NOW + 3 * MINUTE,
+    )
+    receipt = receipt_of(Order.objects.get(pk=order.pk))
+    assert [each.amount for each in receipt.payments] == [59_700]
+    assert (receipt.refunded, receipt.remaining) == (0, 59_700)
+
+
+def test_a_further_transaction_of_the_payment_that_pays_is_no_part_of_the_receipt(shop: Shop) -> None:
+    order = paid_order(shop)
+    attempt = order.attempts.get()
+    settle(attempt_id=attempt.pk, facts=paid(attempt, transaction_id="T2"), now=NOW + 3 * MINUTE)
+    assert [each.amount for each in receipt_of(order).payments] == [59_700]

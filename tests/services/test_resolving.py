@@ -226,3 +226,63 @@ def test_refunded_devices_are_not_tried_again(shop: Shop, wire: Loopback) -> Non
     refund_of(order, line_ids=[line.pk], now=LATER)
     with pytest.raises(ResolutionRefused, match="No device"):
         resolve(Resolution.RETRY)
+
+
+def both_left_out(shop: Shop) -> Order:
+    """An order of which neither device was renewed."""
+    attempt = shop.attempt()
+    pay_at_sandbox(attempt)
+    settle(attempt_id=attempt.pk, facts=paid(attempt), now=LATER)
+    far = NOW + timedelta(days=30 * 365)
+    DeviceService.objects.filter(device_id__in=shop.ids).update(state="ACTIVE", ends_at=far, anchor=far)
+    fulfil_paid_orders(now=LATER)
+    DeviceService.objects.filter(device_id__in=shop.ids).update(state="EXPIRED", ends_at=None, anchor=None)
+    return Order.objects.get(pk=attempt.order_id)
+
+
+def test_the_rest_of_a_line_that_was_refunded_in_part_is_refunded_by_its_case_R1(shop: Shop, wire: Loopback) -> None:
+    order = both_left_out(shop)
+    first = OrderLine.objects.filter(order=order).order_by("pk")[0]
+    refund_of(order, line_ids=[first.pk], amount=1, now=LATER)
+    work(wire, LATER)
+    assert case().resolved_at is None
+    resolve(Resolution.REFUND)
+    work(wire, LATER)
+    assert money(order)["REFUNDED"] == 39_800, "nothing is left behind a case that is closed"
+    assert Order.objects.get(pk=order.pk).status == "REFUNDED"
+
+
+@override_settings(REFUND_THRESHOLD=0)
+def test_money_whose_refund_fails_is_before_a_person_again_whoever_asked_for_it_R1(shop: Shop, wire: Loopback) -> None:
+    order = both_left_out(shop)
+    first = OrderLine.objects.filter(order=order).order_by("pk")[0]
+    refund = refund_of(order, line_ids=[first.pk], now=LATER)
+    resolve(Resolution.RETRY)
+    fulfil_paid_orders(now=LATER)
+    assert Order.objects.get(pk=order.pk).status == "PARTIALLY_FULFILLED"
+    reject_refund(refund=refund, by=BOB, reason="no", now=LATER)
+    assert (case().resolved_at, case().resolution) == (None, "")
+
+
+@override_settings(REFUND_THRESHOLD=0)
+def test_a_refund_of_two_cases_that_is_rejected_opens_both(shop: Shop, wire: Loopback) -> None:
+    attempt = shop.attempt()
+    settle(attempt_id=attempt.pk, facts=paid(attempt, amount=39_799), now=LATER)
+    settle(attempt_id=attempt.pk, facts=paid(attempt, transaction_id="T2"), now=LATER)
+    mismatched = PaymentException.objects.get(kind="AMOUNT_MISMATCH")
+    resolve_exception(exception=mismatched, resolution=Resolution.REFUND, reason="x", by=ANN, now=LATER)
+    reject_refund(refund=Refund.objects.get(), by=BOB, reason="no", now=LATER)
+    assert set(PaymentException.objects.values_list("resolved_at", flat=True)) == {None}
+
+
+@override_settings(REFUND_THRESHOLD=0)
+def test_money_that_comes_while_a_refund_waits_is_told_to_wait_too(shop: Shop, wire: Loopback) -> None:
+    attempt = shop.attempt()
+    for transaction_id in ("T1", "T2"):
+        settle(attempt_id=attempt.pk, facts=paid(attempt, transaction_id=transaction_id), now=LATER)
+    fulfil_paid_orders(now=LATER)
+    resolve(Resolution.REFUND)
+    settle(attempt_id=attempt.pk, facts=paid(attempt, transaction_id="T3"), now=LATER)
+    with pytest.raises(RefundRefused, match="on its way"):
+        resolve(Resolution.REFUND)
+    assert case().resolved_at is None
