@@ -161,12 +161,14 @@ def _ours(bill: Bill, lines: Sequence[BillLine]) -> dict[str, Ours]:
 
 
 def _refunds(attempts: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    found: dict[int, tuple[int, ...]] = {}
+    """What went back of each payment. A refund is one line of a bill, and one entry for each device in the ledger."""
+    found: dict[int, dict[str, int]] = {}
     for chunk in _chunks(sorted(attempts)):
         rows = MoneyEntry.objects.filter(among("attempt_id", chunk), kind=REFUNDED)
-        for attempt, amount in rows.values_list("attempt_id", "amount"):
-            found[attempt] = (*found.get(attempt, ()), amount)
-    return found
+        for attempt, source, amount in rows.values_list("attempt_id", "source", "amount"):
+            sums, refund = found.setdefault(attempt, {}), ":".join(source.split(":")[:2])
+            sums[refund] = sums.get(refund, 0) + amount
+    return {attempt: tuple(sums.values()) for attempt, sums in found.items()}
 
 
 def _paid_that_day(bill: Bill) -> Iterator[Ours]:

@@ -29,7 +29,7 @@ def paid_order(shop: Shop, **changes: object) -> Order:
     return order
 
 
-def refund(order: Order, amount: int) -> None:
+def refund(order: Order, amount: int, source: str = "") -> None:
     """As refunds are booked: a row of that kind in the ledger."""
     attempt = order.attempts.get()
     MoneyEntry.objects.create(
@@ -37,9 +37,10 @@ def refund(order: Order, amount: int) -> None:
         merchant=order.merchant,
         attempt=attempt,
         kind=REFUNDED,
+        taken_from="APPLIED",
         amount=amount,
         currency=order.currency,
-        source=f"refund:{order.pk}",
+        source=source or f"refund:{order.pk}",
         created_at=NOW + 3 * MINUTE,
     )
 
