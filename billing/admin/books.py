@@ -85,7 +85,7 @@ class BillAdmin(book_lists.BooksOnly, book_lists.BillColumns, Listed, RecordAdmi
     tools = ((_("Upload a bill"), "upload_file", "admin:bill_upload", Action.KEEP_BOOKS),)
     section = _("Payments")
     list_title = _("Gateway bills")
-    list_display = ("day", "outcome", "merchant_account", "lines", "file_name", "uploaded", "uploaded_by")
+    list_display = ("day", "outcome", "merchant_account", "lines", "file_name", "uploaded", "uploader")
     extra_columns = ("enterprise",)
     list_select_related = ("account__merchant", "enterprise")
     filterset_class = BillFilters

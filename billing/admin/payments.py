@@ -101,7 +101,7 @@ class RefundAdmin(Listed, RecordAdmin):
     section = _("Payments")
     list_title = _("Refunds")
     list_display = ("number_code", "state", "amount_money", "order_number", "effect", "asked_by", "created")
-    extra_columns = ("approved_by", "reason", "enterprise")
+    extra_columns = ("approver", "reason", "enterprise")
     list_select_related = ("order", "enterprise")
     filterset_class = RefundFilters
     orderings = BY_DAY
@@ -133,6 +133,11 @@ class RefundAdmin(Listed, RecordAdmin):
     def asked_by(self, refund: Refund) -> str:
         """A person, or nobody yet."""
         return str(_("proposed by the system")) if refund.requested_by == SYSTEM else actor_name(refund.requested_by)
+
+    @admin.display(description=_("approved by"))
+    def approver(self, refund: Refund) -> str:
+        """Another person, the gateway, or nobody yet."""
+        return actor_name(refund.approved_by)
 
     @admin.display(description=_("asked"))
     def created(self, refund: Refund) -> str:

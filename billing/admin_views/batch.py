@@ -135,7 +135,7 @@ def _preview(request: HttpRequest, selection: RenewalSelection, plan: Plan, mean
         request,
         "billing/renew_preview.html",
         title_of(len(quoted.accepted)) if quoted.accepted else _("Nothing to renew"),
-        crumbs=[services_list(), (title_of(selection.devices), reverse("admin:order_selection", args=[selection.pk]))],
+        crumbs=[services_list(), (_("Choose a plan"), reverse("admin:order_selection", args=[selection.pk]))],
         selection=selection,
         plan=plan,
         quote=quoted,

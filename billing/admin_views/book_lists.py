@@ -117,9 +117,9 @@ FAPIAO_EXPORT = (
     Column(_("merchant"), "order__merchant_name"),
     Column(_("enterprise"), "enterprise__name"),
     Column(_("requested"), "requested_at"),
-    Column(_("by"), "requested_by"),
+    Column(_("by"), "requested_by", names_actor=True),
     Column(_("decided"), "decided_at"),
-    Column(_("decided by"), "decided_by"),
+    Column(_("decided by"), "decided_by", names_actor=True),
 )
 
 
@@ -170,7 +170,7 @@ BILL_EXPORT = (
     Column(_("lines"), "lines"),
     Column(_("to look at"), "open_lines"),
     Column(_("uploaded"), "uploaded_at"),
-    Column(_("by"), "uploaded_by"),
+    Column(_("by"), "uploaded_by", names_actor=True),
 )
 
 
@@ -193,6 +193,11 @@ class BillColumns:
     def uploaded(self, bill: Bill) -> str:
         """The minute."""
         return moment(bill.uploaded_at)
+
+    @admin.display(description=_("uploaded by"))
+    def uploader(self, bill: Bill) -> str:
+        """One of the staff, or the demo."""
+        return actor_name(bill.uploaded_by)
 
 
 BILL_ROW_EXPORT = (

@@ -25,7 +25,7 @@ ORDER_EXPORT = (
     Column(_("merchant"), "merchant_name"),
     Column(_("enterprise"), "enterprise__name"),
     Column(_("channel"), "channel", _choices(Order, "channel")),
-    Column(_("by"), "created_by"),
+    Column(_("by"), "created_by", names_actor=True),
     Column(_("created"), "created_at"),
     Column(_("paid"), "paid_at"),
 )
@@ -53,7 +53,7 @@ EXCEPTION_EXPORT = (
     Column(_("enterprise"), "enterprise__name"),
     Column(_("noticed"), "created_at"),
     Column(_("resolved"), "resolved_at"),
-    Column(_("by"), "resolved_by"),
+    Column(_("by"), "resolved_by", names_actor=True),
 )
 
 REFUND_EXPORT = (
@@ -65,8 +65,8 @@ REFUND_EXPORT = (
     Column(_("payment"), "attempt__number"),
     Column(_("effect on the devices"), "effect", _choices(Refund, "effect")),
     Column(_("reason"), "reason"),
-    Column(_("asked by"), "requested_by"),
-    Column(_("approved by"), "approved_by"),
+    Column(_("asked by"), "requested_by", names_actor=True),
+    Column(_("approved by"), "approved_by", names_actor=True),
     Column(_("enterprise"), "enterprise__name"),
     Column(_("asked"), "created_at"),
     Column(_("ended"), "ended_at"),

@@ -65,6 +65,7 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         is_test=any(each.provider == "sandbox" for each in attempts),
         lines=lines_of(request, order, standing),
         attempts=attempts,
+        cases=PaymentException.objects.filter(attempt__in=attempts, resolved_at=None).order_by("id"),
         attempt=attempt if waits else None,
         qr=qr_svg(attempt.code, _("QR code of the payment")) if waits and attempt and _is_scanned(attempt) else "",
         seconds_left=max(int((order.expires_at - now).total_seconds()), 0),

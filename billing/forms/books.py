@@ -56,8 +56,6 @@ class TotalsForm(forms.Form):
 class BillForm(forms.Form):
     """Whose bill, of which day, and the file."""
 
-    halves = ("account", "day")
-
     account = forms.ModelChoiceField(
         label=gettext_lazy("Merchant account"), queryset=MerchantAccount.objects.none(), widget=UnfoldAdminSelectWidget
     )

@@ -8,12 +8,9 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from unfold.widgets import (
-    UnfoldAdminRadioSelectWidget,
-    UnfoldAdminSingleDateWidget,
-    UnfoldAdminTextInputWidget,
-)
+from unfold.widgets import UnfoldAdminRadioSelectWidget, UnfoldAdminTextInputWidget
 
+from amp.foundation.lists.filters import DateField
 from amp.foundation.money import InvalidAmount, decimal_text, minor_digits, parse_amount
 from billing.models import Effect, PaymentAttempt, Provider
 from billing.models.accounts import PROVIDER_NAMES
@@ -109,7 +106,9 @@ class ReceiptForm(forms.Form):
     def __init__(self, *args: Any, currency: str, **more: Any) -> None:
         super().__init__(*args, **more)
         self.fields["amount"] = AmountField(label=_("Amount received"), currency=currency)
-        self.fields["received_on"] = forms.DateField(label=_("Day of receipt"), widget=UnfoldAdminSingleDateWidget())
+        self.fields["received_on"] = DateField(
+            label=_("Day of receipt"), widget=UnfoldAdminTextInputWidget({"type": "date"})
+        )
         self.fields["reference"] = forms.CharField(
             label=_("Bank reference"), max_length=40, widget=UnfoldAdminTextInputWidget()
         )

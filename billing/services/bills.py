@@ -7,7 +7,6 @@ its own: a bill whose settling was interrupted goes on where it stopped, and `se
 from __future__ import annotations
 
 import hashlib
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from typing import NamedTuple, TypeVar
@@ -164,16 +163,14 @@ def _ours(bill: Bill, lines: Sequence[BillLine]) -> dict[str, Ours]:
 
 
 def _refunds(attempts: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    """Amounts of each payment's refunds. The ledger has one row for each line of a refund, the gateway one for all."""
-    sums: dict[tuple[int, str], int] = defaultdict(int)
+    """What went back of each payment. A refund is one line of a bill, and one entry for each device in the ledger."""
+    found: dict[int, dict[str, int]] = {}
     for chunk in _chunks(sorted(attempts)):
         rows = MoneyEntry.objects.filter(among("attempt_id", chunk), kind=REFUNDED)
         for attempt, source, amount in rows.values_list("attempt_id", "source", "amount"):
-            sums[attempt, ":".join(source.split(":")[:2])] += amount
-    found: dict[int, tuple[int, ...]] = {}
-    for (attempt, _refund), amount in sums.items():
-        found[attempt] = (*found.get(attempt, ()), amount)
-    return found
+            sums, refund = found.setdefault(attempt, {}), ":".join(source.split(":")[:2])
+            sums[refund] = sums.get(refund, 0) + amount
+    return {attempt: tuple(sums.values()) for attempt, sums in found.items()}
 
 
 def _paid_that_day(bill: Bill) -> Iterator[Ours]:

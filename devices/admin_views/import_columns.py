@@ -29,7 +29,7 @@ VALIDITY_COLUMNS = (
     Column(_("valid from"), "starts_at"),
     Column(_("valid until"), "ends_at"),
     Column(_("set"), "set_at"),
-    Column(_("set by"), "set_by"),
+    Column(_("set by"), "set_by", names_actor=True),
 )
 
 

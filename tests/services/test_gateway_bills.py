@@ -119,6 +119,17 @@ def test_refunds_of_a_bill_are_looked_up_in_the_ledger(shop: Shop) -> None:
     assert again.open_lines == 0
 
 
+def test_one_refund_of_several_devices_is_one_line_of_a_bill(shop: Shop) -> None:
+    """The ledger has a movement for each device; the gateway gave the money back at once."""
+    attempt = paid_attempt(shop, shop.ids[0])
+    for device, amount in enumerate((3_000, 2_000), start=1):
+        refund(attempt.order, amount, source=f"refund:7:{device}")
+    content = bill_file(attempt, attempt).replace(b"PAYMENT,199.00", b"REFUND,50.00", 1)
+    assert imported(attempt, content).open_lines == 0
+    part = bill_file(attempt, attempt).replace(b"PAYMENT,199.00", b"REFUND,30.00", 1)
+    assert imported(attempt, part).open_lines == 1
+
+
 def test_the_same_file_is_taken_once(shop: Shop) -> None:
     attempt = paid_attempt(shop, shop.ids[0])
     first, again = (imported(attempt, bill_file(attempt)) for _ in range(2))

@@ -17,6 +17,7 @@ from amp.foundation import clock
 from amp.foundation.lists import columns, exporting
 from amp.foundation.models import Event, Role
 from amp.foundation.scoping import system_scope
+from billing.models import Order
 from devices.models import Device, DeviceService
 from tests.factories import make_device
 from tests.services.admin_world import Maker, made_makers, makers
@@ -55,6 +56,16 @@ def test_no_export_holds_a_row_of_another_tenant_R6(makers: tuple[Maker, Maker],
         rows = read(answer)
         assert len(rows) >= (1 if "exception" in path else 2)
         assert not any(str(cell).startswith("other") for row in rows for cell in row)
+
+
+def test_exports_say_who_it_was_in_the_readers_words(makers: tuple[Maker, Maker]) -> None:
+    """Names such as "gateway" are how actors are stored, not what a reader is told."""
+    ours, _other = makers
+    with system_scope():
+        Order.objects.update(created_by="gateway")
+    rows = table(export(ours.client(), "billing/order"))
+    at = rows[0].index("by")
+    assert {row[at] for row in rows[1:]} == {"the gateway"}
 
 
 def test_an_export_holds_what_the_list_filters(makers: tuple[Maker, Maker]) -> None:

@@ -29,7 +29,7 @@ def paid_order(shop: Shop, **changes: object) -> Order:
     return order
 
 
-def refund(order: Order, amount: int) -> None:
+def refund(order: Order, amount: int, source: str = "") -> None:
     """As refunds are booked: a row of that kind in the ledger."""
     attempt = order.attempts.get()
     MoneyEntry.objects.create(
@@ -40,9 +40,8 @@ def refund(order: Order, amount: int) -> None:
         taken_from="APPLIED",
         amount=amount,
         currency=order.currency,
-        source=f"refund:{order.pk}:{order.lines.all()[0].pk}",
+        source=source or f"refund:{order.pk}:{order.lines.all()[0].pk}",
         line=order.lines.all()[0],
-        taken_from="APPLIED",
         created_at=NOW + 3 * MINUTE,
     )
 

@@ -139,6 +139,8 @@ def test_a_case_is_resolved_by_one_click_with_a_reason(shop: Shop, wire: Loopbac
     settle(attempt_id=attempt.pk, facts=paid(attempt, amount=1), now=NOW)
     case, ann = PaymentException.objects.get(), browser(shop)
     page, resolve = (f"/admin/billing/paymentexception/{case.pk}/{verb}/" for verb in ("change", "resolve"))
+    order = f"/admin/billing/order/{attempt.order_id}/change/"
+    assert "¥0.01 needs a decision" in text_of(ann.get(order))
     assert "Refund ¥0.01" in text_of(ann.get(page))
     assert "No device is touched" in text_of(ann.get(page))
     assert "Say why" in text_of(ann.post(resolve, {"resolution": "REFUND"}, follow=True))
@@ -147,6 +149,7 @@ def test_a_case_is_resolved_by_one_click_with_a_reason(shop: Shop, wire: Loopbac
         assert "is resolved" in text_of(ann.post(resolve, {"resolution": "REFUND", "reason": "typo"}, follow=True))
     assert Refund.objects.count() == 1
     assert "typo" in text_of(ann.get(page))
+    assert "needs a decision" not in text_of(ann.get(order))
     event = Event.objects.get(kind="payment.exception_resolved")
     assert (event.actor, event.why) == ("ann@example.com", "typo")
     operator = browser(shop, Role.OPERATOR, "op@example.com")

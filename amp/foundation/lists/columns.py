@@ -1,7 +1,7 @@
 """Columns of an exported table: a title, where the value comes from, and how it is written.
 
 Numbers stay numbers; money becomes a decimal in major units; moments are ISO 8601 in the zone of the row's enterprise,
-with the offset; choices are the reader's words; every other text is disarmed (F90).
+with the offset; choices and actors are the reader's words; every other text is disarmed (F90).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from django.utils.translation import gettext as _
 
 from amp.foundation.cells import escaped
 from amp.foundation.money import minor_digits
+from amp.foundation.templatetags.amp_display import actor_name
 
 CHUNK = 2_000
 Value = str | int | float | Decimal
@@ -27,12 +28,16 @@ Value = str | int | float | Decimal
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column. `path` is a field path of the list's table; `currency` the path of the code that goes with money."""
+    """One column. `path` is a field path of the list's table; `currency` the path of the code that goes with money.
+
+    `names_actor`: the value says who did it, and is written in the reader's words.
+    """
 
     title: Any
     path: str
     choices: Sequence[tuple[Any, Any]] = ()
     currency: str = ""
+    names_actor: bool = False
 
 
 class Table:
@@ -74,6 +79,8 @@ Writer = Callable[[Any, Any, tzinfo], Value]
 def _writer(column: Column) -> Writer:
     if column.currency:
         return _money
+    if column.names_actor:
+        return lambda value, _beside, _zone: escaped(actor_name(value))
     if column.choices:
         words = {value: str(word) for value, word in column.choices}
         return lambda value, _beside, _zone: escaped(words.get(value, str(value)))
