@@ -65,6 +65,12 @@ class _LimitedAbove(models.Manager[Any]):
         return rows.filter(models.Q(**{self.own: active.get("enterprise", ())}) | self.above)
 
 
+def enterprises_in_scope() -> list[int] | None:
+    """Ids of the enterprises whose rows may be read now; None in the system's scope, which reads all."""
+    active = get_scope()
+    return list(active.get("enterprise", ())) if active.get("_enabled", True) else None
+
+
 def enterprise_scope(ids: Iterable[int], ancestors: Iterable[int] = ()) -> AbstractContextManager[None]:
     """See and change the enterprises `ids`; read the named tables of `ancestors` too."""
     own = sorted(set(ids))
