@@ -73,7 +73,7 @@ class _FleetFilters(EnterpriseFilterSet):
         self.filters["product"].extra["choices"] = Offered(Product.objects.order_by("name", "pk"), products)
 
     def in_state(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        """By commercial state. A device's service is of the same enterprise: saying so lets the index find rare ones."""
+        """By commercial state. A device's service is of its enterprise: saying so lets the index find rare ones."""
         wanted: dict[str, Any] = {f"{self.service}state": value}
         if self.service and (enterprises := enterprises_in_scope()) is not None:
             wanted[f"{self.service}enterprise__in"] = enterprises

@@ -19,7 +19,7 @@ from django.utils.http import urlencode
 
 from amp.foundation import clock
 from amp.foundation.models import ApiKey, Enterprise, Scope, User
-from billing.models import Order
+from billing.models import Bill, Order
 from catalog.models import Product
 from devices.models import Device
 from tests.isolation.doors import BY_MODEL, LISTS, ROWS, doors, registered_models
@@ -113,7 +113,9 @@ def _filtered_lists() -> Iterator[tuple[str, list[str]]]:
 def test_a_filter_by_a_foreign_id_answers_as_by_one_of_nothing_F72(world: World) -> None:
     """Every filter of every list, with ids of another tenant's rows: the same answer, but for the number."""
     staff, headers = world.stranger.staff(), {"Authorization": f"Bearer {world.stranger.key()}"}
-    ids = {world.ours.row(model) for model in (Enterprise, Product, Device, Order)}
+    own = {row.pk for row in world.stranger.rows.values()}  # numbers of different tables may be alike
+    ids = {world.ours.row(model) for model in (Enterprise, Product, Device, Order, Bill)} - own
+    assert ids
     told = {}
     tried = 0
     for path, names in _filtered_lists():
@@ -125,7 +127,7 @@ def test_a_filter_by_a_foreign_id_answers_as_by_one_of_nothing_F72(world: World)
             tried += len(foreign)
             if any(each != nothing for each in foreign):
                 told[f"{path}?{name}"] = [each[0] for each in (nothing, *foreign)]
-    assert tried > 90
+    assert tried > 40
     assert told == {}
 
 
