@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -60,7 +61,7 @@ DIGITS, WORD, TEXT_32 = re.compile(r"[0-9]{4,32}"), re.compile(r"[!-~]{1,256}"),
 
 
 @dataclass(frozen=True, slots=True, repr=False)
-class AccountSecret:
+class AccountSecret(ABC):
     """What both gateways' secrets share. A repr names the class and nothing else."""
 
     fields: ClassVar[tuple[Field, ...]] = ()
@@ -98,8 +99,9 @@ class AccountSecret:
         return f"{type(self).__name__}()"
 
     @classmethod
+    @abstractmethod
     def _checked(cls, name: str, text: str) -> str:
-        raise NotImplementedError
+        """The text of one field as it is kept. Raises KeyRefused with its flaw."""
 
     @classmethod
     def _at_odds(cls, values: Mapping[str, str]) -> Iterator[tuple[str, Flaw]]:

@@ -7,27 +7,25 @@ its own: a bill whose settling was interrupted goes on where it stopped, and `se
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date, datetime
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from django.db import IntegrityError, transaction
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from amp.foundation.bulk import among, insert_rows, update_rows
+from amp.foundation.bulk import among, chunks, insert_rows, update_rows
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
 from billing.bill_files import BillRefused
 from billing.bills import FINE, BillLine, Known, LineKind, Result, day_of, judge, read_bill
-from billing.models import Bill, BillRow, MerchantAccount, MoneyEntry, PaymentAttempt
+from billing.models import Bill, BillRow, EntryKind, MerchantAccount, MoneyEntry, PaymentAttempt
 from billing.orders import AttemptStatus, GatewayFacts, GatewayState, Outcome
 from billing.services.accounts import number_at_gateway
-from billing.services.receipts import REFUNDED
 from billing.services.settlement import settle
 
-T = TypeVar("T")
 CHUNK = 5_000
 AT_ONCE = 200
 """Payments that one request settles; the page offers the rest."""
@@ -149,14 +147,14 @@ def _store(bill: Bill, lines: Sequence[BillLine]) -> None:
     rows = [_row(bill, line, ours.get(line.number), refunds) for line in lines]
     named = {line.number for line in lines if line.kind is LineKind.PAYMENT}
     rows += [_missing(bill, each) for each in _paid_that_day(bill) if each.number not in named]
-    for chunk in _chunks(rows):
+    for chunk in chunks(rows, CHUNK):
         insert_rows(BillRow, COLUMNS, chunk)
 
 
 def _ours(bill: Bill, lines: Sequence[BillLine]) -> dict[str, Ours]:
     """Our payments of that account, by the numbers that the bill names."""
     found: dict[str, Ours] = {}
-    for chunk in _chunks(sorted({line.number for line in lines})):
+    for chunk in chunks(sorted({line.number for line in lines}), CHUNK):
         rows = PaymentAttempt.objects.filter(among("number", chunk), account_id=bill.account_id)
         found |= {row[1]: Ours(*row) for row in rows.values_list("pk", *Ours._fields[1:])}
     return found
@@ -165,8 +163,8 @@ def _ours(bill: Bill, lines: Sequence[BillLine]) -> dict[str, Ours]:
 def _refunds(attempts: Sequence[int]) -> dict[int, tuple[int, ...]]:
     """What went back of each payment. A refund is one line of a bill, and one entry for each device in the ledger."""
     found: dict[int, dict[str, int]] = {}
-    for chunk in _chunks(sorted(attempts)):
-        rows = MoneyEntry.objects.filter(among("attempt_id", chunk), kind=REFUNDED)
+    for chunk in chunks(sorted(attempts), CHUNK):
+        rows = MoneyEntry.objects.filter(among("attempt_id", chunk), kind=EntryKind.REFUNDED.value)
         for attempt, source, amount in rows.values_list("attempt_id", "source", "amount"):
             sums, refund = found.setdefault(attempt, {}), ":".join(source.split(":")[:2])
             sums[refund] = sums.get(refund, 0) + amount
@@ -215,8 +213,3 @@ def _facts(row: BillRow, own: str, merchant_id: str) -> GatewayFacts:
         transaction_id=row.transaction_id,
         paid_at=row.happened_at,
     )
-
-
-def _chunks(rows: Iterable[T]) -> Iterator[list[T]]:
-    whole = list(rows)
-    return (whole[start : start + CHUNK] for start in range(0, len(whole), CHUNK))

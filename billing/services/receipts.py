@@ -15,7 +15,6 @@ from amp.foundation.services.refusals import Refused
 from billing.models import EntryKind, LineStatus, MoneyEntry, Order, OrderLine
 from billing.orders import SETTLED
 
-REFUNDED = EntryKind.REFUNDED.value
 PAYERS_TAIL = 4
 """What a payer's receipt tells of the serial number, as the renewal page does (F85)."""
 
@@ -90,7 +89,7 @@ def receipt_of(order: Order, *, for_payer: bool = False, most_lines: int | None 
         seller=order.enterprise.name,
         lines=_lines(order, for_payer=for_payer, most=most_lines),
         payments=[move for kind, move in moved if kind == EntryKind.RECEIVED.value],
-        refunds=[move for kind, move in moved if kind == REFUNDED],
+        refunds=[move for kind, move in moved if kind == EntryKind.REFUNDED.value],
     )
 
 
@@ -117,7 +116,7 @@ def _movements(order: Order) -> list[tuple[str, Movement]]:
     """
     pays = Q(kind=EntryKind.RECEIVED.value, source=Concat(Value("attempt:"), Cast("attempt_id", CharField())))
     entries = MoneyEntry.objects.filter(attempt__order=order, attempt__settles=True)
-    entries = entries.filter(pays | Q(kind=REFUNDED, line__isnull=False))
+    entries = entries.filter(pays | Q(kind=EntryKind.REFUNDED.value, line__isnull=False))
     return [
         (
             entry.kind,

@@ -25,10 +25,10 @@ from catalog.models import Product
 from devices.filters import DeviceFilters
 from devices.models import Device
 from devices.models.devices import KEY_PATTERN
+from devices.online_time import total_of
 from devices.services.credentials import revoke_credential, rotate_credential
 from devices.services.editing import EDITABLE, edit_device
 from devices.services.registration import lock_whole_device, register_device, terminate_device
-from devices.services.replanning import total_of
 from devices.services.tokens import issue_token, link_of
 
 

@@ -22,7 +22,7 @@ from catalog.services.rules import RuleDraft, current_rule, save_rule
 from devices.delivery import OPEN, CommandKind
 from devices.lifecycle import Lock, State
 from devices.models import Command, DeviceService, Presence
-from devices.online_time import total_of as total_of  # the API takes it from here
+from devices.online_time import total_of
 from devices.services.commands import cancel_commands
 from devices.services.ledger import READ, Changes, ServiceRow, store
 

@@ -7,10 +7,10 @@ import pytest
 from django.test import Client
 from django.utils import translation
 
-from billing.models import MoneyEntry, Order, OrderChannel, Refund
+from billing.models import EntryKind, MoneyEntry, Order, OrderChannel, Refund
 from billing.papers import receipt_pdf
 from billing.services.fulfilment import fulfil_paid_orders
-from billing.services.receipts import REFUNDED, NoReceipt, receipt_of
+from billing.services.receipts import NoReceipt, receipt_of
 from billing.services.settlement import settle
 from devices.models import Device
 from devices.services.tokens import issue_token
@@ -36,7 +36,7 @@ def refund(order: Order, amount: int, source: str = "") -> None:
         enterprise=order.enterprise,
         merchant=order.merchant,
         attempt=attempt,
-        kind=REFUNDED,
+        kind=EntryKind.REFUNDED.value,
         taken_from="APPLIED",
         amount=amount,
         currency=order.currency,
@@ -186,7 +186,7 @@ def test_a_second_payment_that_went_back_leaves_the_order_paid_F31(shop: Shop) -
         enterprise=order.enterprise,
         merchant=order.merchant,
         attempt=refused.attempt,
-        kind=REFUNDED,
+        kind=EntryKind.REFUNDED.value,
         amount=refused.amount,
         currency=order.currency,
         source=f"refund:{refused.pk}",
