@@ -91,16 +91,17 @@ class NotAllowed(Exception):
 def may(user: User | AnonymousUser, action: Action, enterprise: Enterprise) -> bool:
     """True where a membership of the user at or above `enterprise` has a role that includes `action`."""
     line = {*enterprise.ancestor_ids, enterprise.pk}
-    return any(
-        action in ALLOWED[Role(membership.role)]
-        for membership in _memberships(user)
-        if membership.enterprise_id in line
-    )
+    return include((each.role for each in _memberships(user) if each.enterprise_id in line), action)
+
+
+def include(roles: Iterable[str], action: Action) -> bool:
+    """True where one of these roles includes `action`."""
+    return any(action in ALLOWED[Role(role)] for role in roles)
 
 
 def may_anywhere(user: User | AnonymousUser, action: Action) -> bool:
     """True where any membership includes `action`: decides whether a menu entry or a button shows."""
-    return any(action in ALLOWED[Role(membership.role)] for membership in _memberships(user))
+    return include((each.role for each in _memberships(user)), action)
 
 
 def require(user: User, action: Action, enterprise: Enterprise) -> None:

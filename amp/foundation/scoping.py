@@ -88,9 +88,9 @@ def may_change(enterprise_id: int) -> bool:
     return not active.get("_enabled", True) or enterprise_id in active.get("enterprise", ())
 
 
-def author_of(row: Any) -> str | None:
-    """Who made the row; None where it belongs to an enterprise above, whose people are nobody's business (E1, R6)."""
-    return str(row.created_by) if may_change(row.enterprise_id) else None
+def author_in(enterprise_id: int, author: str) -> str | None:
+    """Who made a row; None where it belongs to an enterprise above, whose people are nobody's business (E1, R6)."""
+    return author if may_change(enterprise_id) else None
 
 
 def captured_scope() -> Callable[[], AbstractContextManager[None]]:

@@ -15,6 +15,7 @@ from amp.foundation import clock
 from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Flag, Moment, Nothing, RowId
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
+from amp.foundation.api.rows import Row
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.models import Scope
 from billing.api.choices import Chosen, Devices, devices_of, refusal
@@ -26,7 +27,7 @@ from billing.services.quoting import Quote, QuoteLine, quote, refusal_text
 from catalog.models import Plan
 
 
-class OrderRow(serializers.ModelSerializer):
+class OrderRow(Row):
     """Devices × one plan, as it was offered. Amounts are minor units of `currency`."""
 
     enterprise = serializers.IntegerField(source="enterprise_id")
@@ -46,7 +47,7 @@ class OrderRow(serializers.ModelSerializer):
         )
 
 
-class LineRow(serializers.ModelSerializer):
+class LineRow(Row):
     """One device of an order: the end that was previewed, the one it got, or why the money was not applied (Q4)."""
 
     device = serializers.IntegerField(source="device_id")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext as _
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -17,6 +18,7 @@ from amp.foundation.api.endpoints import Endpoint, Reading
 from amp.foundation.api.fields import MAX_ID, Choice, Input, Moment, Nothing, Text, Whole
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
 from amp.foundation.api.problems import ApiProblem
+from amp.foundation.api.rows import Derived, Row
 from amp.foundation.models import Scope
 from amp.foundation.money import MAX_MINOR
 from amp.foundation.scoping import may_change
@@ -41,7 +43,7 @@ def _check_seller(order: Order) -> None:
         raise ApiProblem("not_yours_to_change")
 
 
-class RefundRow(serializers.ModelSerializer):
+class RefundRow(Row):
     """One payment given back, whole or in part. Amounts are minor units of `currency`."""
 
     enterprise = serializers.IntegerField(source="enterprise_id")
@@ -59,13 +61,24 @@ class RefundRow(serializers.ModelSerializer):
         )
 
 
-class ExceptionRow(serializers.ModelSerializer):
+@extend_schema_field({"type": "array", "items": {"type": "string"}, "description": "Empty once it is resolved."})
+class Ways(Derived):
+    """How an exception may be resolved."""
+
+    columns = ("kind", "resolved_at")
+
+    def of(self, kind: str, resolved_at: datetime | None) -> list[str]:
+        """Empty once it is resolved."""
+        return [] if resolved_at else [each.value for each in RESOLUTIONS[ExceptionKind(kind)]]
+
+
+class ExceptionRow(Row):
     """Money that came in and could not simply be applied; `ways` are the resolutions that it offers."""
 
     enterprise = serializers.IntegerField(source="enterprise_id")
     order = serializers.IntegerField(source="attempt.order_id")
     payment = serializers.CharField(source="attempt.number")
-    ways = serializers.SerializerMethodField()
+    ways = Ways()
     resolution = serializers.CharField()  # empty until somebody has decided
     created_at = Moment()
     resolved_at = Moment(allow_null=True)
@@ -76,10 +89,6 @@ class ExceptionRow(serializers.ModelSerializer):
             *("id", "kind", "enterprise", "order", "payment", "amount", "currency", "detail", "ways", "created_at"),
             *("resolved_at", "resolved_by", "resolution", "resolution_reason"),
         )
-
-    def get_ways(self, case: PaymentException) -> list[str]:
-        """Empty once it is resolved."""
-        return [] if case.resolved_at else [each.value for each in RESOLUTIONS[ExceptionKind(case.kind)]]
 
 
 class NewRefund(Input):

@@ -16,6 +16,7 @@ from amp.foundation import clock
 from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Author, Choice, Input, Moment, Nothing, RowId, Text, Whole
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST, by_number, by_text
+from amp.foundation.api.rows import Row
 from amp.foundation.models import Enterprise, Merchant, Scope
 from amp.foundation.services.enterprises import effective_merchant
 from catalog.filters import PlanFilters
@@ -32,7 +33,7 @@ from catalog.services.plans import (
 )
 
 
-class LevelAnswer(serializers.ModelSerializer):
+class LevelAnswer(Row):
     """What a plan gives. `product` is the one whose standard level this is; null for a level of one's own."""
 
     product = serializers.IntegerField(source="standard_of_id", allow_null=True)
@@ -42,7 +43,7 @@ class LevelAnswer(serializers.ModelSerializer):
         fields = ("id", "name", "rank", "product")
 
 
-class PaidTo(serializers.ModelSerializer):
+class PaidTo(Row):
     """Who is paid."""
 
     class Meta:
@@ -50,7 +51,7 @@ class PaidTo(serializers.ModelSerializer):
         fields = ("id", "name", "merchant_id", "status")
 
 
-class PlanRow(serializers.ModelSerializer):
+class PlanRow(Row):
     """One version of a plan. `amount` is in minor units of `currency`: 19900 CNY are 199.00 yuan."""
 
     enterprise = serializers.IntegerField(source="enterprise_id")

@@ -17,6 +17,7 @@ from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Author, Input, Moment, RowId, Text
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST, by_text
 from amp.foundation.api.problems import ApiProblem, FieldError
+from amp.foundation.api.rows import Row
 from amp.foundation.models import Enterprise, Scope
 from amp.foundation.scoping import may_change
 from catalog import tsl
@@ -27,7 +28,7 @@ from catalog.services.products import create_product, edit_product, import_thing
 MAX_DESCRIPTION = 10_000
 
 
-class ProductRow(serializers.ModelSerializer):
+class ProductRow(Row):
     """A kind of device. `tsl_version` is null before the first import."""
 
     enterprise = serializers.IntegerField(source="enterprise_id")

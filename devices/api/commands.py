@@ -15,13 +15,14 @@ from amp.foundation import clock
 from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Moment, Nothing
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
+from amp.foundation.api.rows import Row
 from amp.foundation.models import Scope
 from devices.filters import CommandFilters
 from devices.models import Command
 from devices.services.staff_commands import cancel_command, resend_command
 
 
-class CommandRow(serializers.ModelSerializer):
+class CommandRow(Row):
     """One property write to one device; `values` is what goes over the wire. Past `kept_until` it is not delivered."""
 
     device = serializers.IntegerField(source="device_id")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, ClassVar
 
 from django.core.validators import RegexValidator
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
-from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_view
+from drf_spectacular.utils import OpenApiExample, extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -18,6 +19,7 @@ from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Input, Moment, Nothing, RowId, Text
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
 from amp.foundation.api.problems import ApiProblem
+from amp.foundation.api.rows import Derived, Row
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.models import Enterprise, Scope
 from amp.foundation.scoping import may_change
@@ -32,7 +34,18 @@ from devices.services.registration import lock_whole_device, register_device, te
 from devices.services.tokens import issue_token, link_of
 
 
-class DeviceRow(serializers.ModelSerializer):
+@extend_schema_field({"type": "string", "enum": ["live", "revoked"], "description": "Whether a password is in force."})
+class Credential(Derived):
+    """Whether a password is in force."""
+
+    columns = ("credential_revoked_at",)
+
+    def of(self, revoked_at: datetime | None) -> str:
+        """`revoked` while the device can't connect."""
+        return "revoked" if revoked_at else "live"
+
+
+class DeviceRow(Row):
     """A device. `credential` is `live`, or `revoked` while it can't connect."""
 
     enterprise = serializers.IntegerField(source="enterprise_id")
@@ -41,7 +54,7 @@ class DeviceRow(serializers.ModelSerializer):
     service_ends_at = Moment(source="service.ends_at", allow_null=True)
     is_online = serializers.BooleanField(source="presence.is_online")
     last_seen_at = Moment(source="presence.last_seen_at", allow_null=True)
-    credential = serializers.SerializerMethodField()
+    credential = Credential()
     created_at = Moment()
     terminated_at = Moment(allow_null=True)
 
@@ -51,10 +64,6 @@ class DeviceRow(serializers.ModelSerializer):
             *("id", "enterprise", "product", "key", "name", "serial", "iccid", "service_state", "service_ends_at"),
             *("is_online", "last_seen_at", "credential", "created_at", "terminated_at"),
         )
-
-    def get_credential(self, device: Device) -> str:
-        """Whether a password is in force."""
-        return "revoked" if device.credential_revoked_at else "live"
 
 
 class NewDevice(Input):

@@ -14,6 +14,7 @@ from rest_framework.response import Response
 from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Moment
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
+from amp.foundation.api.rows import Row
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.models import Event, Scope
 from devices.filters import DeviceServiceFilters
@@ -23,7 +24,7 @@ PERIODS, EVENTS = 200, 100
 """How far back a history goes: the newest of each."""
 
 
-class ServiceRow(serializers.ModelSerializer):
+class ServiceRow(Row):
     """The service of one device; its id is the device's. The lock wanted and the lock reported are two things."""
 
     id = serializers.IntegerField(source="device_id")

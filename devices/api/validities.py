@@ -16,6 +16,7 @@ from amp.foundation import clock
 from amp.foundation.api.endpoints import Endpoint, Reading, empty
 from amp.foundation.api.fields import Input, Moment, Text
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
+from amp.foundation.api.rows import Row
 from amp.foundation.lists.keyset import Ordering
 from amp.foundation.models import Event, Scope
 from devices.api.services import EVENTS, HappeningRow
@@ -30,7 +31,7 @@ LONGEST_REASON = 300
 NAMES = [kind.value for kind in ServiceKind]
 
 
-class ValidityRow(serializers.ModelSerializer):
+class ValidityRow(Row):
     """How long one service of one device is valid: `[starts_at, ends_at)`; without a start, since ever."""
 
     device = serializers.IntegerField(source="device_id")

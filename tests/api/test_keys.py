@@ -142,7 +142,7 @@ def test_last_use_is_kept_to_the_hour_with_one_write(ours: Tenant, django_assert
     assert used is not None
     assert (used.minute, used.second) == (0, 0)
     assert clock.wall() - used < timedelta(hours=1, minutes=1)
-    with django_assert_num_queries(3):  # type: ignore[operator]  # the key, its maker's roles, the subtree
+    with django_assert_num_queries(3):  # type: ignore[operator]  # the key with its maker's roles, the subtree, the enterprise
         assert ours.api.get("/me").status_code == 200
 
 

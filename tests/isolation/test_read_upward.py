@@ -155,7 +155,7 @@ def test_without_the_limit_the_drafts_are_seen(world: World, above: Above, monke
 def test_without_the_mask_the_people_are_seen(world: World, above: Above, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control of the author's field and filter."""
     for module in ("amp.foundation.api.fields", "amp.foundation.templatetags.amp_display"):
-        monkeypatch.setattr(f"{module}.author_of", lambda row: row.created_by)
+        monkeypatch.setattr(f"{module}.author_in", lambda _enterprise_id, author: author)
     seen = {path for path, marks in showing(world.child, world).items() if PERSON in marks}
     plan, rule, tsl = (
         reverse("admin:catalog_plan_change", args=[world.ours.row(Plan)]),

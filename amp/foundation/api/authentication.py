@@ -16,7 +16,7 @@ from amp.foundation import clock
 from amp.foundation.api.problems import ApiProblem
 from amp.foundation.models import ApiKey, Enterprise, Scope
 from amp.foundation.scoping import enterprise_scope, system_scope
-from amp.foundation.services.api_keys import find_api_key, has_maker_with_rights, note_use
+from amp.foundation.services.api_keys import FoundKey, find_api_key, note_use
 
 if TYPE_CHECKING:  # rest_framework.views imports this module
     from rest_framework.views import APIView
@@ -26,11 +26,15 @@ if TYPE_CHECKING:  # rest_framework.views imports this module
 class Caller:
     """The key behind a request and the enterprises it reaches, read anew at each request (F79)."""
 
-    key: ApiKey
-    enterprise_ids: tuple[int, ...]
+    found: FoundKey
 
     is_authenticated = True
     is_active = True
+
+    @property
+    def key(self) -> ApiKey:
+        """The key's row."""
+        return self.found.key
 
     @property
     def enterprise(self) -> Enterprise:
@@ -45,15 +49,11 @@ class Caller:
     @property
     def person(self) -> str:
         """Who stands behind the key: for what two people have to decide, a key is nobody of its own."""
-        return self.key.created_by.email
+        return self.found.maker
 
     def scope(self) -> AbstractContextManager[None]:
         """The tenant scope of the key: the enterprise and its subtree, the named tables of its ancestors (E1, R6)."""
-        return enterprise_scope(self.enterprise_ids, self.enterprise.ancestor_ids)
-
-
-if TYPE_CHECKING:
-    from rest_framework.views import APIView
+        return enterprise_scope(self.found.enterprise_ids, self.found.ancestor_ids)
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -78,14 +78,13 @@ class KeyAuthentication(BaseAuthentication):
 
 def _caller(text: str) -> Caller:
     wall = clock.wall()
-    key = find_api_key(text)
-    if key is None or not has_maker_with_rights(key):
+    found = find_api_key(text)
+    if found is None or not found.has_rights:
         raise ApiProblem("invalid_key")
-    if not key.is_live(wall):
-        raise ApiProblem("revoked_key" if key.revoked_at else "expired_key")
-    note_use(key, wall)
-    within = Enterprise.objects.within(key.enterprise).order_by("id").values_list("id", flat=True)
-    return Caller(key, tuple(within))
+    if not found.key.is_live(wall):
+        raise ApiProblem("revoked_key" if found.key.revoked_at else "expired_key")
+    note_use(found.key, wall)
+    return Caller(found)
 
 
 class HasScope(BasePermission):

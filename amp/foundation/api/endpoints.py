@@ -28,6 +28,7 @@ from amp.foundation.api.filtering import Filters, check_parameters
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST, Cursors
 from amp.foundation.api.problems import ApiProblem, answer_to
 from amp.foundation.api.rendering import Json, JsonBody
+from amp.foundation.api.rows import Row
 from amp.foundation.api.throttling import KeyThrottle
 from amp.foundation.api.versions import check_match, etag_of, is_known
 from amp.foundation.lists.keyset import Ordering
@@ -192,12 +193,17 @@ class Endpoint(GenericViewSet):
 class Reading(Endpoint):
     """`list` and `retrieve` over `get_queryset`, which names its rows within the request's scope."""
 
+    serializer_class: type[Row]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a page reads of its rows."""
+        return self.serializer_class.columns()
+
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
         """One page."""
-        rows = self.filter_queryset(self.get_queryset())
-        page = self.paginate_queryset(rows)
-        serializer = self.serializer_class(page, many=True, context=self.get_serializer_context())  # type: ignore[misc]
-        return self.get_paginated_response(serializer.data)
+        page = self.paginate_queryset(self.filter_queryset(self.get_queryset()))
+        return self.get_paginated_response(self.serializer_class.page(page or ()))
 
     def retrieve(self, request: Request, pk: str) -> Response:
         """One resource with its ETag."""

@@ -11,26 +11,33 @@ from rest_framework import serializers
 from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Moment
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST, by_text
+from amp.foundation.api.rows import Derived, Row
 from amp.foundation.filters import EnterpriseFilters
 from amp.foundation.models import Enterprise, Scope
 from amp.foundation.scoping import may_change
 from amp.foundation.services.enterprises import effective_merchant
 
 
-class EnterpriseRow(serializers.ModelSerializer):
+@extend_schema_field({"type": ["integer", "null"], "description": "Null at the top of what the key reaches."})
+class Parent(Derived):
+    """Nobody learns where in a larger tree they hang (R6)."""
+
+    columns = ("parent_id",)
+
+    def of(self, above: int | None) -> int | None:
+        """Null at the top of what the key reaches."""
+        return above if above is not None and may_change(above) else None
+
+
+class EnterpriseRow(Row):
     """A node of the tree. `parent` is null at the top of what the key reaches."""
 
-    parent: Any = serializers.SerializerMethodField()
+    parent: Any = Parent()
     created_at = Moment()
 
     class Meta:
         model = Enterprise
         fields = ("id", "name", "parent", "time_zone", "currency", "created_at")
-
-    def get_parent(self, enterprise: Enterprise) -> int | None:
-        """Nobody learns where in a larger tree they hang (R6)."""
-        above = enterprise.parent_id
-        return above if above is not None and may_change(above) else None
 
 
 class MerchantAnswer(serializers.Serializer):

@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from amp.foundation.scoping import author_of
+from amp.foundation.api.rows import Derived
+from amp.foundation.scoping import author_in
 
 MAX_ID = 2**63 - 1
 
@@ -145,12 +146,11 @@ class RowId(serializers.Field):
 
 
 @extend_schema_field({"type": ["string", "null"], "description": "Null where the row belongs to an enterprise above."})
-class Author(serializers.Field):
-    """Who made a row of this key's enterprises."""
+class Author(Derived):
+    """Who made a row of this key's enterprises: a person's address, a key, or the system."""
 
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(**{"source": "*", "read_only": True, **kwargs})
+    columns = ("enterprise_id", "created_by")
 
-    def to_representation(self, value: Any) -> str | None:
-        """A person's address, a key, or the system."""
-        return author_of(value)
+    def of(self, enterprise_id: int, created_by: str) -> str | None:
+        """Null where the row is only readable."""
+        return author_in(enterprise_id, created_by)

@@ -25,7 +25,7 @@ class Filters(DjangoFilterBackend):
 
     def filter_queryset(self, request: Request, queryset: QuerySet[Any], view: APIView) -> QuerySet[Any]:
         """The filtered rows."""
-        filterset = self.get_filterset(request, queryset, view)
+        filterset = self.get_filterset(request, queryset, view) if self._is_asked(request, view) else None
         if filterset is None:
             return queryset
         if not filterset.is_valid():
@@ -39,6 +39,12 @@ class Filters(DjangoFilterBackend):
             view.decided_ordering = decided()  # type: ignore[attr-defined]
         rows: QuerySet[Any] = filterset.qs
         return rows
+
+    @staticmethod
+    def _is_asked(request: Request, view: APIView) -> bool:
+        """Whether a parameter is a filter's: building a form for none is a fifth of an empty page."""
+        filters = getattr(getattr(view, "filterset_class", None), "base_filters", ())
+        return any(name in filters for name in request.query_params)
 
 
 def check_parameters(given: QueryDict, known: Iterable[str]) -> None:

@@ -50,7 +50,7 @@ class Cursors(BasePagination):
     """`{"results": […], "next": address, "next_cursor": text}`; the last page has null for both."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """One page of rows (instances or `.values()` with their id), in two queries: keys, then rows."""
+        """The view's `columns` of one page of rows, in two queries: keys, then rows."""
         self.request = request
         ordering = _ordering(request, view.orderings, getattr(view, "decided_ordering", None))
         size, cursor = _size(request), request.query_params.get("cursor")
@@ -61,8 +61,8 @@ class Cursors(BasePagination):
         last = ordering.spelled(page.keys[-1]) if page.has_next else None
         self.cursor = signing.dumps([ordering.name, last], salt=SALT) if last else None
         places = {pk: place for place, (_value, pk) in enumerate(page.keys)}
-        rows = queryset.filter(pk__in=places).order_by() if places else []
-        return sorted(rows, key=lambda row: places[row["id"] if isinstance(row, dict) else row.pk])
+        rows = queryset.filter(pk__in=places).order_by().values("pk", *view.columns) if places else []
+        return sorted(rows, key=lambda row: places[row["pk"]])
 
     def get_paginated_response(self, data: Any) -> Response:
         """The page with the way to the next one."""

@@ -39,8 +39,7 @@ class KeyThrottle(BaseThrottle):
         wall, limit = clock.wall(), settings.API_REQUESTS_PER_MINUTE
         name = f"api:{request.auth.key.pk}:{wall:%Y%m%d%H%M}"
         try:
-            cache.add(name, 0, timeout=120)
-            count = cache.incr(name)
+            count = _counted(name)
         except Exception:  # noqa: BLE001 (whatever a cache raises, losing it must not close the API, R5)
             log.warning("The API's throttle has no cache to count in.")
             return True
@@ -51,3 +50,12 @@ class KeyThrottle(BaseThrottle):
     def wait(self) -> float:
         """Seconds to the next window."""
         return self.rate.seconds if self.rate else 60
+
+
+def _counted(name: str) -> int:
+    """One more in this minute's window; only the first in it has to open it."""
+    try:
+        return cache.incr(name)
+    except ValueError:
+        cache.add(name, 0, timeout=120)  # of several at once, one opens it
+        return cache.incr(name)

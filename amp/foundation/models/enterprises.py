@@ -13,6 +13,11 @@ from django.utils.translation import gettext_lazy as _
 from amp.foundation.scoping import tenant_manager, upward_manager
 
 
+def ids_above(path: str) -> list[int]:
+    """The ids that a path leads through, from the root down to the parent."""
+    return [int(part) for part in path.strip("/").split("/")[:-1]]
+
+
 class EnterpriseQuerySet(models.QuerySet["Enterprise"]):
     """Verbs over the tree."""
 
@@ -47,7 +52,7 @@ class Enterprise(models.Model):
     @property
     def ancestor_ids(self) -> list[int]:
         """Ids from the root down to the parent; empty at the root."""
-        return [int(part) for part in self.path.strip("/").split("/")[:-1]]
+        return ids_above(self.path)
 
     @property
     def depth(self) -> int:

@@ -7,14 +7,17 @@ import re
 import secrets
 import string
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from amp.foundation.access import Action, may
+from amp.foundation.access import Action, include, may
 from amp.foundation.models import ApiKey, Enterprise, Scope, User
+from amp.foundation.models.enterprises import ids_above
 from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Problem, Refused
 
@@ -26,6 +29,35 @@ LIVE_KEYS = 20
 """Live keys of one enterprise: enough to rotate each integration, few enough to look through."""
 LONGEST = timedelta(days=366)
 USED_TO = timedelta(hours=1)
+# Every request of the API begins with this: Django would take ten times as long to word it as the database to answer.
+# One row for each role that the maker has, which stands in `role` where it reaches the key's enterprise.
+FIND = """
+    SELECT key.id, key.enterprise_id, key.name, key.prefix, key.scopes, key.created_by_id, key.created_at,
+        key.expires_at, key.revoked_at, key.last_used_at,
+        own.path AS path, maker.email AS maker, maker.is_active AS is_active,
+        CASE WHEN above.id IS NOT NULL THEN held.role END AS role
+    FROM foundation_apikey key
+    JOIN foundation_enterprise own ON own.id = key.enterprise_id
+    JOIN foundation_user maker ON maker.id = key.created_by_id
+    LEFT JOIN foundation_membership held ON held.user_id = maker.id
+    LEFT JOIN foundation_enterprise above ON above.id = held.enterprise_id AND own.path LIKE above.path || '%%'
+    WHERE key.key_hash = %s
+"""
+WITHIN = "SELECT id FROM foundation_enterprise WHERE path LIKE %s"
+
+
+@dataclass(frozen=True, slots=True)
+class FoundKey:
+    """A key as a request needs it: the rest of its columns, its enterprise and its maker are read when asked for."""
+
+    key: ApiKey
+    maker: str
+    """E-mail of the person who made it."""
+    has_rights: bool
+    """As `has_maker_with_rights` says."""
+    enterprise_ids: Sequence[int]
+    """Its enterprise and all below (E1)."""
+    ancestor_ids: Sequence[int]
 
 
 class ApiKeyRefused(Refused):
@@ -77,17 +109,23 @@ def revoke_api_key(*, key: ApiKey, user: User, now: datetime, wall: datetime) ->
     return locked
 
 
-def find_api_key(text: str) -> ApiKey | None:
-    """The key with this text, live or not; None where there is none.
+def find_api_key(text: str) -> FoundKey | None:
+    """The key with this text, live or not, and what decides about it; None where there is none. Two statements.
 
     Looked up by the hash of a 256-bit secret, so neither the time nor the answer helps to guess. Runs before there is a
-    scope: the caller opens one for the platform.
+    scope, and asks every table as the platform does.
     """
     if not KEY.fullmatch(text):
         return None
-    keys = ApiKey.objects.filter(key_hash=hash_of(text)).select_related("enterprise", "created_by")
-    found: ApiKey | None = keys.first()
-    return found
+    rows: Any = list(ApiKey._base_manager.raw(FIND, [hash_of(text)]))
+    if not rows:
+        return None
+    key = rows[0]
+    with connection.cursor() as cursor:
+        cursor.execute(WITHIN, [f"{key.path}%"])
+        within = sorted(pk for (pk,) in cursor.fetchall())
+    has_rights = bool(key.is_active) and include((row.role for row in rows if row.role), Action.MANAGE_API_KEYS)
+    return FoundKey(key, key.maker, has_rights, within, ids_above(key.path))
 
 
 def has_maker_with_rights(key: ApiKey) -> bool:

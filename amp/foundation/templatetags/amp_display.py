@@ -18,7 +18,7 @@ from django.utils.translation import get_language, gettext_lazy, ngettext, pgett
 from django.utils.translation import gettext as _
 
 from amp.foundation.money import format_money
-from amp.foundation.scoping import author_of
+from amp.foundation.scoping import author_in
 
 register = template.Library()
 
@@ -78,7 +78,7 @@ def money(minor: int | None, currency: str) -> str:
 @register.filter
 def author(row: Any) -> str:
     """Who made the row; of an enterprise above, nobody's name (E1, R6)."""
-    name = author_of(row)
+    name = author_in(row.enterprise_id, row.created_by)
     return _("the enterprise above") if name is None else actor_name(name)
 
 
