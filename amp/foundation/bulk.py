@@ -9,13 +9,13 @@ cost more than the statement. Any other value goes the driver's way.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.models import BooleanField, F, Func, Q, Value
@@ -56,8 +56,12 @@ def among(column: str, values: Collection[Any]) -> Q | Func:
     """
     if connection.vendor != "postgresql" or not values:  # Django answers an empty list without a query
         return Q(**{f"{column}__in": list(values)})
-    array = Value(list(values))
-    return Func(F(column), array, template="%(expressions)s)", arg_joiner=" = ANY(", output_field=BooleanField())
+    if {*map(type, values)} == {int}:  # the driver would dump them one by one
+        array, ending = Value("{" + ",".join(map(str, values)) + "}"), "::bigint[])"
+    else:
+        array, ending = Value(list(values)), ")"
+    template = f"%(expressions)s{ending}"
+    return Func(F(column), array, template=template, arg_joiner=" = ANY(", output_field=BooleanField())
 
 
 def update_rows(model: type[models.Model], columns: Sequence[str], rows: Sequence[Row]) -> int:
@@ -108,11 +112,11 @@ def _insert_new(model: type[models.Model], fields: Sequence[Any], rows: Sequence
 
 
 def _copy(model: type[models.Model], fields: Sequence[Any], rows: Sequence[Row], names: str) -> None:
-    columns = [_texts(field, column) for field, column in zip(fields, _columns(fields, rows), strict=True)]
-    plain = [_copy_column(column) for column in columns if column is not None]
+    columns = [_texts(field, column, _COPY_ESCAPES) for field, column in _columns(fields, rows)]
+    plain = [["\\N" if text is None else text for text in column] for column in columns if column is not None]
     with connection.cursor() as cursor, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN") as copy:
         if len(plain) == len(fields):
-            copy.write("".join("\t".join(row) + "\n" for row in zip(*plain, strict=True)))
+            copy.write("\n".join([*map("\t".join, zip(*plain, strict=True)), ""]))
         else:
             for row in _prepare(fields, rows):
                 copy.write_row(row)
@@ -142,66 +146,80 @@ _NATIVE: dict[str, tuple[type, ...]] = {
 }
 """What fields hold that needs no preparation; a subclass (an enumeration's member) isn't plain."""
 
+_COPY_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
+_ARRAY_ESCAPES = {"\\": "\\\\", '"': '\\"'}
+_ESCAPED = {str, dict, list}
+"""What may hold a character that means something to COPY or in an array's text; digits and dashes don't."""
+_AS_JSON_HAS_IT = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
+"""Whoever puts a moment into a document says how it is written."""
+
+
+def _json(value: Any) -> str:
+    return orjson.dumps(value, option=_AS_JSON_HAS_IT).decode()
+
+
 _TEXT: dict[type, Callable[[Any], str]] = {
     str: str,
     int: str,
     bool: lambda value: "t" if value else "f",
     datetime: datetime.isoformat,
-    dict: json.dumps,
-    list: json.dumps,
+    dict: _json,
+    list: _json,
     UUID: str,
 }
-_COPY_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_ARRAY_ESCAPES = {"\\": "\\\\", '"': '\\"'}
-
-
-def _columns(fields: Sequence[Any], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-    for row in rows:
-        if len(fields) != len(row):
-            raise ValueError(f"A row has {len(row)} values for {len(fields)} columns.")
-    return list(zip(*rows, strict=True))
 
 
 def _prepare(fields: Sequence[Any], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
-    columns = zip(fields, _columns(fields, rows), strict=True)
+    columns = _columns(fields, rows)
     prepared = [[field.get_db_prep_save(value, connection) for value in column] for field, column in columns]
     return list(zip(*prepared, strict=True))
+
+
+def _columns(fields: Sequence[Any], rows: Sequence[Row]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Each field with its values. Raises ValueError where a row has more or fewer of them than there are fields."""
+    columns = list(zip(*rows, strict=True))
+    if len(columns) != len(fields):
+        raise ValueError(f"Rows have {len(columns)} values for {len(fields)} columns.")
+    return zip(fields, columns, strict=True)
 
 
 def _arrays(fields: Sequence[Any], rows: Sequence[Row]) -> list[Any]:
     """One parameter a column: the text of an array, or a list for the driver."""
     arrays: list[Any] = []
-    for field, column in zip(fields, _columns(fields, rows), strict=True):
-        texts = _texts(field, column)
+    for field, column in _columns(fields, rows):
+        texts = _texts(field, column, _ARRAY_ESCAPES)
         if texts is None:
             arrays.append([field.get_db_prep_save(value, connection) for value in column])
         else:
-            safe = _escaped(texts, _ARRAY_ESCAPES)
-            arrays.append("{" + ",".join("NULL" if text is None else f'"{text}"' for text in safe) + "}")
+            arrays.append("{" + ",".join(["NULL" if text is None else f'"{text}"' for text in texts]) + "}")
     return arrays
 
 
-def _texts(field: Any, values: Sequence[Any]) -> list[str | None] | None:
-    """PostgreSQL's text of each value; None where one of them isn't plain."""
+def _texts(field: Any, values: Sequence[Any], escapes: dict[str, str]) -> Sequence[str | None] | None:
+    """PostgreSQL's text of each value; None where one of them isn't plain.
+
+    Many rows of a set share a moment or a document as one object: each is put into words once.
+    """
     native = _NATIVE.get(field.get_internal_type())
     kinds = {*map(type, values)} - {type(None)}
     if native is None or not kinds.issubset(native) or getattr(field, "encoder", None):
         return None
-    if datetime in kinds and any(value is not None and value.tzinfo is None for value in values):
-        return None
-    if len(kinds) != 1:
+    if kinds <= {str}:
+        return _escaped(values, escapes)
+    if kinds <= {int, bool}:
         return [None if value is None else _TEXT[type(value)](value) for value in values]
-    [text] = (_TEXT[kind] for kind in kinds)
-    return [None if value is None else text(value) for value in values]
-
-
-def _copy_column(texts: Sequence[str | None]) -> list[str]:
-    return ["\\N" if text is None else text for text in _escaped(texts, _COPY_ESCAPES)]
+    places = [*map(id, values)]
+    once = dict(zip(places, values, strict=True))
+    if any(isinstance(value, datetime) and value.tzinfo is None for value in once.values()):
+        return None
+    words = {place: None if value is None else _TEXT[type(value)](value) for place, value in once.items()}
+    texts = [words[place] for place in places]
+    return _escaped(texts, escapes) if kinds & _ESCAPED else texts
 
 
 def _escaped(texts: Sequence[str | None], escapes: dict[str, str]) -> Sequence[str | None]:
     """Most columns hold nothing to escape, which one look at all of it tells."""
-    whole = "".join(text for text in texts if text)
+    whole = "".join([text for text in texts if text])
     for character, escape in escapes.items():  # the backslash first
         if character in whole:
             texts = [text and text.replace(character, escape) for text in texts]

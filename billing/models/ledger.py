@@ -29,8 +29,10 @@ class MoneyEntry(models.Model):
     `taken_from` names the pot that gets smaller by it: money that is refunded, or applied after all.
     """
 
-    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
-    merchant = models.ForeignKey(Merchant, models.PROTECT, related_name="+", verbose_name=_("merchant"))
+    enterprise = models.ForeignKey(
+        Enterprise, models.PROTECT, db_index=False, related_name="+", verbose_name=_("enterprise")
+    )
+    merchant = models.ForeignKey(Merchant, models.PROTECT, db_index=False, related_name="+", verbose_name=_("merchant"))
     attempt = models.ForeignKey(PaymentAttempt, models.PROTECT, related_name="entries", verbose_name=_("payment"))
     line = models.ForeignKey(OrderLine, models.PROTECT, null=True, related_name="entries", verbose_name=_("line"))
     kind = models.CharField(

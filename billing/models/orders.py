@@ -120,9 +120,13 @@ class Order(models.Model):
 class OrderLine(models.Model):
     """One device of an order; applied exactly once, or visibly unapplied (R1, R2, Q4)."""
 
-    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
-    order = models.ForeignKey(Order, models.PROTECT, related_name="lines", verbose_name=_("order"))
-    device = models.ForeignKey(Device, models.PROTECT, related_name="order_lines", verbose_name=_("device"))
+    enterprise = models.ForeignKey(
+        Enterprise, models.PROTECT, db_index=False, related_name="+", verbose_name=_("enterprise")
+    )
+    order = models.ForeignKey(Order, models.PROTECT, db_index=False, related_name="lines", verbose_name=_("order"))
+    device = models.ForeignKey(
+        Device, models.PROTECT, db_index=False, related_name="order_lines", verbose_name=_("device")
+    )
     amount = models.BigIntegerField(_("amount, minor units"))
     status = models.CharField(
         _("status"),

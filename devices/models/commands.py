@@ -41,8 +41,12 @@ class Command(models.Model):
     while SENT, and null otherwise. `stale_at` is when the cache time is over (A20, inclusive).
     """
 
-    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
-    device = models.ForeignKey(Device, models.PROTECT, related_name="commands", verbose_name=_("device"))
+    enterprise = models.ForeignKey(
+        Enterprise, models.PROTECT, db_index=False, related_name="+", verbose_name=_("enterprise")
+    )
+    device = models.ForeignKey(
+        Device, models.PROTECT, db_index=False, related_name="commands", verbose_name=_("device")
+    )
     slot = models.CharField(max_length=10, default=CommandSlot.LOCK.value)
     kind = models.CharField(
         _("command"),

@@ -51,7 +51,8 @@ class PresenceSession(models.Model):
         verbose_name = _("online session")
         verbose_name_plural = _("online sessions")
         constraints = [
-            models.UniqueConstraint(fields=["device", "session", "started_at"], name="session_closed_once"),
+            # With its end: a session may begin anew in the very moment of one that has ended at once.
+            models.UniqueConstraint(fields=["device", "session", "started_at", "ended_at"], name="session_closed_once"),
             models.CheckConstraint(
                 condition=models.Q(started_at__lte=models.F("ended_at")), name="session_ends_after_it_starts"
             ),

@@ -48,12 +48,20 @@ class DeviceService(models.Model):
     device = models.OneToOneField(
         Device, models.PROTECT, primary_key=True, related_name="service", verbose_name=_("device")
     )
-    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
+    enterprise = models.ForeignKey(
+        Enterprise, models.PROTECT, db_index=False, related_name="+", verbose_name=_("enterprise")
+    )
     product = models.ForeignKey(Product, models.PROTECT, related_name="services", verbose_name=_("product"))
     state = models.CharField(_("service"), max_length=10, choices=STATE_CHOICES, default=State.PENDING.value)
     state_since = models.DateTimeField(_("since"))
     level = models.ForeignKey(
-        ServiceLevel, models.PROTECT, null=True, blank=True, related_name="+", verbose_name=_("service level")
+        ServiceLevel,
+        models.PROTECT,
+        db_index=False,
+        null=True,
+        blank=True,
+        related_name="+",
+        verbose_name=_("service level"),
     )
     # A6: a factory return begins a new life; trial and auto-subscription happen once in each.
     life = models.PositiveSmallIntegerField(_("life"), default=1)
@@ -120,8 +128,10 @@ class Period(models.Model):
     `source` names what made it ("line:7", "auto:12:1") and is unique, so nothing extends a device twice (R2).
     """
 
-    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
-    device = models.ForeignKey(Device, models.PROTECT, related_name="periods", verbose_name=_("device"))
+    enterprise = models.ForeignKey(
+        Enterprise, models.PROTECT, db_index=False, related_name="+", verbose_name=_("enterprise")
+    )
+    device = models.ForeignKey(Device, models.PROTECT, db_index=False, related_name="periods", verbose_name=_("device"))
     number = models.PositiveIntegerField(_("number"))
     life = models.PositiveSmallIntegerField(_("life"), default=1)
     kind = models.CharField(
@@ -129,7 +139,9 @@ class Period(models.Model):
         max_length=10,
         choices=[(PeriodKind.INCLUDED.value, _("Included")), (PeriodKind.PAID.value, _("Paid"))],
     )
-    level = models.ForeignKey(ServiceLevel, models.PROTECT, related_name="+", verbose_name=_("service level"))
+    level = models.ForeignKey(
+        ServiceLevel, models.PROTECT, db_index=False, related_name="+", verbose_name=_("service level")
+    )
     plan_name = models.CharField(_("plan"), max_length=80)
     months = models.PositiveSmallIntegerField(_("months"))
     anchor = models.DateTimeField()
@@ -137,7 +149,7 @@ class Period(models.Model):
     previous_ends_at = models.DateTimeField(null=True)
     starts_at = models.DateTimeField(_("starts"))
     ends_at = models.DateTimeField(_("ends"))
-    source = models.CharField(_("source"), max_length=60, unique=True)
+    source = models.CharField(_("source"), max_length=60)
     created_at = models.DateTimeField(_("made"))
 
     objects = tenant_manager()
@@ -147,6 +159,8 @@ class Period(models.Model):
         verbose_name_plural = _("periods")
         constraints = [
             models.UniqueConstraint(fields=["device", "number"], name="period_number_unique"),
+            # As a constraint: a unique field of text would have a second index, for searches by its beginning.
+            models.UniqueConstraint(fields=["source"], name="period_source_unique"),
             models.CheckConstraint(condition=Q(starts_at__lt=F("ends_at")), name="period_has_a_length"),
             models.CheckConstraint(
                 condition=Q(previous_ends_at__isnull=True) | Q(starts_at__gte=F("previous_ends_at")),

@@ -125,8 +125,8 @@ class Changes:
         )
         return row
 
-    def add_period(self, row: ServiceRow, draft: PeriodDraft, *, now: datetime) -> ServiceRow:
-        """Write a period, and carry its end into the row."""
+    def add_period(self, row: ServiceRow, draft: PeriodDraft, *, now: datetime, **more: Any) -> ServiceRow:
+        """Write a period, and carry its end into the row, with what `more` of it changes."""
         number = row.periods_made + 1
         self.periods.append(
             (
@@ -154,6 +154,7 @@ class Changes:
             anchor_months=draft.anchor_months,
             periods_made=number,
             ends_at=draft.ends_at,
+            **more,
         )
 
     def note(self, before: ServiceRow, after: ServiceRow, kind: str, *, at: datetime, why: str, actor: str) -> None:

@@ -148,6 +148,15 @@ def advance(
     row: ServiceRow, facts: Facts, terms: Terms, changes: Changes, *, until: datetime, now: datetime
 ) -> tuple[ServiceRow, Facts]:
     """Apply to one locked row everything that fell due by `until`, and set its next moment."""
+    row, facts = catch_up(row, facts, terms, changes, until=until, now=now)
+    row = row._replace(due_at=due_at(facts, terms, now))
+    return changes.move(row), facts
+
+
+def catch_up(
+    row: ServiceRow, facts: Facts, terms: Terms, changes: Changes, *, until: datetime, now: datetime
+) -> tuple[ServiceRow, Facts]:
+    """The same for a row that is about to change once more: it isn't noted as changed, nor its next moment set."""
     while transition := due_transition(facts, terms, until):
         before = row
         row = _moved(row, transition, terms, changes, now)
@@ -155,8 +164,7 @@ def advance(
         kind = "device_service.held" if transition.held else EVENT_OF[transition.to]
         at = max(transition.at, before.last_event_at)
         changes.note(before, row, kind, at=at, why=transition.why, actor="sweep")
-    row = row._replace(due_at=due_at(facts, terms, now))
-    return changes.move(row), facts
+    return row, facts
 
 
 def load_facts(rows: Sequence[ServiceRow], terms: Mapping[Place, Terms]) -> dict[int, Facts]:

@@ -24,7 +24,7 @@ from devices.lifecycle import (
 )
 from devices.models import DeviceService, Period, PeriodKind
 from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, store
-from devices.services.lifecycle import advance, load_facts
+from devices.services.lifecycle import advance, catch_up, load_facts
 from devices.services.stuck import release
 from devices.services.terms import terms_for
 
@@ -129,10 +129,11 @@ def _renew(
     if request.enterprise_id not in {None, row.enterprise_id}:
         return RenewalOutcome(row.device_id, request.source, None, RenewalRefusal.OTHER_ENTERPRISE), row, facts
     paid_at = min(request.paid_at, now)
-    row, facts = advance(row, facts, terms, changes, until=paid_at, now=now)
+    row, facts = catch_up(row, facts, terms, changes, until=paid_at, now=now)
     try:
         renewed = renewal(facts, terms, paid_at=paid_at, months=request.months, now=now)
     except RenewalNotAllowed as refused:
+        row, facts = advance(row, facts, terms, changes, until=paid_at, now=now)
         return RenewalOutcome(row.device_id, request.source, None, refused.reason), row, facts
     before, row = row, _extended(row, renewed, request, changes, now)
     fresh = before.state in {State.PENDING.value, State.TRIAL.value}
@@ -173,7 +174,7 @@ def _extended(
         ends_at=renewed.ends_at,
         source=request.source,
     )
-    row = changes.add_period(row, draft, now=now)._replace(state_since=since, last_event_at=at)
+    row = changes.add_period(row, draft, now=now, state_since=since, last_event_at=at)
     if renewed.ends_trial:  # A13: paying ends the trial and gives up the included period of this life
         row = row._replace(trial_ended_at=at, auto_spent=True, auto_failed_at=None)
     return changes.tell(row, Lock.UNLOCKED) if renewed.unlocks else row
