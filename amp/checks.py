@@ -37,7 +37,7 @@ def weak_settings(environment: Mapping[str, str]) -> list[str]:
     told = {name: value.strip() for name, value in environment.items() if name in REQUIRED}
     missing = [f"Set {name}: production does not start without it." for name in REQUIRED if not told.get(name)]
     given = {name: value for name, value in told.items() if value}
-    others = (_proxies, _switches, _emqx, _gateways)
+    others = (_earlier_keys, _proxies, _switches, _emqx, _gateways)
     return [*missing, *_weak(given), *(sentence for check in others for sentence in check(environment))]
 
 
@@ -72,6 +72,12 @@ def _weak(told: Mapping[str, str]) -> Iterator[str]:
     hosts = [host.strip() for host in told.get("ALLOWED_HOSTS", "none").split(",")]
     if not any(hosts) or any("*" in host or host.startswith(".") for host in hosts):
         yield "ALLOWED_HOSTS must name each host; no wildcard, no leading dot."
+
+
+def _earlier_keys(environment: Mapping[str, str]) -> Iterator[str]:
+    keys = [key.strip() for key in environment.get("AMP_FIELD_KEYS_BEFORE", "").split(",") if key.strip()]
+    if any(_decoded_length(key) != FIELD_KEY_BYTES for key in keys):
+        yield f"AMP_FIELD_KEYS_BEFORE holds something else than keys of {FIELD_KEY_BYTES} bytes in base64."
 
 
 def _is_strong(secret: str) -> bool:

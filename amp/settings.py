@@ -21,7 +21,8 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.api_settings import REST_FRAMEWORK as REST_FRAMEWORK
 from amp.api_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
-from amp.checks import weak_settings, weak_values
+from amp.checks import weak_settings
+from amp.logs import logging_settings
 from amp.theme import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -54,6 +55,8 @@ SECRET_KEY = _required("SECRET_KEY", "demo-only-key-that-signs-nothing-of-value-
 FIELD_KEY: bytes = base64.b64decode(
     _required("AMP_FIELD_KEY", base64.b64encode(hashlib.sha256(SECRET_KEY.encode()).digest()).decode())
 )
+# Keys of before, which only open; `manage.py rotate_field_key` makes them needless (X8).
+FIELD_KEYS_BEFORE: list[bytes] = [base64.b64decode(key) for key in env.list("AMP_FIELD_KEYS_BEFORE", default=[])]
 DEBUG = False
 # Links in QR codes and notify addresses are built from here, never from a request's Host header (F96).
 BASE_URL: str = _required("AMP_BASE_URL", f"http://127.0.0.1:{DEMO_PORT}").rstrip("/")
@@ -282,19 +285,4 @@ PAYMENT_GATEWAYS: dict[str, str] = {
     "alipay": env.str("ALIPAY_GATEWAY_URL", default="") or "https://openapi.alipay.com/gateway.do",
 }
 
-LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {
-        "line": {
-            "()": "amp.foundation.api.request_ids.RequestLine",
-            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s",
-        }
-    },
-    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "root": {"handlers": ["console"], "level": env.str("AMP_LOG_LEVEL", default="INFO")},
-    "loggers": {"axes": {"level": "WARNING"}},
-}
-
-if IS_PRODUCTION and (weak := weak_values(globals())):
-    raise ImproperlyConfigured(" ".join(weak))
+LOGGING: dict[str, Any] = logging_settings(env.str("AMP_LOG_LEVEL", default="INFO"))

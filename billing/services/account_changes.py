@@ -44,7 +44,7 @@ def propose_secret(*, account: MerchantAccount, typed: Mapping[str, str], actor:
     if gateway is Provider.OFFLINE:
         raise AccountRefused.because(_("Bank transfers have no secret."))
     secret = checked_secret(gateway, secret_of(gateway, typed))
-    account.sealed_draft, account.drafted_by = seal(secret, _draft_owner(account)), actor
+    account.sealed_draft, account.drafted_by = seal(secret, draft_owner(account)), actor
     account.save(update_fields=["sealed_draft", "drafted_by"])
     record_account(account, "merchant.secret_proposed", actor=actor, now=now)
     return account
@@ -58,7 +58,7 @@ def verify_secret(*, account: MerchantAccount, actor: str, now: datetime) -> Mer
         raise AccountRefused.because(_("No new secret waits. Reload the page."))
     if account.drafted_by == actor:
         raise AccountRefused.because(_("Ask another administrator: who changed the secret can't verify it too."))
-    return put_in_force(account, unseal(account.sealed_draft, _draft_owner(account)), actor=actor, now=now)
+    return put_in_force(account, unseal(account.sealed_draft, draft_owner(account)), actor=actor, now=now)
 
 
 @transaction.atomic
@@ -79,6 +79,6 @@ def _locked(account: MerchantAccount, *, only_active: bool = True) -> MerchantAc
     return locked
 
 
-def _draft_owner(account: MerchantAccount) -> str:
+def draft_owner(account: MerchantAccount) -> str:
     """A sealed draft can't be put in the place of the secret by moving a column."""
     return f"{account.public_id}:draft"

@@ -33,6 +33,8 @@ WEAK = [
     ("AMP_FIELD_KEY", base64.b64encode(bytes(16)).decode()),
     ("AMP_FIELD_KEY", base64.b64encode(bytes(33)).decode()),
     ("AMP_FIELD_KEY", "not base64!"),
+    ("AMP_FIELD_KEYS_BEFORE", "not base64!"),
+    ("AMP_FIELD_KEYS_BEFORE", f"{base64.b64encode(bytes(range(32))).decode()},{base64.b64encode(bytes(16)).decode()}"),
     ("DATABASE_URL", "sqlite:////tmp/amp.sqlite3"),
     ("DATABASE_URL", "postgres:///amp"),
     ("REDIS_URL", "memory://"),

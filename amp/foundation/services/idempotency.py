@@ -93,7 +93,7 @@ def claim(request: Request, *, wall: datetime) -> IdempotencyRecord | Answer:
 def answer(record: IdempotencyRecord, given: Answer) -> None:
     """Keep the answer, in the transaction of the work. Raises LeaseLost where another process has taken over."""
     told = {"body": given.body.decode(), "content_type": given.content_type, "headers": given.headers}
-    sealed = seal(json.dumps(told).encode(), _owner(record))
+    sealed = seal(json.dumps(told).encode(), owner_of(record))
     mine = IdempotencyRecord.objects.filter(pk=record.pk, lease=record.lease, answer=None)
     if not mine.update(answer=sealed, status=given.status):
         raise LeaseLost
@@ -112,9 +112,10 @@ def forget_expired(*, wall: datetime, limit: int) -> int:
 
 
 def _stored(record: IdempotencyRecord) -> Answer:
-    told = json.loads(unseal(record.answer or "", _owner(record)))
+    told = json.loads(unseal(record.answer or "", owner_of(record)))
     return Answer(record.status or 0, told["body"].encode(), told["content_type"], told["headers"])
 
 
-def _owner(record: IdempotencyRecord) -> str:
+def owner_of(record: IdempotencyRecord) -> str:
+    """Whom a stored answer is sealed for."""
     return f"idempotency:{record.pk}"

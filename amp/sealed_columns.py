@@ -1,0 +1,22 @@
+"""Every column that holds sealed secrets: what a change of AMP_FIELD_KEY has to go through (X8)."""
+
+from __future__ import annotations
+
+from amp.foundation.models import IdempotencyRecord
+from amp.foundation.models.authenticators import Authenticator
+from amp.foundation.models.authenticators import owner_of as authenticator_owner
+from amp.foundation.services.idempotency import owner_of as answer_owner
+from amp.foundation.services.resealing import SealedColumn
+from billing.models import MerchantAccount, PaymentAttempt
+from billing.services.account_changes import draft_owner
+from devices.models import ImportRow
+from devices.services.import_work import owner_of as import_owner
+
+SEALED_COLUMNS = (
+    SealedColumn(Authenticator, "key", lambda device: authenticator_owner(device.user_id)),
+    SealedColumn(IdempotencyRecord, "answer", answer_owner),
+    SealedColumn(ImportRow, "secret", lambda row: import_owner(row.job, row.line), related=("job",)),
+    SealedColumn(MerchantAccount, "sealed_secret", lambda account: str(account.public_id)),
+    SealedColumn(MerchantAccount, "sealed_draft", draft_owner),
+    SealedColumn(PaymentAttempt, "sealed_return_path", lambda attempt: attempt.number),
+)
