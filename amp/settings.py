@@ -280,6 +280,9 @@ SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
 PAYMENT_GATEWAYS: dict[str, str] = {
     "wechat": env.str("WECHAT_GATEWAY_URL", default="") or "https://api.mch.weixin.qq.com",
     "alipay": env.str("ALIPAY_GATEWAY_URL", default="") or "https://openapi.alipay.com/gateway.do",
+    # Where WeChat tells who pays: the browser goes to the first, our server asks the second.
+    "wechat_login": env.str("WECHAT_LOGIN_URL", default="") or "https://open.weixin.qq.com/connect/oauth2/authorize",
+    "wechat_api": env.str("WECHAT_API_URL", default="") or "https://api.weixin.qq.com",
 }
 
 LOGGING: dict[str, Any] = {
