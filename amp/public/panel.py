@@ -198,7 +198,8 @@ def scan_with(provider: str) -> str:
 def not_here(browser: Browser, offer: Offer) -> tuple[str, str]:
     """Why nobody can pay in this browser, and what to do instead."""
     if not offer.elsewhere:
-        return _("The seller can't take payments yet"), _("Ask the seller how to pay, or come back later.")
+        told = _("No payment account is connected. Ask the seller how to pay, or come back later.")
+        return _("The seller can't take payments yet"), told
     why = {
         Browser.WECHAT: _("This seller can't be paid inside WeChat"),
         Browser.ALIPAY: _("This seller can't be paid inside Alipay"),
