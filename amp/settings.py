@@ -296,7 +296,8 @@ LOGGING: dict[str, Any] = {
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.str("AMP_LOG_LEVEL", default="INFO")},
-    "loggers": {"axes": {"level": "WARNING"}},
+    # urllib3 tells whole addresses at DEBUG, and WeChat wants the AppSecret in one (F83).
+    "loggers": {"axes": {"level": "WARNING"}, "urllib3": {"level": "INFO"}},
 }
 
 if IS_PRODUCTION and (weak := weak_values(globals())):

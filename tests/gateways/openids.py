@@ -1,4 +1,4 @@
-"""WeChat's OAuth for pages as documented: who is signed in to WeChat goes through it unasked, and a code counts once."""
+"""WeChat's OAuth for pages as documented: who holds the phone goes through it unasked, and a code counts once."""
 
 from __future__ import annotations
 

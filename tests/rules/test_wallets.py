@@ -80,7 +80,7 @@ TABLE: list[tuple[str, list[Till], dict[Browser, list[Choice]]]] = [
             COMPUTER: [Choice("sandbox", SCREEN)],
         },
     ),
-    ("bank transfers alone", [OFFLINE], dict.fromkeys(Browser, [TRANSFER])),
+    ("bank transfers alone", [OFFLINE], {browser: [TRANSFER] for browser in Browser}),
     (
         "a wallet beside bank transfers",
         [OFFLINE, ALIPAY],
