@@ -52,8 +52,8 @@ def why_not(offer: Offer | None, browser: Browser) -> str:
     """Why nothing can be paid here, and what to do; "" where it can."""
     if offer is None or offer.choices:
         return ""
-    title, text = not_here(browser, offer)
-    return _("%(why)s. %(instead)s") % {"why": title, "instead": text}
+    title, ways_out = not_here(browser, offer)
+    return _("%(why)s. %(instead)s") % {"why": title, "instead": " ".join(ways_out)}
 
 
 def begin(request: HttpRequest, order: Order, *, here: str, now: datetime, wall: datetime) -> str:

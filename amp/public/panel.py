@@ -34,18 +34,25 @@ class Button:
 class Panel:
     """One thing to do. `go_to` leads out of the product; `tells_origin` where the gateway wants to know who sends.
 
-    `mark` changes whenever the panel does.
+    `mark` changes whenever the panel does. `ways_out` say what to do where nothing can be done here.
     """
 
     mark: str
     title: str = ""
     text: str = ""
+    ways_out: tuple[str, ...] = ()
     qr: SafeString | str = ""
     reference: str = ""
     go_to: str = ""
     go_label: str = ""
+    go_provider: str = ""
     tells_origin: bool = False
     buttons: tuple[Button, ...] = ()
+
+    @property
+    def is_bare(self) -> bool:
+        """Buttons alone, which need no frame."""
+        return not (self.title or self.text or self.qr or self.ways_out)
 
 
 class Paying:
@@ -104,7 +111,7 @@ class Paying:
 
     def _inside_wechat(self) -> Panel:
         label = _("Pay %(amount)s with WeChat Pay") % {"amount": self.amount}
-        return Panel(mark="login", go_to=self.login, go_label=label)
+        return Panel(mark="login", go_to=self.login, go_label=label, go_provider=WECHAT)
 
     def _of(self, attempt: PaymentAttempt) -> Panel:
         others = self._buttons(but=attempt.provider)
@@ -127,6 +134,7 @@ class Paying:
             text=_("Come back to this page when you have paid."),
             go_to=attempt.code,
             go_label=pay_with(attempt.provider, self.amount),
+            go_provider=attempt.provider,
             tells_origin=attempt.provider == WECHAT,  # it refuses who comes from nowhere
             buttons=others,
         )
@@ -148,8 +156,8 @@ class Paying:
     def _start(self, *, ended: bool = False) -> Panel:
         """Nothing to pay with yet, or not any more."""
         if not self.offer.choices:
-            title, text = not_here(self.browser, self.offer)
-            return Panel(mark="nowhere", title=title, text=text)
+            title, ways_out = not_here(self.browser, self.offer)
+            return Panel(mark="nowhere", title=title, ways_out=ways_out)
         if ended:
             title, text = _("This payment code has ended"), _("Nothing was charged with it. The order is still open.")
         elif self.has_failed:
@@ -195,11 +203,11 @@ def scan_with(provider: str) -> str:
     return _("Scan with WeChat") if provider == WECHAT else _("Scan with Alipay")
 
 
-def not_here(browser: Browser, offer: Offer) -> tuple[str, str]:
+def not_here(browser: Browser, offer: Offer) -> tuple[str, tuple[str, ...]]:
     """Why nobody can pay in this browser, and what to do instead."""
     if not offer.elsewhere:
         told = _("No payment account is connected. Ask the seller how to pay, or come back later.")
-        return _("The seller can't take payments yet"), told
+        return _("The seller can't take payments yet"), (told,)
     why = {
         Browser.WECHAT: _("This seller can't be paid inside WeChat"),
         Browser.ALIPAY: _("This seller can't be paid inside Alipay"),
@@ -209,7 +217,7 @@ def not_here(browser: Browser, offer: Offer) -> tuple[str, str]:
     return why, _instead(browser, offer.elsewhere)
 
 
-def _instead(browser: Browser, elsewhere: Sequence[Browser]) -> str:
+def _instead(browser: Browser, elsewhere: Sequence[Browser]) -> tuple[str, ...]:
     told = {
         Browser.PHONE: _("Open this page in your phone's browser: tap ⋯ at the top, then “Open in browser”.")
         if browser in {Browser.WECHAT, Browser.ALIPAY}
@@ -223,4 +231,4 @@ def _instead(browser: Browser, elsewhere: Sequence[Browser]) -> str:
     wanted = [each for each in order if each in elsewhere][:2]
     if Browser.COMPUTER in wanted and len(wanted) > 1:
         wanted.remove(Browser.COMPUTER)
-    return " ".join(told[each] for each in wanted)
+    return tuple(told[each] for each in wanted)

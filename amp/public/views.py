@@ -175,10 +175,12 @@ def _order(device: Device, number: str) -> Order | None:
 def _followed(order: Order, device: Device) -> Sight:
     """The order as it stands, after asking the gateways where they may know more (F26)."""
     sight = look(order, device)
-    if order.status != OrderStatus.PENDING.value or not ask_gateways(sight.attempts):
-        return sight
-    order.refresh_from_db(fields=["status", "paid_at", "expires_at"])
-    return look(order, device)
+    if order.status == OrderStatus.PENDING.value:
+        if ask_gateways(sight.attempts):
+            sight = look(order, device)
+        # After its payments: a payment that settles between the two reads would look like one that differs.
+        order.refresh_from_db(fields=["status", "paid_at", "expires_at"])
+    return sight
 
 
 def _looked(request: HttpRequest, device: Device, token: str, sight: Sight) -> tuple[Result, Panel | None]:
