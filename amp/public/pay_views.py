@@ -59,7 +59,7 @@ def pay(request: HttpRequest, link: PaymentLink, token: str) -> HttpResponse:
     return HttpResponseRedirect(onward)
 
 
-@for_payment("GET", name="openid", limit=PAYMENTS_A_MINUTE)
+@for_payment("GET")
 def openid(request: HttpRequest, link: PaymentLink, token: str) -> HttpResponse:
     """Back from WeChat, which has said who pays: begin the payment, and go to the page that calls WeChat's script."""
     here = address(request, "paying:page", token)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 
 from django.conf import settings
 
 from amp.foundation.models import Merchant
 from amp.foundation.scoping import system_scope
-from amp.foundation.sealed import unseal
+from amp.foundation.sealed import SealBroken, unseal
 from billing.models import MerchantAccount, Provider
 from billing.orders import PayWay
 from billing.providers.account_secrets import WeChatSecret
 from billing.services.accounts import ways_of
 from billing.wallets import Browser, Offer, Till, offer_to
+
+log = logging.getLogger(__name__)
 
 
 def offer_of(merchant: Merchant, browser: Browser) -> Offer:
@@ -51,14 +54,18 @@ def _tills(merchant: Merchant, active: Collection[MerchantAccount]) -> list[Till
 
 def _till(account: MerchantAccount) -> Till:
     ways = ways_of(account)
-    if account.provider == Provider.WECHAT.value and not _wechat(account).app_secret:
+    if account.provider == Provider.WECHAT.value and not _can_ask_payers(account):
         ways -= {PayWay.IN_APP}
     return Till(account.provider, ways)
 
 
+def _can_ask_payers(account: MerchantAccount) -> bool:
+    try:
+        return bool(WeChatSecret.load(unseal(account.sealed_secret, str(account.public_id))).app_secret)
+    except SealBroken:  # nobody can be paid there; a page that only shows prices opens all the same
+        log.error("The secret of payment account %s cannot be opened.", account.public_id)
+        return False
+
+
 def _is_sandbox(account: MerchantAccount) -> bool:
     return bool(account.provider == Provider.SANDBOX.value)
-
-
-def _wechat(account: MerchantAccount) -> WeChatSecret:
-    return WeChatSecret.load(unseal(account.sealed_secret, str(account.public_id)))

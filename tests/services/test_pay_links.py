@@ -12,6 +12,7 @@ from django.core.cache import cache
 from django.test import Client
 
 from amp.foundation.scoping import system_scope
+from amp.public import pay_views
 from billing.models import Order, PaymentAttempt, PaymentException, PaymentLink, Provider, Refund
 from billing.orders import OrderStatus
 from billing.services.account_changes import close_account
@@ -284,6 +285,42 @@ def test_the_script_page_shows_no_payment_of_another_order_R6(shop: Shop) -> Non
     in_alipay(one)
     number = PaymentAttempt.objects.get(provider="alipay").number
     assert Client().get(f"{one}/wechat/{number}").status_code == 302
+
+
+def test_the_readers_language_survives_the_way_through_wechat(shop: Shop) -> None:
+    path = path_to(shop.order())
+    payer = Payer(WECHAT_AGENT)
+    payer.open(f"{path}?lang=zh-hans")
+    payer.open(payer.through_wechat())
+    assert payer.page["Content-Language"] == "zh-hans"
+    assert payer.parameters
+
+
+def test_a_partners_payer_is_known_by_the_enterprises_own_application(real: Gateways) -> None:
+    shop, own = open_shop(), "wx7777777777777777"
+    secret = wechat_secret(is_partner=True, sub_appid=own, app_secret=APP_SECRET)
+    open_account(merchant=shop.merchant, provider=Provider.WECHAT, secret=secret, actor=ACTOR, now=NOW)
+    real.say("app", appid=own, secret=APP_SECRET, host="testserver")
+    payer = in_wechat(path_to(shop.order()))
+    [trade] = real.books()
+    assert trade["request"]["payer"] == {"sub_openid": OPENID}
+    assert paid_at_gateway(real, payer.parameters) == [200]
+
+
+def test_a_payment_that_settles_while_the_page_is_read_is_no_payment_that_differs(
+    shop: Shop, real: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The page that says so would stop following."""
+    order = shop.order()
+    path = path_to(order)
+    payer = in_alipay(path)
+    link = payer.link
+
+    def settled_meanwhile(attempts: Any) -> bool:
+        return bool(paid_at_gateway(real, link))
+
+    monkeypatch.setattr(pay_views, "ask_gateways", settled_meanwhile)
+    assert "Payment received" in payer.open(path)
 
 
 # --- who gets to see it ----------------------------------------------------------------------------------------------

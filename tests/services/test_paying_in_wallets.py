@@ -10,7 +10,10 @@ import pytest
 from django.core.cache import cache
 
 from amp.foundation.scoping import system_scope
-from billing.models import Order, PaymentAttempt
+from amp.foundation.sealed import seal
+from amp.public import views
+from amp.public.result import look
+from billing.models import MerchantAccount, Order, PaymentAttempt
 from billing.services.fulfilment import fulfil_paid_orders
 from catalog.models import Plan
 from devices.models import Command
@@ -284,6 +287,29 @@ def test_the_sandbox_plays_every_way_on_one_page(visit: Visit) -> None:
     chosen(payer, visit, "sandbox")
     assert payer.code.startswith("http://testserver/sandbox/pay/")
     assert "Open the TEST payment page" in payer.html
+
+
+def test_a_payment_that_settles_while_the_page_is_read_is_no_payment_that_differs(
+    visit: Visit, real: Gateways, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seller(visit, "alipay")
+    payer = Payer(ALIPAY_AGENT)
+    order = chosen(payer, visit, "alipay")
+    link = payer.link
+
+    def settled_meanwhile(*given: Any) -> Any:
+        if Order.objects.get(pk=order.pk).status == "PENDING":
+            paid_at_gateway(real, link)
+        return look(*given)
+
+    monkeypatch.setattr(views, "look", settled_meanwhile)
+    assert "Payment received" in payer.open(f"{visit.path}/orders/{order.number}")
+
+
+def test_prices_are_shown_where_a_secret_cannot_be_opened(visit: Visit) -> None:
+    seller(visit, "wechat")
+    MerchantAccount.objects.update(sealed_secret=seal(b"{}", "somebody else"))
+    assert "¥199.00" in Payer(WECHAT_AGENT).open(visit.path)
 
 
 # --- what it costs ---------------------------------------------------------------------------------------------------
