@@ -222,8 +222,8 @@ def _instead(browser: Browser, elsewhere: Sequence[Browser]) -> tuple[str, ...]:
         Browser.PHONE: _("Open this page in your phone's browser: tap ⋯ at the top, then “Open in browser”.")
         if browser in {Browser.WECHAT, Browser.ALIPAY}
         else _("Open this page on your phone."),
-        Browser.WECHAT: _("Open this page in WeChat: scan the code on the device with it."),
-        Browser.ALIPAY: _("Open this page in Alipay: scan the code on the device with it."),
+        Browser.WECHAT: _("Open this page in WeChat: scan the code again with WeChat."),
+        Browser.ALIPAY: _("Open this page in Alipay: scan the code again with Alipay."),
         Browser.COMPUTER: _("Open this page on a computer, and scan the code that it shows with your phone."),
     }
     # The easiest first: to leave a wallet for the browser is two taps, a computer is the last resort.
