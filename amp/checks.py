@@ -26,7 +26,16 @@ SCHEMES = {
 GATEWAY_HOSTS = {
     "WECHAT_GATEWAY_URL": {"api.mch.weixin.qq.com", "api2.mch.weixin.qq.com"},
     "ALIPAY_GATEWAY_URL": {"openapi.alipay.com"},
+    "WECHAT_LOGIN_URL": {"open.weixin.qq.com"},
+    "WECHAT_API_URL": {"api.weixin.qq.com", "api2.weixin.qq.com"},
 }
+GATEWAY_SETTINGS = {
+    "wechat": "WECHAT_GATEWAY_URL",
+    "alipay": "ALIPAY_GATEWAY_URL",
+    "wechat_login": "WECHAT_LOGIN_URL",
+    "wechat_api": "WECHAT_API_URL",
+}
+"""Names in PAYMENT_GATEWAYS, and where each is set."""
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 TRUE = {"true", "on", "ok", "y", "yes", "1"}
 """What django-environ takes for true."""
@@ -54,7 +63,7 @@ def weak_values(values: Mapping[str, Any]) -> list[str]:
             "Browsable" in str(renderer) for renderer in renderers
         ),
         "PAYMENT_GATEWAYS leads elsewhere than to the gateways: payments could be made up.": not all(
-            _leads_to(url, GATEWAY_HOSTS[f"{name.upper()}_GATEWAY_URL"])
+            _leads_to(url, GATEWAY_HOSTS[GATEWAY_SETTINGS[name]])
             for name, url in values.get("PAYMENT_GATEWAYS", {}).items()
         ),
     }

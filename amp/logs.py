@@ -18,5 +18,6 @@ def logging_settings(level: str) -> dict[str, Any]:
         },
         "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["console"], "level": level},
-        "loggers": {"axes": {"level": "WARNING"}},
+        # urllib3 tells whole addresses at DEBUG, and WeChat wants the AppSecret in one (F83).
+        "loggers": {"axes": {"level": "WARNING"}, "urllib3": {"level": "INFO"}},
     }

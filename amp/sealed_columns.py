@@ -7,7 +7,7 @@ from amp.foundation.models.authenticators import Authenticator
 from amp.foundation.models.authenticators import owner_of as authenticator_owner
 from amp.foundation.services.idempotency import owner_of as answer_owner
 from amp.foundation.services.resealing import SealedColumn
-from billing.models import MerchantAccount, PaymentAttempt
+from billing.models import MerchantAccount, PaymentAttempt, PaymentLink
 from billing.services.account_changes import draft_owner
 from devices.models import ImportRow
 from devices.services.import_work import owner_of as import_owner
@@ -18,5 +18,7 @@ SEALED_COLUMNS = (
     SealedColumn(ImportRow, "secret", lambda row: import_owner(row.job, row.line), related=("job",)),
     SealedColumn(MerchantAccount, "sealed_secret", lambda account: str(account.public_id)),
     SealedColumn(MerchantAccount, "sealed_draft", draft_owner),
+    SealedColumn(PaymentLink, "sealed_token", lambda link: link.digest),
+    SealedColumn(PaymentLink, "sealed_return_path", lambda link: link.digest),
     SealedColumn(PaymentAttempt, "sealed_return_path", lambda attempt: attempt.number),
 )

@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.api_settings import REST_FRAMEWORK as REST_FRAMEWORK
 from amp.api_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
-from amp.checks import weak_settings
+from amp.checks import weak_settings, weak_values
 from amp.logs import logging_settings
 from amp.theme import UNFOLD as UNFOLD
 
@@ -283,6 +283,12 @@ SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
 PAYMENT_GATEWAYS: dict[str, str] = {
     "wechat": env.str("WECHAT_GATEWAY_URL", default="") or "https://api.mch.weixin.qq.com",
     "alipay": env.str("ALIPAY_GATEWAY_URL", default="") or "https://openapi.alipay.com/gateway.do",
+    # Where WeChat tells who pays: the browser goes to the first, our server asks the second.
+    "wechat_login": env.str("WECHAT_LOGIN_URL", default="") or "https://open.weixin.qq.com/connect/oauth2/authorize",
+    "wechat_api": env.str("WECHAT_API_URL", default="") or "https://api.weixin.qq.com",
 }
 
 LOGGING: dict[str, Any] = logging_settings(env.str("AMP_LOG_LEVEL", default="INFO"))
+
+if IS_PRODUCTION and (weak := weak_values(globals())):
+    raise ImproperlyConfigured(" ".join(weak))

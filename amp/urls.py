@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("r/", include("amp.public.urls")),
+    path("p/", include("amp.public.pay_urls")),
     path("health/", include("amp.health")),
     path("", include("devices.urls")),
     path("api/", include("amp.api")),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import datetime
 from functools import wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 from urllib.parse import urlencode
 
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
@@ -17,13 +17,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 
 from amp.foundation import clock
+from amp.foundation.models import Enterprise
 from amp.foundation.scoping import enterprise_scope
 from amp.public.throttle import is_too_fast
+from billing.models import PaymentLink
+from billing.services.links import link_for_token
 from devices.models import Device
 from devices.services.tokens import device_for_token
 
 P = ParamSpec("P")
-DeviceView = Callable[Concatenate[HttpRequest, Device, str, P], HttpResponse]
+Holder = TypeVar("Holder")
 LANGUAGES = {"en": "English", "zh-hans": "中文"}
 LANGUAGE = "lang"
 """The switch on the page; without it the browser's language counts."""
@@ -31,14 +34,37 @@ LANGUAGE = "lang"
 
 def for_link(
     *methods: str, name: str = "public", limit: int = 120
-) -> Callable[[DeviceView[P]], Callable[..., HttpResponse]]:
+) -> Callable[[Callable[Concatenate[HttpRequest, Device, str, P], HttpResponse]], Callable[..., HttpResponse]]:
     """A view of one live link, in the scope of the device's enterprise alone; at most `limit` a minute and address.
 
     There is no cookie and no session: the link itself is the permission, so a form needs no CSRF token. It could not
     carry one: a page that sends no referrer posts with `Origin: null`, which the CSRF check refuses.
     """
+    return _for_holder(device_for_token, lambda device: device.enterprise, unknown_link, methods, name, limit)
 
-    def decorate(view: DeviceView[P]) -> Callable[..., HttpResponse]:
+
+def for_payment(
+    *methods: str, name: str = "public", limit: int = 120
+) -> Callable[[Callable[Concatenate[HttpRequest, PaymentLink, str, P], HttpResponse]], Callable[..., HttpResponse]]:
+    """The same of a link to one order's pay page, in the scope of the order's enterprise alone."""
+
+    def found(token: str) -> PaymentLink | None:
+        return link_for_token(token, now=clock.now())
+
+    return _for_holder(found, lambda link: link.order.enterprise, ended_link, methods, name, limit)
+
+
+def _for_holder(
+    find: Callable[[str], Holder | None],
+    owner: Callable[[Holder], Enterprise],
+    lost: Callable[[HttpRequest], HttpResponse],
+    methods: tuple[str, ...],
+    name: str,
+    limit: int,
+) -> Callable[[Callable[Concatenate[HttpRequest, Holder, str, P], HttpResponse]], Callable[..., HttpResponse]]:
+    def decorate(
+        view: Callable[Concatenate[HttpRequest, Holder, str, P], HttpResponse],
+    ) -> Callable[..., HttpResponse]:
         @csrf_exempt
         @wraps(view)
         def answer(request: HttpRequest, token: str, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
@@ -46,13 +72,14 @@ def for_link(
             with _language(request):
                 if is_too_fast(request, wall=wall, name=name, limit=limit):
                     return private(too_fast(request, wall))
-                device = device_for_token(token)
-                if device is None:
-                    return private(unknown_link(request))
+                holder = find(token)
+                if holder is None:
+                    return private(lost(request))
                 if request.method not in methods:
                     return private(HttpResponseNotAllowed(methods))
-                with enterprise_scope([device.enterprise_id], device.enterprise.ancestor_ids):
-                    return private(view(request, device, token, *args, **kwargs))
+                enterprise = owner(holder)
+                with enterprise_scope([enterprise.pk], enterprise.ancestor_ids):
+                    return private(view(request, holder, token, *args, **kwargs))
 
         return answer
 
@@ -73,6 +100,13 @@ def unknown_link(request: HttpRequest) -> HttpResponse:
     return render(request, "public/gone.html", {"title": title, "text": text}, status=404)
 
 
+def ended_link(request: HttpRequest) -> HttpResponse:
+    """One answer for pay links that are unknown, malformed, or dead with their order."""
+    title = _("This payment link has ended")
+    text = _("It is unknown, or its order no longer waits for payment. Ask for a new code.")
+    return render(request, "public/gone.html", {"title": title, "text": text}, status=404)
+
+
 def too_fast(request: HttpRequest, wall: datetime) -> HttpResponse:
     """Come back in the next minute."""
     context = {"title": _("Too many requests"), "text": _("Please wait a minute and try again.")}
@@ -82,10 +116,10 @@ def too_fast(request: HttpRequest, wall: datetime) -> HttpResponse:
 
 
 def address(request: HttpRequest, name: str, *args: str, **query: str) -> str:
-    """A path of the public page that keeps the reader's choice of language."""
+    """A path of the public page, or with its namespace of another one, that keeps the reader's choice of language."""
     if chosen := _chosen(request):
         query[LANGUAGE] = chosen
-    return reverse(f"public:{name}", args=args) + (f"?{urlencode(query)}" if query else "")
+    return reverse(name if ":" in name else f"public:{name}", args=args) + (f"?{urlencode(query)}" if query else "")
 
 
 def other_languages(path: str) -> list[tuple[str, str, str]]:

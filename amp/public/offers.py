@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from amp.foundation.models import Merchant
 from amp.foundation.money import format_money
 from amp.public.wording import long_day
 from catalog.models import Plan
@@ -38,8 +39,13 @@ class Offer:
     """The choices, longest first, and who is paid; `quote` tells where the device stands now."""
 
     choices: tuple[Choice, ...]
-    merchants: tuple[str, ...]
+    sellers: tuple[Merchant, ...]
     quote: Quote
+
+    @property
+    def merchants(self) -> tuple[str, ...]:
+        """Names of who is paid."""
+        return tuple(dict.fromkeys(seller.name for seller in self.sellers))
 
 
 def payable_plans(device: Device, *, now: datetime) -> list[Plan]:
@@ -59,20 +65,21 @@ def offer_for(device: Device, *, zone: ZoneInfo, language: str, now: datetime) -
     plans = payable_plans(device, now=now)
     quotes = quote_periods(device.pk, months=[*(plan.months for plan in plans), 1], now=now)
     sold = [plan for plan in plans if quotes[plan.months].refusal is None]
-    merchants = tuple(dict.fromkeys(plan.merchant.name for plan in sold))
+    sellers = tuple({plan.merchant_id: plan.merchant for plan in sold}.values())
+    names = {seller.name for seller in sellers}
     titles = Counter(_title(plan) for plan in sold)
     choices = [
         _choice(
             plan,
             quotes[plan.months],
             name=plan.name if titles[_title(plan)] > 1 else "",
-            seller=plan.merchant.name if len(merchants) > 1 else "",
+            seller=plan.merchant.name if len(names) > 1 else "",
             zone=zone,
             language=language,
         )
         for plan in sold
     ]
-    return Offer(tuple(choices), merchants, _telling(plans, quotes))
+    return Offer(tuple(choices), sellers, _telling(plans, quotes))
 
 
 def price_a_month(plan: Plan) -> int:

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from amp.foundation.models import Merchant
 from amp.public.offers import Choice, offer_for
 from amp.public.recent import RecentPayment, recent_payment
 from amp.public.wording import hours, long_day, long_moment, online_time, time_left
@@ -57,6 +58,7 @@ class DevicePage:
     recent: RecentPayment | None
     choices: tuple[Choice, ...]
     merchants: tuple[str, ...]
+    sellers: tuple[Merchant, ...]
     no_choice_because: str
     before_paying: str
     seen_end: str
@@ -86,6 +88,7 @@ def device_page(device: Device, *, language: str, now: datetime) -> DevicePage:
         recent=recent_payment(device, zone=zone, language=language, now=now),
         choices=offer.choices,
         merchants=offer.merchants,
+        sellers=offer.sellers,
         no_choice_because="" if offer.choices else _closed_because(offer.quote, trial),
         before_paying=_before_paying(offer.quote) if offer.choices else "",
         seen_end=end_mark(service),
@@ -94,13 +97,14 @@ def device_page(device: Device, *, language: str, now: datetime) -> DevicePage:
 
 def brand_of(device: Device) -> Brand:
     """The maker's name, and as much of the device as its sticker says."""
-    name = device.product.enterprise.name
-    return Brand(
-        name=name,
-        initials="".join(word[0] for word in name.split()[:2]).upper(),
-        product=device.product.name,
-        serial_tail=(device.serial or device.key)[-MASKED_DIGITS:],
-    )
+    serial_tail = (device.serial or device.key)[-MASKED_DIGITS:]
+    return named_brand(device.product.enterprise.name, product=device.product.name, serial_tail=serial_tail)
+
+
+def named_brand(name: str, *, product: str = "", serial_tail: str = "") -> Brand:
+    """The brand with the initials of its name."""
+    initials = "".join(word[0] for word in name.split()[:2]).upper()
+    return Brand(name=name, initials=initials, product=product, serial_tail=serial_tail)
 
 
 def end_mark(service: DeviceService) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -84,7 +83,6 @@ class Result:
     badge: str
     steps: tuple[Step, ...]
     is_moving: bool
-    pay_at: str
     version: str
 
 
@@ -102,26 +100,24 @@ def look(order: Order, device: Device) -> Sight:
     )
 
 
-def result_of(sight: Sight, *, zone: ZoneInfo, now: datetime) -> Result:
-    """How far the order is, for its one device."""
+def result_of(sight: Sight, *, zone: ZoneInfo, mark: str = "") -> Result:
+    """How far the order is, for its one device; `mark` is that of the panel beside it."""
     done = sight.is_applied and sight.is_unlocked
     headline, tone, badge = _headline(sight, done=done)
-    attempt = sight.open_attempt
-    payable = attempt and attempt.code and sight.order.status == OrderStatus.PENDING.value and now < attempt.expires_at
     return Result(
         headline=headline,
         tone=tone,
         badge=badge,
         steps=tuple(_steps(sight, zone)),
         is_moving=_is_moving(sight, done=done),
-        pay_at=attempt.code if attempt and payable else "",
         version=".".join(
             [
                 sight.order.status,
                 sight.line.status,
-                *(each.status for each in sight.attempts[:1]),
+                *(each.status for each in sight.attempts[:2]),
                 sight.unlock.status if sight.unlock else "-",
                 "1" if sight.is_online else "0",
+                *([mark] if mark else []),
             ]
         ),
     )

@@ -9,6 +9,7 @@ urlpatterns = [
     path("<str:token>", views.show, name="device"),
     path("<str:token>/pay", views.pay, name="pay"),
     path("<str:token>/orders/<str:number>", views.result, name="result"),
+    path("<str:token>/orders/<str:number>/pay", views.pay_order, name="pay_order"),
     path("<str:token>/orders/<str:number>/status", views.status, name="status"),
     path("<str:token>/orders/<str:number>/receipt", receipts.receipt, name="receipt"),
     path("<str:token>/orders/<str:number>/receipt.pdf", receipts.receipt_file, name="receipt_file"),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.shortcuts import render
 from django.utils.translation import get_language
@@ -15,21 +13,24 @@ from amp.foundation import clock
 from amp.foundation.money import format_money
 from amp.foundation.services.refusals import Refused
 from amp.public.answers import address, for_link, nothing, other_languages, too_fast, unknown_link
+from amp.public.beginning import AND_GO, ask_gateways, begin, browser_behind, common_offer, first_buttons, why_not
 from amp.public.offers import payable_plans
 from amp.public.page import brand_of, device_page, end_mark
+from amp.public.panel import Panel, Paying, not_here
 from amp.public.recent import recent_payment
-from amp.public.result import OPEN, Sight, look, result_of
+from amp.public.result import Result, Sight, look, result_of
 from amp.public.throttle import is_too_fast
 from billing.models import Order, OrderChannel, OrderStatus
 from billing.orders import ORDER_NUMBER
-from billing.services.attempts import start_attempt
+from billing.services.links import token_of
 from billing.services.ordering import DevicesNotEligible, open_order
-from billing.services.polling import refresh_attempt
 from billing.services.quoting import refusal_text
+from billing.services.tills import offer_of
+from billing.wallets import Browser
 from catalog.models import Plan
 from devices.models import Device
 
-__all__ = ["nothing", "pay", "result", "show", "status"]
+__all__ = ["nothing", "pay", "pay_order", "result", "show", "status"]
 
 ORDERS_A_MINUTE = 20
 FOLLOWS_A_MINUTE = 600
@@ -54,47 +55,52 @@ def pay(request: HttpRequest, device: Device, token: str) -> HttpResponse:
         return _show(request, device, token, error=_("This plan is not on offer. Please choose again."), status=409)
     if _is_outdated(request, device):
         return _show(request, device, token, error=_("The service has changed meanwhile. Look again."), status=409)
+    browser = browser_behind(request)
+    if refusal := why_not(offer_of(plan.merchant, browser), browser):
+        return _show(request, device, token, error=refusal, status=409)
     try:
         order = open_order(
             device_ids=[device.pk], plan=plan, channel=OrderChannel.PUBLIC, created_by=BUYER, once_key=None, now=now
         )
-        back = address(request, "result", token, order.number)
-        attempt = start_attempt(order=order, return_path=back, now=now, wall=wall)
+        onward = begin(request, order, here=address(request, "result", token, order.number), now=now, wall=wall)
     except DevicesNotEligible as refused:
         error = refusal_text(refused.refusals[0].refusal or "")
         return _show(request, device, token, error=error, status=409)
     except Refused as refused:
         return _show(request, device, token, error=str(refused), status=409)
-    return HttpResponseRedirect(attempt.code if urlsplit(attempt.code).scheme in {"http", "https"} else back)
+    return HttpResponseRedirect(onward)
+
+
+@for_link("POST")
+def pay_order(request: HttpRequest, device: Device, token: str, number: str) -> HttpResponse:
+    """Pay for an order that is open: by the wallet that was chosen, or anew where a code has ended."""
+    now, wall = clock.now(), clock.wall()
+    if is_too_fast(request, wall=wall, name="pay", limit=ORDERS_A_MINUTE):
+        return too_fast(request, wall)
+    order = _order(device, number)
+    if order is None:
+        return unknown_link(request)
+    here = address(request, "result", token, number)
+    try:
+        return HttpResponseRedirect(begin(request, order, here=here, now=now, wall=wall))
+    except Refused as refused:
+        return _result(request, device, token, order, error=str(refused), status=409)
 
 
 @for_link("GET", "HEAD")
 def result(request: HttpRequest, device: Device, token: str, number: str) -> HttpResponse:
     """How far the renewal is. Coming back from the gateway only makes the server ask the gateway itself (Q3)."""
-    sight = _followed(device, number)
-    if sight is None:
-        return unknown_link(request)
-    order, path = sight.order, address(request, "result", token, number)
-    context = {
-        "brand": brand_of(device),
-        "result": result_of(sight, zone=ZoneInfo(device.enterprise.time_zone), now=clock.now()),
-        "order": order,
-        "amount": format_money(order.total, order.currency, get_language() or "en"),
-        "status_path": address(request, "status", token, number),
-        "device_path": address(request, "device", token),
-        "receipt_path": address(request, "receipt", token, number) if order.paid_at else "",
-        "languages": other_languages(path.partition("?")[0]),
-    }
-    return render(request, "public/result.html", context)
+    order = _order(device, number)
+    return unknown_link(request) if order is None else _result(request, device, token, order)
 
 
 @for_link("GET", "HEAD", name="follow", limit=FOLLOWS_A_MINUTE)
 def status(request: HttpRequest, device: Device, token: str, number: str) -> HttpResponse:
     """The version of the result page, for the page to follow."""
-    sight = _followed(device, number)
-    if sight is None:
+    order = _order(device, number)
+    if order is None:
         return JsonResponse({"version": "gone", "moving": False}, status=404)
-    found = result_of(sight, zone=ZoneInfo(device.enterprise.time_zone), now=clock.now())
+    found, _panel = _looked(request, device, token, _followed(order, device))
     return JsonResponse({"version": found.version, "moving": found.is_moving})
 
 
@@ -117,32 +123,84 @@ def _show(request: HttpRequest, device: Device, token: str, *, error: str = "", 
     page = device_page(device, language=get_language() or "en", now=clock.now())
     recent, wants_more = page.recent, "more" in request.GET
     is_applied = recent is not None and bool(recent.ends)
+    choices = page.choices if recent is None or (is_applied and wants_more) else ()
+    browser = browser_behind(request)
+    offer = common_offer(page.sellers, browser) if choices else None
     context = {
         "page": page,
         "brand": page.brand,
         "error": error,
-        "choices": page.choices if recent is None or (is_applied and wants_more) else (),
+        "choices": choices,
         "more_path": address(request, "device", token, more="1") if is_applied and page.choices else "",
         "recent_path": address(request, "result", token, recent.number) if recent else "",
         "pay_path": address(request, "pay", token, seen=page.seen_end),
-        "pay_label": _("Pay (TEST)") if settings.SANDBOX_ENABLED else _("Pay"),
+        "buttons": first_buttons(offer),
+        "not_here": not_here(browser, offer) if offer and not offer.choices else (),
         "languages": other_languages(address(request, "device", token).partition("?")[0]),
     }
     return render(request, "public/device.html", context, status=status)
 
 
-def _followed(device: Device, number: str) -> Sight | None:
-    """The order of this device and page as it stands, after asking the gateway where it may know more (F26)."""
+def _result(
+    request: HttpRequest, device: Device, token: str, order: Order, *, error: str = "", status: int = 200
+) -> HttpResponse:
+    sight = _followed(order, device)
+    found, panel = _looked(request, device, token, sight)
+    order, path = sight.order, address(request, "result", token, order.number)
+    context = {
+        "brand": brand_of(device),
+        "result": found,
+        "panel": panel,
+        "error": error,
+        "order": order,
+        "amount": format_money(order.total, order.currency, get_language() or "en"),
+        "status_path": address(request, "status", token, order.number),
+        "pay_path": address(request, "pay_order", token, order.number),
+        "device_path": address(request, "device", token),
+        "receipt_path": address(request, "receipt", token, order.number) if order.paid_at else "",
+        "languages": other_languages(path.partition("?")[0]),
+    }
+    return render(request, "public/result.html", context, status=status)
+
+
+def _order(device: Device, number: str) -> Order | None:
+    """An order of this device and page."""
     if not ORDER_NUMBER.fullmatch(number):
         return None
     orders = Order.objects.filter(number=number, lines__device=device, channel=OrderChannel.PUBLIC.value)
-    order: Order | None = orders.first()
-    if order is None:
-        return None
+    order: Order | None = orders.select_related("merchant").first()
+    return order
+
+
+def _followed(order: Order, device: Device) -> Sight:
+    """The order as it stands, after asking the gateways where they may know more (F26)."""
     sight = look(order, device)
-    attempt = sight.attempts[0] if sight.attempts else None
-    if order.status != OrderStatus.PENDING.value or attempt is None or attempt.status not in OPEN:
-        return sight
-    refresh_attempt(attempt=attempt, now=clock.now(), wall=clock.wall())
-    order.refresh_from_db()
-    return look(order, device)
+    if order.status == OrderStatus.PENDING.value:
+        if ask_gateways(sight.attempts):
+            sight = look(order, device)
+        # After its payments: a payment that settles between the two reads would look like one that differs.
+        order.refresh_from_db(fields=["status", "paid_at", "expires_at"])
+    return sight
+
+
+def _looked(request: HttpRequest, device: Device, token: str, sight: Sight) -> tuple[Result, Panel | None]:
+    """What the page says, and what there is to do on it while the order waits."""
+    zone, order = ZoneInfo(device.enterprise.time_zone), sight.order
+    if order.status != OrderStatus.PENDING.value or sight.is_checked_by_staff:
+        return result_of(sight, zone=zone), None
+    browser = browser_behind(request)
+    is_wechat = browser is Browser.WECHAT
+    link = token_of(order, return_path=address(request, "result", token, order.number) if is_wechat else "")
+    paying = Paying(
+        order,
+        sight.attempts,
+        browser=browser,
+        offer=offer_of(order.merchant, browser),
+        amount=format_money(order.total, order.currency, get_language() or "en"),
+        zone=zone,
+        now=clock.now(),
+        token=link,
+        login=address(request, "paying:page", link) + AND_GO if is_wechat and link else "",
+    )
+    panel = paying.panel()
+    return result_of(sight, zone=zone, mark=panel.mark if panel else ""), panel

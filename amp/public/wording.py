@@ -24,6 +24,11 @@ def long_moment(at: datetime, zone: ZoneInfo) -> str:
     return date_format(at.astimezone(zone), pgettext("date format", "j F Y, H:i"), use_l10n=False)
 
 
+def short_time(at: datetime, zone: ZoneInfo) -> str:
+    """ "09:05"."""
+    return date_format(at.astimezone(zone), "H:i", use_l10n=False)
+
+
 def time_left(left: timedelta) -> str:
     """Whole days, then whole hours: "12 days left", "5 hours left"; never rounded up."""
     if left >= timedelta(days=1):

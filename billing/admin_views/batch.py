@@ -20,8 +20,8 @@ from amp.foundation.services.refusals import Refused
 from billing.admin_views.selecting import services_list
 from billing.admin_views.windows import window
 from billing.models import RenewalSelection, SelectedDevice
-from billing.services.attempts import start_attempt
 from billing.services.ordering import DevicesNotEligible
+from billing.services.paying import ask_on_screen
 from billing.services.quoting import Quote, QuoteLine, quote, quote_plans, refusal_text
 from billing.services.selecting import device_ids_of, open_orders, order_selection
 from catalog.models import Plan
@@ -175,7 +175,7 @@ def _order(request: HttpRequest, selection: RenewalSelection) -> HttpResponse:
         refuse(request, Refused.because(_("These devices were ordered already: this is their order.")))
     elif order.total:
         try:
-            start_attempt(order=order, now=now, wall=clock.wall())
+            ask_on_screen(order=order, now=now, wall=clock.wall())
         except Refused as refused:  # the order stands; its page offers to ask for a code again
             refuse(request, refused)
     return redirect("admin:billing_order_change", order.pk)

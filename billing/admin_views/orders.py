@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
@@ -19,17 +19,18 @@ from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse
 from amp.foundation.services.refusals import Refused
 from amp.foundation.templatetags.amp_display import actor_name, moment
 from billing.admin_views.batch import title_of
+from billing.admin_views.order_codes import mark_of, screen_of
 from billing.admin_views.order_lines import Standing, lines_of, standing_of
 from billing.admin_views.refunds import refund_parts
 from billing.admin_views.transfers import transfer_parts
 from billing.models import MoneyEntry, Order, PaymentAttempt, PaymentException, Refund, RenewalSelection
-from billing.orders import OPEN_ATTEMPTS, CodeForm, OrderStatus
+from billing.orders import OrderStatus
 from billing.services.accounts import transfer_account_of
-from billing.services.attempts import start_attempt
 from billing.services.fulfilment import retry_fulfilment
+from billing.services.links import token_of
 from billing.services.ordering import cancel_order, confirm_free_order
+from billing.services.paying import ask_on_screen
 from billing.services.quoting import refusal_text
-from devices.qr import qr_svg
 
 
 class Step(NamedTuple):
@@ -48,7 +49,7 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
     now = clock.now()
     attempts = list(PaymentAttempt.objects.filter(order=order).select_related("account").order_by("-id"))
     waits = order.status == OrderStatus.PENDING.value and order.expires_at > now
-    attempt = next((each for each in attempts if each.status in OPEN_ATTEMPTS and each.expires_at > now), None)
+    screen = screen_of(order, attempts, now) if waits and order.total else None
     standing = standing_of(order)
     user = signed_in(request)
     with timezone.override(order.enterprise.time_zone):
@@ -66,13 +67,12 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         lines=lines_of(request, order, standing),
         attempts=attempts,
         cases=PaymentException.objects.filter(attempt__in=attempts, resolved_at=None).order_by("id"),
-        attempt=attempt if waits else None,
-        qr=qr_svg(attempt.code, _("QR code of the payment")) if waits and attempt and _is_scanned(attempt) else "",
-        seconds_left=max(int((order.expires_at - now).total_seconds()), 0),
+        screen=screen,
+        attempt=screen.attempt if screen else None,
         waits=waits,
         moving=waits or (order.status == OrderStatus.PAID.value and not _is_stuck(order)),
         steps=steps,
-        version=_version(order, attempt, standing),
+        version=_version(order, screen.mark if screen else mark_of(attempts, has_link=False), standing),
         unapplied=standing.unapplied,
         left_out=_left_out(order),
         selection=_selection(request, order) if waits else None,
@@ -88,9 +88,9 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
 def order_status(request: HttpRequest, pk: int) -> HttpResponse:
     """What the page asks every two seconds; a new `version` means that there is something to show."""
     order = found(Order.objects.all(), pk)
-    attempt = (
-        PaymentAttempt.objects.filter(order=order, status__in=[s.value for s in OPEN_ATTEMPTS]).order_by("-id").first()
-    )
+    attempts = PaymentAttempt.objects.filter(order=order).order_by("-id")
+    waits = order.status == OrderStatus.PENDING.value and order.expires_at > clock.now() and order.total
+    mark = mark_of(attempts, has_link=bool(waits and token_of(order)))
     standing = standing_of(order)
     moving = order.status in {OrderStatus.PENDING.value, OrderStatus.PAID.value} and not _is_stuck(order)
     state = {
@@ -100,16 +100,17 @@ def order_status(request: HttpRequest, pk: int) -> HttpResponse:
         "devices": order.line_count,
         "moving": moving,
     }
-    return JsonResponse({**state, "version": _version(order, attempt, standing)})
+    return JsonResponse({**state, "version": _version(order, mark, standing)})
 
 
 @require_POST
 def new_code(request: HttpRequest, pk: int) -> HttpResponse:
-    """A code to scan: the first, or a new one in the place of one that doesn't work."""
+    """A code to scan: the first, another wallet's, or a new one in the place of one that doesn't work."""
     order = found(Order.objects.select_related("enterprise", "merchant"), pk)
     ensure(request, Action.RENEW, order.enterprise)
+    wallet, again = request.POST.get("wallet", ""), "again" in request.POST
     try:
-        start_attempt(order=order, now=clock.now(), wall=clock.wall(), new_code="again" in request.POST)
+        ask_on_screen(order=order, provider=wallet, new_code=again, now=clock.now(), wall=clock.wall())
     except Refused as refused:
         refuse(request, refused)
     return redirect("admin:billing_order_change", pk)
@@ -173,11 +174,6 @@ def payment_page(request: HttpRequest, pk: int) -> HttpResponse:
     )
 
 
-def _is_scanned(attempt: PaymentAttempt) -> bool:
-    """Whether its code is one to scan: that of a bank transfer is a reference to write, others are for a script."""
-    return bool(attempt.code) and attempt.code_form in {CodeForm.QR.value, CodeForm.LINK.value}
-
-
 def _left_out(order: Order) -> list[tuple[str, int]]:
     """What was chosen and is not in the order: why, and how many (F35)."""
     return [(refusal_text(code), number) for code, number in (order.left_out or {}).items()]
@@ -193,9 +189,8 @@ def _is_stuck(order: Order) -> bool:
     return order.status == OrderStatus.PAID.value and order.due_at is None
 
 
-def _version(order: Order, attempt: Any, standing: Standing) -> str:
-    code = f"{attempt.pk}.{attempt.status}" if attempt else ""
-    return f"{order.status}.{code}.{standing.applied}.{standing.unapplied}.{_is_stuck(order)}"
+def _version(order: Order, mark: str, standing: Standing) -> str:
+    return f"{order.status}.{mark}.{standing.applied}.{standing.unapplied}.{_is_stuck(order)}"
 
 
 def _steps(order: Order, standing: Standing) -> list[Step]:

@@ -16,8 +16,8 @@ from amp.foundation.pages import actor, ensure, found, needs, page, refuse
 from amp.foundation.services.refusals import Refused
 from billing.admin_views.selecting import services_list
 from billing.models import OrderChannel
-from billing.services.attempts import start_attempt
 from billing.services.ordering import DevicesNotEligible, open_order
+from billing.services.paying import ask_on_screen
 from billing.services.quoting import Quote, QuoteLine, quote_plans, refusal_text
 from catalog.models import Plan
 from devices.models import Device
@@ -84,7 +84,7 @@ def _order(request: HttpRequest, device: Device) -> HttpResponse | None:
         return None
     if order.total and order.status == "PENDING":
         try:
-            start_attempt(order=order, now=now, wall=clock.wall())
+            ask_on_screen(order=order, now=now, wall=clock.wall())
         except Refused as refused:  # the order stands; its page offers to ask for a code again
             refuse(request, refused)
     return redirect("admin:billing_order_change", order.pk)

@@ -29,6 +29,7 @@ SECRET_TITLES = {
     "certificate_serial": gettext_lazy("Serial number of the merchant certificate"),
     "private_key": gettext_lazy("Private key"),
     "apiv3_key": gettext_lazy("APIv3 key"),
+    "app_secret": gettext_lazy("AppSecret of the application, for paying inside WeChat"),
     "public_key_id": gettext_lazy("ID of WeChat Pay's public key"),
     "public_key": gettext_lazy("WeChat Pay's public key"),
     "platform_certificates": gettext_lazy("Platform certificates, instead of the public key or beside it"),

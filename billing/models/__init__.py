@@ -1,11 +1,13 @@
 """Tables of billing: `accounts` (gateways per merchant), `orders` and the `selections` before them, `payments`
-(attempts, exceptions), `ledger`, `refunds`, `transfers` (money that people move by hand); on paper `fapiao`, `bills`.
+(attempts, exceptions), `links` (pay pages), `ledger`, `refunds`, `transfers` (money that people move by hand); on paper
+`fapiao`, `bills`.
 """
 
 from billing.models.accounts import MerchantAccount, Provider, SandboxRefund, SandboxTrade
 from billing.models.bills import Bill, BillRow
 from billing.models.fapiao import FapiaoRequest
 from billing.models.ledger import EntryKind, MoneyEntry
+from billing.models.links import PaymentLink
 from billing.models.orders import LineStatus, Order, OrderChannel, OrderKind, OrderLine
 from billing.models.payments import PaymentAttempt, PaymentException
 from billing.models.refunds import Refund, RefundLine
@@ -34,6 +36,7 @@ __all__ = [
     "OrderStatus",
     "PaymentAttempt",
     "PaymentException",
+    "PaymentLink",
     "Provider",
     "Refund",
     "RefundLine",

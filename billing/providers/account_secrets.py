@@ -32,6 +32,7 @@ class Flaw(StrEnum):
     NOT_DIGITS = "not_digits"
     NOT_A_WORD = "not_a_word"
     NOT_32_CHARACTERS = "not_32_characters"
+    NOT_32_HEX = "not_32_hex"
     NOT_A_PRIVATE_KEY = "not_a_private_key"
     NOT_A_PUBLIC_KEY = "not_a_public_key"
     NOT_A_CERTIFICATE = "not_a_certificate"
@@ -58,6 +59,7 @@ class Field(NamedTuple):
 
 
 DIGITS, WORD, TEXT_32 = re.compile(r"[0-9]{4,32}"), re.compile(r"[!-~]{1,256}"), re.compile(r"[!-~]{32}")
+HEX_32 = re.compile(r"[0-9a-fA-F]{32}")
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -115,6 +117,8 @@ class WeChatSecret(AccountSecret):
 
     WeChat Pay signs with its public key (`public_key_id`, `public_key`) or with platform certificates that it replaces
     every five years; several certificates may stand one after the other, so that the next is known before it is used.
+    `app_secret` belongs to the application in which payers are known, `payers_app`; without it nobody's openid can be
+    asked, and nobody pays inside WeChat.
     """
 
     fields: ClassVar[tuple[Field, ...]] = (
@@ -123,6 +127,7 @@ class WeChatSecret(AccountSecret):
         Field("certificate_serial", True),
         Field("private_key", True, is_long=True),
         Field("apiv3_key", True),
+        Field("app_secret", False),
         Field("public_key_id", False),
         Field("public_key", False, is_long=True),
         Field("platform_certificates", False, is_long=True),
@@ -139,6 +144,12 @@ class WeChatSecret(AccountSecret):
     platform_certificates: str
     sub_mchid: str
     sub_appid: str
+    app_secret: str = ""
+
+    @property
+    def payers_app(self) -> str:
+        """The application by which payers are known: the enterprise's own, where it has one under the provider."""
+        return self.sub_appid or self.appid
 
     @property
     def is_partner(self) -> bool:
@@ -166,6 +177,8 @@ class WeChatSecret(AccountSecret):
                 return _matching(text, DIGITS, Flaw.NOT_DIGITS)
             case "apiv3_key":
                 return _matching(text, TEXT_32, Flaw.NOT_32_CHARACTERS)
+            case "app_secret":
+                return _matching(text, HEX_32, Flaw.NOT_32_HEX)
         return _matching(text, WORD, Flaw.NOT_A_WORD)
 
     @classmethod

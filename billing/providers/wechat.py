@@ -211,7 +211,7 @@ class WeChatProvider:
 
     def _parameters(self, sdk: WeChatPay, prepay_id: str, nonce: str, wall: datetime) -> str:
         """What the page hands to WeixinJSBridge, as JSON. The signature is good for this prepay_id alone."""
-        appid, stamp = self._secret.sub_appid or self._secret.appid, str(int(wall.timestamp()))
+        appid, stamp = self._secret.payers_app, str(int(wall.timestamp()))
         package = f"prepay_id={prepay_id}"
         told = {"appId": appid, "timeStamp": stamp, "nonceStr": nonce, "package": package, "signType": "RSA"}
         return json.dumps(told | {"paySign": sdk.sign([appid, stamp, nonce, package])})

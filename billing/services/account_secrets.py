@@ -57,6 +57,7 @@ def _sentence(flaw: Flaw) -> str:
         Flaw.NOT_DIGITS: _("Give the number as the gateway shows it: digits only."),
         Flaw.NOT_A_WORD: _("Give it as the gateway shows it: letters, digits and signs without spaces."),
         Flaw.NOT_32_CHARACTERS: _("The APIv3 key has exactly 32 characters."),
+        Flaw.NOT_32_HEX: _("An AppSecret has exactly 32 characters, 0 to 9 and a to f."),
         Flaw.NOT_A_PRIVATE_KEY: _("This is no RSA private key of at least 2048 bits without a passphrase."),
         Flaw.NOT_A_PUBLIC_KEY: _("This is no RSA public key of at least 2048 bits."),
         Flaw.NOT_A_CERTIFICATE: _("This is no certificate in PEM form."),

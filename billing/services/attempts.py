@@ -16,6 +16,7 @@ from billing.orders import OPEN_ATTEMPTS, AttemptStatus, OrderStatus, PayWay, ne
 from billing.providers.protocol import Code, GatewayRefused, GatewayTimeout, PaymentRequest
 from billing.services.accounts import AccountRefused, account_that_sells, gateway_of_attempt, notify_url, ways_of
 from billing.services.ordering import OrderRefused
+from billing.wallets import stand_side_by_side
 
 UNKNOWN_RETRY = timedelta(seconds=10)
 TRANSFER_PATIENCE = timedelta(days=14)
@@ -98,8 +99,11 @@ def _committed(
 
 
 def _open_one(order: Order, account: MerchantAccount | None, payer: Payer, now: datetime) -> PaymentAttempt | None:
-    """The newest attempt, if it is this payer's and its code may still be shown."""
-    newest = PaymentAttempt.objects.filter(order=order, status__in=OPEN, expires_at__gt=now).order_by("-id").first()
+    """The newest attempt, if it is this payer's and its code may still be shown; the other wallet's beside it is
+    nobody's business where the account is named."""
+    rows = PaymentAttempt.objects.filter(order=order, status__in=OPEN, expires_at__gt=now)
+    beside = stand_side_by_side(account.provider) if account else ()
+    newest = rows.exclude(provider__in=beside).order_by("-id").first()
     if newest is None or (newest.way, newest.payer_id) != (payer.way.value, payer.id):
         return None
     if account is not None and newest.account_id != account.pk:
@@ -115,8 +119,9 @@ def _created(order: Order, account: MerchantAccount, return_path: str, payer: Pa
         raise AccountRefused.because(_("The seller's payment account does not offer this way of paying."))
     if account.provider == Provider.OFFLINE.value:
         _wait_for_transfer(order, now)
-    # An older code stays payable until the poll has closed it, which is now.
-    PaymentAttempt.objects.filter(order=order, status__in=OPEN).update(due_at=now)
+    # An older code stays payable until the poll has closed it, which is now; the other wallet's stays beside it.
+    older = PaymentAttempt.objects.filter(order=order, status__in=OPEN)
+    older.exclude(provider__in=stand_side_by_side(account.provider)).update(due_at=now)
     attempt: PaymentAttempt = PaymentAttempt.objects.create(
         enterprise_id=order.enterprise_id,
         order=order,

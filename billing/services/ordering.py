@@ -20,14 +20,13 @@ from amp.foundation.wakeups import wake
 from billing.models import LineStatus, Order, OrderChannel, OrderLine, PaymentAttempt
 from billing.orders import MAX_LINES, OPEN_ATTEMPTS, OrderStatus, TransitionRefused, check_transition, new_order_number
 from billing.services.quoting import Quote, QuoteLine, quote
-from billing.services.settlement import FULFIL
+from billing.services.settlement import FULFIL, POLL
 from catalog.models import Plan
 from devices.models import Device
 
 REUSE_MARGIN = timedelta(minutes=2)
 """An open order is shown again only while there is time left to pay it."""
 LINE_COLUMNS = ("enterprise", "order", "device", "amount", "status", "previewed_ends_at", "reason")
-POLL = "billing.tasks.poll_attempts"
 
 
 class OrderRefused(Refused):

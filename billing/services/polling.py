@@ -17,7 +17,6 @@ from amp.foundation.scoping import system_scope
 from amp.foundation.services.events import record_about
 from billing.models import Order, PaymentAttempt
 from billing.orders import (
-    ENDED_UNPAID,
     OPEN_ATTEMPTS,
     AttemptStatus,
     GatewayFacts,
@@ -30,6 +29,7 @@ from billing.providers.protocol import GatewayRefused, GatewayTimeout
 from billing.services.accounts import gateway_of_attempt
 from billing.services.attempts import OPEN, ask_for_code
 from billing.services.settlement import settle
+from billing.wallets import stand_side_by_side
 
 log = logging.getLogger(__name__)
 
@@ -122,10 +122,14 @@ def _ask(attempt: PaymentAttempt, *, must_close: bool, now: datetime, wall: date
 
 
 def _is_superseded(attempt: PaymentAttempt, now: datetime) -> bool:
-    """Nobody should pay this one any more: its order ended, its time is over, or a newer code is shown."""
-    if attempt.order.status in {status.value for status in ENDED_UNPAID} or attempt.expires_at <= now:
+    """Nobody should pay this one any more: its order ended or is paid, its time is over, or a newer code is shown.
+
+    The two wallets of one code stand side by side: who scans with the other one ends nobody's payment.
+    """
+    if attempt.order.status != OrderStatus.PENDING.value or attempt.expires_at <= now:
         return True
-    return PaymentAttempt.objects.filter(order_id=attempt.order_id, pk__gt=attempt.pk).exists()
+    newer = PaymentAttempt.objects.filter(order_id=attempt.order_id, pk__gt=attempt.pk)
+    return newer.exclude(provider__in=stand_side_by_side(attempt.provider)).exists()
 
 
 def _plan_next(attempt: PaymentAttempt, now: datetime) -> None:

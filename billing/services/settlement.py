@@ -25,6 +25,7 @@ from billing.models import (
     PaymentException,
 )
 from billing.orders import (
+    OPEN_ATTEMPTS,
     AttemptFacts,
     AttemptStatus,
     ExceptionKind,
@@ -40,6 +41,7 @@ from billing.orders import (
 from billing.services.refund_proposals import propose_refund
 
 FULFIL = "billing.tasks.fulfil_paid_orders"
+POLL = "billing.tasks.poll_attempts"
 PAID_FIELDS = ("status", "transaction_id", "paid_amount", "paid_at", "learned_at", "due_at", "settles")
 
 
@@ -166,6 +168,14 @@ def _mark_order_paid(order: Order, attempt: PaymentAttempt, now: datetime) -> No
     told = {"status": order.status, "payment": attempt.number, "amount": order.total, "currency": order.currency}
     at = order.paid_at or now
     record_about(order, "order.paid", actor="gateway", before={"status": before}, after=told, at=at, now=now)
+    _end_the_others(order, attempt, now)
+
+
+def _end_the_others(order: Order, attempt: PaymentAttempt, now: datetime) -> None:
+    """The other wallet's payment of the order is closed by the next poll, which is now (F31)."""
+    others = PaymentAttempt.objects.filter(order=order, status__in=[each.value for each in OPEN_ATTEMPTS])
+    if others.exclude(pk=attempt.pk).update(due_at=now):
+        wake(POLL)
 
 
 def _book(

@@ -24,6 +24,7 @@ from tests.stack.processes import REPOSITORY
 MCHID, OTHER_MCHID, SUB_MCHID = "1900000109", "1900000999", "1900006491"
 APP_ID, OTHER_APP_ID = "2021000000000001", "2021000000000009"
 SELLER, SUB_SELLER, TOKEN = "2088000000000001", "2088000000000055", "202011BBtokenOfTheMerchant"
+APPID, APP_SECRET, OPENID = "wx8888888888888888", "c0ffee" * 5 + "c0", "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
 APIV3_KEY, OTHER_APIV3_KEY = "k" * 16 + "0123456789abcdef", "z" * 32
 
 
@@ -46,6 +47,16 @@ class Gateways(Daemon):
     def url(self) -> str:
         """Its address."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """What the product's settings name instead of the gateways."""
+        return {
+            "wechat": self.url,
+            "alipay": f"{self.url}/gateway.do",
+            "wechat_login": f"{self.url}/connect/oauth2/authorize",
+            "wechat_api": self.url,
+        }
 
     def say(self, word: str, /, **told: Any) -> Any:
         """One control word."""
@@ -91,7 +102,7 @@ def wechat_secret(*, is_partner: bool = False, **changes: str) -> dict[str, str]
     """What the merchant types in for its account at WeChat Pay."""
     told = {
         "mchid": MCHID,
-        "appid": "wx8888888888888888",
+        "appid": APPID,
         "certificate_serial": "5157F09EFDC096DE15EBE81A47057A7232F1B8E1",
         "private_key": key("wechat merchant"),
         "apiv3_key": APIV3_KEY,
@@ -127,6 +138,8 @@ def register_all(gateways: Gateways) -> None:
     }
     gateways.say("register", gateway="alipay", id=APP_ID, signing_key=key("alipay platform"), **application)
     gateways.say("register", gateway="alipay", id=OTHER_APP_ID, signing_key=other, **application)
+    gateways.say("app", appid=APPID, secret=APP_SECRET, host="testserver")
+    gateways.say("sign_in", payer=OPENID)
 
 
 @cache
@@ -148,7 +161,7 @@ def gateway_process(stack: Stack) -> Iterator[Gateways]:
 def gateways(gateway_process: Gateways, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Gateways:
     """The simulator with empty books and known merchants, in the place of the real gateways."""
     monkeypatch.setattr(account_secrets, "private_pem", checked_once)
-    settings.PAYMENT_GATEWAYS = {"wechat": gateway_process.url, "alipay": f"{gateway_process.url}/gateway.do"}
+    settings.PAYMENT_GATEWAYS = gateway_process.addresses
     gateway_process.say("reset")
     register_all(gateway_process)
     return gateway_process

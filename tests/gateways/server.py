@@ -10,10 +10,12 @@ from datetime import datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import ProxyHandler, Request, build_opener
 
 from tests.gateways.alipay import Alipay
 from tests.gateways.books import Books, Merchant, Refused
+from tests.gateways.openids import AUTHORIZE, TOKEN, App, OpenIds
 from tests.gateways.speaking import Reply
 from tests.gateways.wechat import WeChat
 
@@ -28,11 +30,14 @@ class Simulator:
     def reset(self) -> None:
         """Empty books."""
         self.books = Books()
+        self.openids = OpenIds(self.books)
         self.wires = {"wechat": WeChat(self.books), "alipay": Alipay(self.books)}
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         """One request to a gateway."""
-        wire = self.wires["alipay" if target.startswith("/gateway.do") else "wechat"]
+        wire: WeChat | Alipay | OpenIds = self.wires["alipay" if target.startswith("/gateway.do") else "wechat"]
+        if urlsplit(target).path in {AUTHORIZE, TOKEN}:
+            wire = self.openids
         with self.lock:
             self.books.calls.append(f"{method} {target.partition('?')[0]}")
             return wire.answer(method, target, headers, body)
@@ -56,6 +61,14 @@ class Simulator:
     def do_register(self, **merchant: Any) -> None:
         """A merchant's account; the same again changes it."""
         self.books.merchants[merchant["id"]] = Merchant(**merchant)
+
+    def do_app(self, appid: str, secret: str, host: str) -> None:
+        """An application of WeChat's, by which payers are known."""
+        self.openids.apps[appid] = App(secret, host)
+
+    def do_sign_in(self, payer: str) -> None:
+        """Who holds the phone from now on."""
+        self.openids.payer = payer
 
     def do_fail(self, fault: str, verb: str = "", times: int = 1) -> None:
         """The next calls of that kind go wrong so; "none" forgets all such orders."""

@@ -151,7 +151,8 @@ LISTS = {
 }  # fmt: skip
 TOKENS = {
     *("accounts:join", "password_reset_confirm", "public:device", "public:pay", "public:result", "public:status"),
-    *("public:receipt", "public:receipt_file", "public:fapiao"),
+    *("public:receipt", "public:receipt_file", "public:fapiao", "public:pay_order"),
+    *(f"paying:{name}" for name in ("page", "pay", "openid", "status", "script")),
     *("payment_notify", "payment_return", "sandbox_pay", "sandbox_gateway"),
     *("emqx_ingest", "emqx_authenticate", "emqx_authorize"),
 }
@@ -166,6 +167,8 @@ PLATFORM = {"admin:operations", "admin:operations_retry", "admin:platform_config
 UNNAMED = {
     "r/",  # the public page's two: codes are typed in, and whatever else is no code
     "r/<path:rest>",
+    "p/",  # the same of pay pages
+    "p/<path:rest>",
     "health/live",
     "health/ready",
     "api/^(?P<path>.*)$",

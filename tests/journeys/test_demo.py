@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import requests
 
+from tests.stack.browsing import PHONE
 from tests.stack.daemon import free_port, is_alive
 from tests.stack.processes import REPOSITORY
 from tests.stack.waiting import eventually
@@ -38,7 +39,7 @@ class Demo:
     port: int = field(default_factory=free_port)
     mqtt_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
-    browser: requests.Session = field(default_factory=requests.Session)
+    browser: requests.Session = field(default_factory=lambda: _phone())
 
     @property
     def url(self) -> str:
@@ -189,6 +190,13 @@ def test_the_camera_is_tried_locked_paid_for_and_unlocked(demo: Demo) -> None:
     assert "199.00" in answer.text
     eventually(lambda: demo.service() == ("ACTIVE", "UNLOCKED"), what="the unlock after the payment")
     assert star["key"] in demo.browser.get(f"{demo.url}/demo/live", timeout=60).json()["html"]
+
+
+def _phone() -> requests.Session:
+    """A computer would be shown a code to scan."""
+    session = requests.Session()
+    session.headers["User-Agent"] = PHONE
+    return session
 
 
 def _pay(demo: Demo, renewal_url: str) -> requests.Response:

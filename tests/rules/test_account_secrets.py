@@ -43,6 +43,8 @@ WECHAT = [
     ({"private_key": "!"}, "private_key", Flaw.NOT_A_PRIVATE_KEY),
     ({"apiv3_key": "k" * 31}, "apiv3_key", Flaw.NOT_32_CHARACTERS),
     ({"apiv3_key": "密" * 32}, "apiv3_key", Flaw.NOT_32_CHARACTERS),
+    ({"app_secret": "c0ffee"}, "app_secret", Flaw.NOT_32_HEX),
+    ({"app_secret": "g" * 32}, "app_secret", Flaw.NOT_32_HEX),
     ({"public_key": "x"}, "public_key", Flaw.NOT_A_PUBLIC_KEY),
     ({"public_key": ""}, "public_key", Flaw.MISSING),
     ({"public_key_id": ""}, "public_key_id", Flaw.MISSING),
@@ -71,6 +73,19 @@ ALIPAY = [
 @pytest.mark.parametrize(("changes", "field", "flaw"), WECHAT)
 def test_each_wrong_field_of_wechat_pay_is_named(changes: dict[str, str], field: str, flaw: Flaw) -> None:
     assert flaws_of(WeChatSecret, wechat_secret() | changes) == {field: flaw}
+
+
+def test_payers_are_known_by_the_enterprises_own_application_where_it_has_one() -> None:
+    secret = WeChatSecret.parse(wechat_secret(is_partner=True, app_secret="c0ffee" * 5 + "c0"))
+    assert secret.payers_app == "wx8888888888888888"
+    own = WeChatSecret.parse(wechat_secret(is_partner=True, sub_appid="wx7777777777777777"))
+    assert own.payers_app == "wx7777777777777777"
+
+
+def test_a_secret_that_was_sealed_before_there_was_an_app_secret_opens_without_one() -> None:
+    older = json.loads(WeChatSecret.parse(wechat_secret()).dump())
+    del older["app_secret"]
+    assert WeChatSecret.load(json.dumps(older).encode()).app_secret == ""
 
 
 @pytest.mark.parametrize(("changes", "field", "flaw"), ALIPAY)

@@ -24,11 +24,10 @@ from billing.services.sandbox import PayRefused, Trouble, pay
 from billing.services.sandbox_notices import told_of
 from tests.gateways import process
 from tests.gateways.books import Fault
-from tests.gateways.process import Gateways, Sent
+from tests.gateways.process import OPENID, Gateways, Sent
 from tests.services.offline_bench import OfflineBench
 from tests.services.shop import ACTOR, NOW, WALL, Loopback, Shop
 
-OPENID = "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"
 REAL = ("wechat-direct", "wechat-partner", "alipay-direct", "alipay-partner")
 CALLED = ("sandbox", *REAL)
 """Gateways over a wire, which send notices; bank transfers do neither."""

@@ -123,7 +123,7 @@ def test_a_renewal_is_ordered_once_however_often_the_button_is_pressed_F33(maker
     first, second = (client.post("/admin/billing/order/renew/", form) for _ in range(2))
     assert first.headers["Location"] == second.headers["Location"]
     order = client.get(first.headers["Location"])
-    assert order.context["qr"]
+    assert order.context["screen"].qr
     assert "at payment + 12" in text_of(order).replace("\xa0", " ")
 
 

@@ -25,7 +25,7 @@ from tests.services.shop import NOW, Loopback
 from tests.services.visiting import BEFORE, DAY, Visit, newest_order, words
 
 pytestmark = pytest.mark.django_db
-QUERIES = {"expired": 10, "trial": 12}
+QUERIES = {"expired": 11, "trial": 12}
 """Of one look at the page, whatever is on sale."""
 
 

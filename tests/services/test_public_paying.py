@@ -139,7 +139,7 @@ def test_without_a_script_the_result_page_refreshes_itself() -> None:
     visit.choose(visit.plan())
     page = visit.browser.get(f"{visit.path}/orders/{newest_order().number}").content.decode()
     assert '<noscript><meta http-equiv="refresh" content="4"></noscript>' in page
-    assert "Go to the payment" in page
+    assert "Pay ¥199.00 (TEST)" in page
 
 
 def test_the_order_of_another_device_is_unknown_here_R6() -> None:
@@ -223,4 +223,4 @@ def test_a_seller_without_a_payment_account_is_told_in_words(settings: Any) -> N
     visit = Visit().over()
     answer = visit.choose(visit.plan())
     assert answer.status_code == 409
-    assert "no payment account is connected" in words(answer)
+    assert "No payment account is connected" in words(answer)

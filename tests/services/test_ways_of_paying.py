@@ -176,7 +176,9 @@ def test_what_wechat_pay_needs_to_know_of_the_payer_is_asked_for_in_words(
 # --- which attempt, which account ------------------------------------------------------------------------------------
 
 
-def test_another_way_account_or_payer_is_another_payment_and_the_older_one_ends(shop: Shop, real: Gateways) -> None:
+def test_another_way_or_payer_is_another_payment_and_the_older_one_of_that_wallet_ends(
+    shop: Shop, real: Gateways
+) -> None:
     wechat, alipay = opened(shop, Provider.WECHAT), opened(shop, Provider.ALIPAY)
     order = shop.order()
     screen = shop.attempt(order)
@@ -190,7 +192,11 @@ def test_another_way_account_or_payer_is_another_payment_and_the_older_one_ends(
     assert len({screen.pk, *(other.pk for other in others)}) == 4
     assert others[-1].account_id == alipay.pk
     poll_due_attempts(now=NOW, wall=WALL)
-    assert [status_of(one)[1] for one in (screen, *others)] == ["CLOSED", "CLOSED", "CLOSED", "PENDING"]
+    assert [status_of(one)[1] for one in (screen, *others)] == ["CLOSED", "CLOSED", "PENDING", "PENDING"]
+    assert (
+        shop.attempt(order, provider_account=wechat, **ways_with_payer(PayWay.IN_APP) | {"payer_id": "another"})
+        == (others[1])
+    ), "found again beside the other wallet's"
 
 
 def test_an_account_offers_what_it_was_opened_for_and_no_more(shop: Shop, real: Gateways) -> None:

@@ -21,6 +21,7 @@ from devices.services.renewal import RenewalRequest, renew_services
 from devices.services.uplinks import Inbound, apply_batch
 from tests.factories import HOUR, make_device, make_plan, make_product
 from tests.services.shop import NOW
+from tests.stack.browsing import PHONE
 
 DAY = timedelta(days=1)
 BEFORE = NOW - 400 * DAY
@@ -33,7 +34,7 @@ class Visit:
         self.product = product or make_product(now=BEFORE, trial_start=HOUR, trial_end=10 * HOUR)
         registered: Registered = make_device(self.product, enterprise=enterprise, now=BEFORE, **device)
         self.device, self.token = registered.device, registered.renewal_token
-        self.browser = Client()
+        self.browser = Client(headers={"user-agent": PHONE})
 
     @property
     def path(self) -> str:

@@ -19,6 +19,11 @@ ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+PHONE = (
+    "Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/126.0.0.0 Mobile "
+    "Safari/537.36"
+)
+"""A page of its own for phones is asked for by this name alone."""
 PATIENCE_MS = 60_000
 """How long a page may take for a step on a machine that is busy with something else; 5 s would be Playwright's own."""
 
@@ -53,9 +58,8 @@ def colleagues_page(browser: Browser) -> Iterator[Page]:
 @pytest.fixture
 def phone_page(browser: Browser) -> Iterator[Page]:
     """The same, as wide as a phone: 390 x 844, with touch."""
-    yield from _page(
-        browser, viewport={"width": 390, "height": 844}, device_scale_factor=2, has_touch=True, is_mobile=True
-    )
+    size = {"width": 390, "height": 844}
+    yield from _page(browser, viewport=size, device_scale_factor=2, has_touch=True, is_mobile=True, user_agent=PHONE)
 
 
 def _page(browser: Browser, **options: Any) -> Iterator[Page]:

@@ -1,7 +1,7 @@
 /* Follows a renewal: asks a small status address, and puts the new page in place when its version changes. */
 (function () {
   "use strict";
-  var pause = 1000;
+  var pause = 1000, below = "main > .button, main > .panel, main > .notice";
   function main() { return document.querySelector("main[data-follow]"); }
   function later() { pause = Math.min(pause * 1.15, 8000); window.setTimeout(ask, pause); }
   function show(html) {
@@ -13,8 +13,8 @@
     // Only what is inside the live region changes, so that a screen reader reads the news and nothing else.
     var card = from.querySelector("[aria-live]"), news = fresh.querySelector("[aria-live]");
     card.replaceChildren.apply(card, Array.prototype.slice.call(news.childNodes));
-    from.querySelectorAll("main > .button").forEach(function (old) { old.remove(); });
-    fresh.querySelectorAll("main > .button").forEach(function (button) { from.appendChild(button); });
+    from.querySelectorAll(below).forEach(function (old) { old.remove(); });
+    fresh.querySelectorAll(below).forEach(function (part) { from.appendChild(part); });
     from.dataset.version = fresh.dataset.version;
     if (!("moving" in fresh.dataset)) { delete from.dataset.moving; return; }
     pause = 1000;
