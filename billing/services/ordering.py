@@ -17,17 +17,16 @@ from amp.foundation.services.configuration import order_minutes
 from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
-from billing.models import LineStatus, Order, OrderChannel, OrderLine, PaymentAttempt
-from billing.orders import MAX_LINES, OPEN_ATTEMPTS, OrderStatus, TransitionRefused, check_transition, new_order_number
+from billing.models import LineStatus, Order, OrderChannel, OrderLine
+from billing.orders import MAX_LINES, OrderStatus, TransitionRefused, check_transition, new_order_number
 from billing.services.quoting import Quote, QuoteLine, quote
-from billing.services.settlement import FULFIL
+from billing.services.settlement import FULFIL, close_open_attempts
 from catalog.models import Plan
 from devices.models import Device
 
 REUSE_MARGIN = timedelta(minutes=2)
 """An open order is shown again only while there is time left to pay it."""
 LINE_COLUMNS = ("enterprise", "order", "device", "amount", "status", "previewed_ends_at", "reason")
-POLL = "billing.tasks.poll_attempts"
 
 
 class OrderRefused(Refused):
@@ -119,8 +118,7 @@ def cancel_order(*, order: Order, actor: str, now: datetime) -> Order:
         raise OrderRefused.because(_("Only an order that waits for payment can be cancelled.")) from None
     order.closed_at, order.due_at = now, None
     order.save(update_fields=["status", "closed_at", "due_at"])
-    PaymentAttempt.objects.filter(order=order, status__in=[each.value for each in OPEN_ATTEMPTS]).update(due_at=now)
-    wake(POLL)
+    close_open_attempts(order, now=now)
     return order
 
 

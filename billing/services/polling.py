@@ -17,7 +17,6 @@ from amp.foundation.scoping import system_scope
 from amp.foundation.services.events import record_about
 from billing.models import Order, PaymentAttempt
 from billing.orders import (
-    ENDED_UNPAID,
     OPEN_ATTEMPTS,
     AttemptStatus,
     GatewayFacts,
@@ -122,8 +121,8 @@ def _ask(attempt: PaymentAttempt, *, must_close: bool, now: datetime, wall: date
 
 
 def _is_superseded(attempt: PaymentAttempt, now: datetime) -> bool:
-    """Nobody should pay this one any more: its order ended, its time is over, or a newer code is shown."""
-    if attempt.order.status in {status.value for status in ENDED_UNPAID} or attempt.expires_at <= now:
+    """Nobody should pay this one any more: its order ended or is paid, its time is over, or a newer code is shown."""
+    if attempt.order.status != OrderStatus.PENDING.value or attempt.expires_at <= now:
         return True
     return PaymentAttempt.objects.filter(order_id=attempt.order_id, pk__gt=attempt.pk).exists()
 

@@ -25,6 +25,7 @@ from billing.models import (
     PaymentException,
 )
 from billing.orders import (
+    OPEN_ATTEMPTS,
     AttemptFacts,
     AttemptStatus,
     ExceptionKind,
@@ -40,6 +41,7 @@ from billing.orders import (
 from billing.services.refund_proposals import propose_refund
 
 FULFIL = "billing.tasks.fulfil_paid_orders"
+POLL = "billing.tasks.poll_attempts"
 PAID_FIELDS = ("status", "transaction_id", "paid_amount", "paid_at", "learned_at", "due_at", "settles")
 
 
@@ -98,6 +100,13 @@ def raise_exception(
     told = {"kind": kind.value, "amount": amount, "currency": currency, "payment": attempt.number}
     record_about(attempt.order, "payment.exception", actor="gateway", why=detail, after=told, now=now)
     return case
+
+
+def close_open_attempts(order: Order, *, now: datetime) -> None:
+    """Nobody should pay the order's open codes any more: the poll closes them, which is now (F31)."""
+    attempts = PaymentAttempt.objects.filter(order=order, status__in=[each.value for each in OPEN_ATTEMPTS])
+    if attempts.update(due_at=now):
+        wake(POLL)
 
 
 def _locked(attempt_id: int) -> tuple[Order, PaymentAttempt]:
@@ -163,6 +172,7 @@ def _mark_order_paid(order: Order, attempt: PaymentAttempt, now: datetime) -> No
     order.due_at, order.attempts_made = now, 0
     order.save(update_fields=["status", "paid_at", "closed_at", "due_at", "attempts_made"])
     OrderLine.objects.filter(order=order, status=LineStatus.WAITING.value).update(status=LineStatus.QUEUED.value)
+    close_open_attempts(order, now=now)
     told = {"status": order.status, "payment": attempt.number, "amount": order.total, "currency": order.currency}
     at = order.paid_at or now
     record_about(order, "order.paid", actor="gateway", before={"status": before}, after=told, at=at, now=now)
