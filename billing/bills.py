@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from billing.bill_files import (
@@ -30,6 +31,8 @@ from billing.bill_files import (
 )
 
 SANDBOX_HEAD = ("merchant_id", "number", "transaction_id", "kind", "amount", "currency", "time")
+SANDBOX_REFUND = "refund_number"
+"""Older bills of the sandbox don't have it."""
 SANDBOX_END = "end"
 
 
@@ -57,7 +60,10 @@ FINE = frozenset({Result.MATCHED, Result.SETTLED})
 
 
 class BillLine(NamedTuple):
-    """One movement at the gateway. `number` is ours; `amount` is in minor units and never negative."""
+    """One movement at the gateway. `number` is ours; `amount` is in minor units and never negative.
+
+    `refund_number` is ours too, empty where the bill doesn't name it.
+    """
 
     kind: LineKind
     merchant_id: str
@@ -67,16 +73,17 @@ class BillLine(NamedTuple):
     currency: str
     at: datetime
     place: int
+    refund_number: str = ""
 
 
 class Known(NamedTuple):
-    """What we have of a payment: whether it is paid, by which transaction, how much, and what was refunded."""
+    """What we have of a payment: whether it is paid, by which transaction, how much, and its refunds by number."""
 
     is_paid: bool
     transaction_id: str
     amount: int
     currency: str
-    refunds: tuple[int, ...] = ()
+    refunds: Mapping[str, int] = MappingProxyType({})
 
 
 def read_bill(provider: str, content: bytes, *, day: date) -> list[BillLine]:
@@ -104,11 +111,20 @@ def judge(line: BillLine, known: Known | None) -> Result:
     if known is None:
         return Result.UNKNOWN
     if line.kind is LineKind.REFUND:
-        return Result.MATCHED if line.amount in known.refunds else Result.REFUND_MISSING
+        return _judge_refund(line, known.refunds)
     if not known.is_paid or line.transaction_id != known.transaction_id:
         return Result.TO_SETTLE  # unknown here, or a second payment: `settle` decides what it is
     same = (line.amount, line.currency) == (known.amount, known.currency)
     return Result.MATCHED if same else Result.DIFFERS
+
+
+def _judge_refund(line: BillLine, booked: Mapping[str, int]) -> Result:
+    """By its number; by the amount alone only where the bill has no numbers: two refunds may be equally large."""
+    if not line.refund_number:
+        return Result.MATCHED if line.amount in booked.values() else Result.REFUND_MISSING
+    if line.refund_number not in booked:
+        return Result.REFUND_MISSING
+    return Result.MATCHED if booked[line.refund_number] == line.amount else Result.DIFFERS
 
 
 # --- WeChat: the trade bill of all kinds, UTF-8, each cell behind a backtick, two lines of sums at the end ------------
@@ -143,6 +159,7 @@ def _wechat_line(head: Head, cells: list[str], place: int) -> BillLine | None:
         currency,
         moment_of(head.get(cells, "交易时间", place), place),
         place,
+        head.optional(cells, "商户退款单号").lstrip("0") if kind is LineKind.REFUND else "",  # "0" where there is none
     )
 
 
@@ -179,6 +196,7 @@ def _alipay_line(head: Head, cells: list[str], merchant: str, place: int) -> Bil
         "CNY",
         moment_of(head.get(cells, "完成时间", place), place),
         place,
+        head.optional(cells, "退款批次号/请求号") if is_refund else "",
     )
 
 
@@ -229,6 +247,7 @@ def _sandbox(content: bytes) -> Iterator[BillLine]:
             currency,
             moment_of(head.get(cells, "time", place), place),
             place,
+            head.optional(cells, SANDBOX_REFUND) if kind == LineKind.REFUND.value else "",
         )
     raise BillRefused("incomplete")
 

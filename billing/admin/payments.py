@@ -30,6 +30,7 @@ from billing.models import (
 )
 from billing.models.accounts import PROVIDER_NAMES
 from billing.refunds import SYSTEM
+from billing.services.case_words import told
 
 
 @admin.register(PaymentAttempt)
@@ -153,7 +154,7 @@ class PaymentExceptionAdmin(Listed, RecordAdmin):
     further = (("<int:pk>/resolve/", "exception_resolve", exceptions.resolve),)
     section = _("Payments")
     list_title = _("Exceptions")
-    list_display = ("kind", "state", "amount_money", "order_number", "detail", "noticed")
+    list_display = ("kind", "state", "amount_money", "order_number", "what_happened", "noticed")
     list_select_related = ("attempt__order", "enterprise")
     extra_columns = ("enterprise",)
     filterset_class = ExceptionFilters
@@ -175,6 +176,11 @@ class PaymentExceptionAdmin(Listed, RecordAdmin):
     def order_number(self, exception: PaymentException) -> str:
         """What it was paid for."""
         return code_html(exception.attempt.order.number)
+
+    @admin.display(description=_("detail"))
+    def what_happened(self, exception: PaymentException) -> str:
+        """In a sentence."""
+        return told(exception.facts)
 
     @admin.display(description=_("noticed"))
     def noticed(self, exception: PaymentException) -> str:

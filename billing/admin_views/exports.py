@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.lists.columns import Column
 from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException, Refund
+from billing.services.case_words import told
 
 
 def _choices(model: Any, field: str) -> Any:
@@ -49,7 +50,7 @@ EXCEPTION_EXPORT = (
     Column(_("currency"), "currency"),
     Column(_("payment"), "attempt__number"),
     Column(_("order"), "attempt__order__number"),
-    Column(_("detail"), "detail"),
+    Column(_("detail"), "facts", words=told),
     Column(_("enterprise"), "enterprise__name"),
     Column(_("noticed"), "created_at"),
     Column(_("resolved"), "resolved_at"),

@@ -24,6 +24,7 @@ from billing.filters import ExceptionFilters, RefundFilters
 from billing.models import Effect, Order, PaymentException, Refund
 from billing.orders import MAX_LINES, ExceptionKind
 from billing.refunds import RESOLUTIONS, Resolution
+from billing.services.case_words import told
 from billing.services.refunds import approve_refund, request_refund
 from billing.services.resolving import resolve_exception
 
@@ -66,6 +67,9 @@ class ExceptionRow(serializers.ModelSerializer):
     order = serializers.IntegerField(source="attempt.order_id")
     payment = serializers.CharField(source="attempt.number")
     ways = serializers.SerializerMethodField()
+    code = serializers.SerializerMethodField()
+    facts = serializers.SerializerMethodField()
+    detail = serializers.SerializerMethodField()
     resolution = serializers.CharField()  # empty until somebody has decided
     created_at = Moment()
     resolved_at = Moment(allow_null=True)
@@ -73,9 +77,21 @@ class ExceptionRow(serializers.ModelSerializer):
     class Meta:
         model = PaymentException
         fields = (
-            *("id", "kind", "enterprise", "order", "payment", "amount", "currency", "detail", "ways", "created_at"),
-            *("resolved_at", "resolved_by", "resolution", "resolution_reason"),
+            *("id", "kind", "enterprise", "order", "payment", "amount", "currency", "code", "facts", "detail"),
+            *("ways", "created_at", "resolved_at", "resolved_by", "resolution", "resolution_reason"),
         )
+
+    def get_code(self, case: PaymentException) -> str:
+        """Which facts there are; stable."""
+        return str(case.facts.get("code", ""))
+
+    def get_facts(self, case: PaymentException) -> dict[str, Any]:
+        """What it is about; amounts are minor units."""
+        return {name: value for name, value in case.facts.items() if name != "code"}
+
+    def get_detail(self, case: PaymentException) -> str:
+        """The facts in a sentence, in the language of the request."""
+        return told(case.facts)
 
     def get_ways(self, case: PaymentException) -> list[str]:
         """Empty once it is resolved."""

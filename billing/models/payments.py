@@ -59,9 +59,12 @@ class PaymentAttempt(models.Model):
     code_expires_at = models.DateTimeField(null=True, editable=False)
     transaction_id = models.CharField(_("gateway transaction"), max_length=64, null=True)
     paid_amount = models.BigIntegerField(_("paid, minor units"), null=True)
+    # What was paid in, which may be another currency than was asked for; empty while unpaid.
+    paid_currency = models.CharField(max_length=3, default="", db_default="", editable=False)
     # This payment is the one that pays for the order; a second or a mismatched one never is.
     settles = models.BooleanField(default=False)
-    # All money that came in for this number, a second transaction included; what of it is given back, or asked to be.
+    # All money in `currency` that came in for this number, a second transaction included; what of it is given back, or
+    # asked to be. Money in another currency is in the ledger alone, and never added to this.
     received = models.BigIntegerField(_("received, minor units"), default=0)
     refunded = models.BigIntegerField(_("refunded, minor units"), default=0)
     # The gateway's success time (A16), and the product's time when we learned of it.
@@ -126,7 +129,8 @@ class PaymentException(models.Model):
     )
     amount = models.BigIntegerField(_("amount, minor units"))
     currency = models.CharField(_("currency"), max_length=3)
-    detail = models.CharField(_("detail"), max_length=300, default="")
+    # What happened: a code and what it is about, told in the reader's language (`services.case_words`).
+    facts = models.JSONField(_("detail"), default=dict)
     created_at = models.DateTimeField(_("noticed"))
     resolved_at = models.DateTimeField(_("resolved"), null=True)
     resolved_by = models.CharField(_("by"), max_length=160, default="")
@@ -147,7 +151,8 @@ class PaymentException(models.Model):
     class Meta:
         verbose_name = _("payment exception")
         verbose_name_plural = _("payment exceptions")
-        constraints = [models.UniqueConstraint(fields=["attempt", "kind"], name="one_exception_per_attempt_and_kind")]
+        # Money of two currencies is two cases: amounts are added within one.
+        constraints = [models.UniqueConstraint(fields=["attempt", "kind", "currency"], name="one_exception_of_a_kind")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}"

@@ -19,6 +19,7 @@ from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
 from billing.models import LineStatus, Order, OrderChannel, OrderLine
 from billing.orders import MAX_LINES, OrderStatus, TransitionRefused, check_transition, new_order_number
+from billing.services.accounts import seller_of
 from billing.services.quoting import Quote, QuoteLine, quote
 from billing.services.settlement import FULFIL, close_open_attempts
 from catalog.models import Plan
@@ -86,8 +87,11 @@ def open_order(
 
 @transaction.atomic
 def confirm_free_order(*, order: Order, user: User, now: datetime) -> Order:
-    """Renew by a person's word where there is nothing to pay (Q3, Q5). Raises NotAllowed, OrderRefused."""
-    require(user, Action.CONFIRM_FREE_RENEWAL, order.enterprise)
+    """Renew by a person's word where there is nothing to pay (Q3, Q5). Raises NotAllowed, OrderRefused.
+
+    The word stands in the place of a payment, so it is the seller's: a buyer below would renew itself for nothing.
+    """
+    require(user, Action.CONFIRM_FREE_RENEWAL, seller_of(order))
     order = _locked(order)
     if order.total or order.channel != OrderChannel.STAFF.value:
         raise OrderRefused.because(_("Only an order without a price can be confirmed without payment."))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -42,7 +42,7 @@ from billing.services.refund_proposals import propose_refund
 
 FULFIL = "billing.tasks.fulfil_paid_orders"
 POLL = "billing.tasks.poll_attempts"
-PAID_FIELDS = ("status", "transaction_id", "paid_amount", "paid_at", "learned_at", "due_at", "settles")
+PAID_FIELDS = ("status", "transaction_id", "paid_amount", "paid_currency", "paid_at", "learned_at", "due_at", "settles")
 
 
 class Settled(NamedTuple):
@@ -75,30 +75,31 @@ def settle(*, attempt_id: int, facts: GatewayFacts, now: datetime) -> Settled:
 
 
 def raise_exception(
-    attempt: PaymentAttempt, kind: ExceptionKind, *, amount: int, currency: str, detail: str, now: datetime
+    attempt: PaymentAttempt, kind: ExceptionKind, *, amount: int, currency: str, facts: dict[str, Any], now: datetime
 ) -> PaymentException:
-    """Put money before a person: one open case per payment and kind, which grows if more of the kind comes.
+    """Put money before a person: one open case per payment, kind and currency, which grows if more of the kind comes.
+    `facts` say what happened (`case_words`).
 
     What could not be applied of an order is counted anew each time: the same devices may have been tried again.
     """
     case, is_new = PaymentException.objects.get_or_create(
         attempt=attempt,
         kind=kind.value,
+        currency=currency,
         defaults={
             "enterprise_id": attempt.enterprise_id,
             "amount": amount,
-            "currency": currency,
-            "detail": detail[:300],
+            "facts": facts,
             "created_at": now,
         },
     )
     if not is_new:
         grown = amount if kind is ExceptionKind.UNAPPLIED_LINES else F("amount") + amount
         PaymentException.objects.filter(pk=case.pk).update(
-            amount=grown, resolved_at=None, resolved_by="", resolution="", resolution_reason="", detail=detail[:300]
+            amount=grown, resolved_at=None, resolved_by="", resolution="", resolution_reason="", facts=facts
         )
     told = {"kind": kind.value, "amount": amount, "currency": currency, "payment": attempt.number}
-    record_about(attempt.order, "payment.exception", actor="gateway", why=detail, after=told, now=now)
+    record_about(attempt.order, "payment.exception", actor="gateway", after={**told, **facts}, now=now)
     return case
 
 
@@ -136,7 +137,8 @@ def _facts_of(attempt: PaymentAttempt, facts: GatewayFacts) -> AttemptFacts:
 def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided: Verdict, now: datetime) -> None:
     is_first = decided.attempt_to is AttemptStatus.PAID
     source = f"attempt:{attempt.pk}" if is_first else _again(attempt, facts)
-    attempt.received += facts.amount
+    if facts.currency == attempt.currency:
+        attempt.received += facts.amount
     if is_first:
         _mark_paid(order, attempt, facts, decided, now)
     attempt.save(update_fields=[*(PAID_FIELDS if is_first else ()), "received"])
@@ -146,9 +148,9 @@ def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided
     else:
         _book(order, attempt, EntryKind.UNAPPLIED, facts, source, now)
     if decided.problem:
-        detail = _detail(decided.problem, order, attempt, facts)
+        told = _case_facts(decided.problem, order, attempt, facts)
         case = raise_exception(
-            attempt, decided.problem, amount=facts.amount, currency=facts.currency, detail=detail, now=now
+            attempt, decided.problem, amount=facts.amount, currency=facts.currency, facts=told, now=now
         )
         if decided.problem is ExceptionKind.SECOND_PAYMENT:
             propose_refund(case, attempt, currency=facts.currency, now=now)
@@ -157,7 +159,7 @@ def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided
 def _mark_paid(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided: Verdict, now: datetime) -> None:
     attempt.status = AttemptStatus.PAID.value
     attempt.transaction_id = facts.transaction_id
-    attempt.paid_amount = facts.amount
+    attempt.paid_amount, attempt.paid_currency = facts.amount, facts.currency
     attempt.paid_at = success_time(facts, created_at=attempt.created_at, now=now)
     attempt.learned_at = now
     attempt.due_at = None
@@ -206,13 +208,17 @@ def _report_taken(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, no
     record_about(order, "payment.exception", actor="gateway", why=why, after=told, now=now)
 
 
-def _detail(problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts: GatewayFacts) -> str:
+def _case_facts(
+    problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts: GatewayFacts
+) -> dict[str, str | int]:
     match problem:
         case ExceptionKind.AMOUNT_MISMATCH:
-            return f"{facts.amount} {facts.currency} paid, {attempt.amount} {attempt.currency} asked (minor units)"
+            asked = {"asked": attempt.amount, "asked_currency": attempt.currency}
+            return {"code": "paid_otherwise", "paid": facts.amount, "paid_currency": facts.currency, **asked}
         case ExceptionKind.MERCHANT_MISMATCH:
-            return f"paid to {facts.merchant_id[:32]}, sold by {attempt.account.merchant.merchant_id}"
+            sold_by = attempt.account.merchant.merchant_id
+            return {"code": "paid_to_another", "paid_to": facts.merchant_id[:64], "sold_by": sold_by}
         case ExceptionKind.LATE:
-            return f"paid after the order had ended; order {order.number}"
+            return {"code": "paid_late", "order": order.number}
         case _:
-            return f"transaction {facts.transaction_id} for order {order.number}"
+            return {"code": "paid_twice", "transaction": facts.transaction_id, "order": order.number}
