@@ -95,9 +95,7 @@ def backlog(*, reader: Reader, now: datetime) -> dict[Waiting, Heap]:
         **_counted(
             stuck_orders().filter(among("enterprise_id", reader.renews)), "paid_at", {Waiting.ORDERS_STUCK: Q()}
         ),
-        **_counted(
-            stuck_refunds().filter(sold_by("order", reader.refunds)), "ended_at", {Waiting.REFUND_STUCK: Q()}
-        ),
+        **_counted(stuck_refunds().filter(sold_by("order", reader.refunds)), "ended_at", {Waiting.REFUND_STUCK: Q()}),
         **_counted(
             BankReceipt.objects.filter(_of_account(reader.confirms)).exclude(recorded_by=reader.name),
             "recorded_at",

@@ -208,7 +208,15 @@ def _missing(bill: Bill, ours: Ours) -> tuple[object, ...]:
     """A payment of ours that the gateway doesn't know of."""
     return (
         *(bill.enterprise_id, bill.pk, LineKind.PAYMENT.value, "", ours.number, ours.transaction_id or ""),
-        *(0, ours.paid_currency or ours.currency, ours.paid_at, ours.pk, ours.paid_amount, Result.MISSING_THERE.value, ""),
+        *(
+            0,
+            ours.paid_currency or ours.currency,
+            ours.paid_at,
+            ours.pk,
+            ours.paid_amount,
+            Result.MISSING_THERE.value,
+            "",
+        ),
     )
 
 

@@ -85,7 +85,10 @@ def leave_unapplied(order: Order, *, now: datetime) -> None:
         insert_rows(
             MoneyEntry,
             ENTRY_COLUMNS,
-            [(*head, pk, EntryKind.UNAPPLIED.value, amount, order.currency, f"line:{pk}", "", now) for pk, amount in rows],
+            [
+                (*head, pk, EntryKind.UNAPPLIED.value, amount, order.currency, f"line:{pk}", "", now)
+                for pk, amount in rows
+            ],
         )
     queued.update(status=LineStatus.UNAPPLIED.value, reason=GIVEN_UP)
     _finish(order, payment, now)

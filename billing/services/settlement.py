@@ -210,11 +210,11 @@ def _report_taken(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, no
 
 def _case_facts(
     problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts: GatewayFacts
-) -> dict[str, str | int]:
+) -> dict[str, Any]:
     match problem:
         case ExceptionKind.AMOUNT_MISMATCH:
-            asked = {"asked": attempt.amount, "asked_currency": attempt.currency}
-            return {"code": "paid_otherwise", "paid": facts.amount, "paid_currency": facts.currency, **asked}
+            paid = {"paid": facts.amount, "paid_currency": facts.currency}
+            return {"code": "paid_otherwise", **paid, "asked": attempt.amount, "asked_currency": attempt.currency}
         case ExceptionKind.MERCHANT_MISMATCH:
             sold_by = attempt.account.merchant.merchant_id
             return {"code": "paid_to_another", "paid_to": facts.merchant_id[:64], "sold_by": sold_by}

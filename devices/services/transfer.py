@@ -107,8 +107,9 @@ def transfer_service(
 ) -> Transferred:
     """Move what is left: the source becomes EXPIRED and locked, the target ACTIVE and unlocked, its trial over (A26).
 
-    Presence, then both services are locked in id order (F23), so what a device says of itself, a renewal or a sweep comes wholly before or wholly after. `seen` is
-    `TransferPreview.seen`: what changed since is refused. The same `ticket` again moves nothing.
+    Presence, then both services are locked in id order (F23), so what a device says of itself, a renewal or a sweep
+    comes wholly before or wholly after. `seen` is `TransferPreview.seen`: what changed since is refused. The same
+    `ticket` again moves nothing.
     Raises `devices.services.replacements.TransferRefused`.
     """
     reason = _checked(reason)

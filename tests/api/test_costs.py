@@ -80,7 +80,14 @@ def grow(tenant: Tenant, rows: int) -> None:
             )
         for order in Order.objects.filter(line_count=1, attempts=None):
             attempt = start_attempt(order=order, now=now, wall=clock.wall())
-            raise_exception(attempt, ExceptionKind.LATE, amount=1, currency="CNY", facts={"code": "paid_late", "order": "case"}, now=now)
+            raise_exception(
+                attempt,
+                ExceptionKind.LATE,
+                amount=1,
+                currency="CNY",
+                facts={"code": "paid_late", "order": "case"},
+                now=now,
+            )
             make_refund(attempt, 1, "CNY", "x", Effect.KEEP, has_lines=False, asked_by="test", now=now)
         order_paid(tenant, devices[-1], f"T{rows}")
         ends = [ValiditySetting(device, ServiceKind.SIM, now + timedelta(days=9)) for device in devices]

@@ -118,7 +118,14 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
             now=now,
         )
         attempt = start_attempt(order=order, now=now, wall=wall)
-        raise_exception(attempt, ExceptionKind.LATE, amount=1, currency="CNY", facts={"code": "paid_late", "order": f"{mark} case"}, now=now)
+        raise_exception(
+            attempt,
+            ExceptionKind.LATE,
+            amount=1,
+            currency="CNY",
+            facts={"code": "paid_late", "order": f"{mark} case"},
+            now=now,
+        )
         set_validities(
             [ValiditySetting(device.pk, ServiceKind.SIM, now + timedelta(days=9))], actor=staff.email, now=now
         )

@@ -31,7 +31,18 @@ def wechat_line(number: str = "A1B2C3", *, state: str = "SUCCESS", at: str = "20
         f"`{cell}"
         for cell in (
             *(at, "wx1", "1900000001", cells["sub"], "", f"42{number}", number, "openid", "NATIVE", state, "OTHERS"),
-            *(cells["currency"], cells["paid"], "0.00", "0", cells["refund"], cells["back"], "0.00", "", "", "Renewal, 1 year"),
+            *(
+                cells["currency"],
+                cells["paid"],
+                "0.00",
+                "0",
+                cells["refund"],
+                cells["back"],
+                "0.00",
+                "",
+                "",
+                "Renewal, 1 year",
+            ),
             *("", "1.19", "0.60%", cells["paid"], cells["back"], ""),
         )
     ).replace("Renewal, 1 year", "Renewal")
@@ -89,7 +100,9 @@ def refused(provider: str, content: bytes, day: date = DAY) -> str:
 
 def test_a_wechat_bill_is_read_with_its_refunds() -> None:
     content = wechat(
-        wechat_line(), wechat_line("D4E5F6", state="REFUND", back="50.00"), wechat_line("X", state="REVOKED"),
+        wechat_line(),
+        wechat_line("D4E5F6", state="REFUND", back="50.00"),
+        wechat_line("X", state="REVOKED"),
         wechat_line("D4E5F6", state="REFUND", back="50.00", refund="R7"),
     )
     assert read_bill("wechat", content, day=DAY) == [
@@ -110,11 +123,14 @@ def test_in_partner_mode_the_money_is_the_sub_merchants() -> None:
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_an_alipay_bill_is_read_from_the_right_file_of_its_archive(packed: bool) -> None:
-    text = alipay_text(alipay_line(), alipay_line("D4E5F6", kind="退款", amount="-50.00", refund="R7")).encode("gb18030")
+    text = alipay_text(alipay_line(), alipay_line("D4E5F6", kind="退款", amount="-50.00", refund="R7")).encode(
+        "gb18030"
+    )
     sums = "#支付宝业务汇总查询\r\n门店编号,交易笔数\r\n".encode("gb18030")
     content = zipped(a_sums=sums, b_lines=text) if packed else text
     assert [
-        (line.kind, line.merchant_id, line.number, line.amount, line.refund_number) for line in read_bill("alipay", content, day=DAY)
+        (line.kind, line.merchant_id, line.number, line.amount, line.refund_number)
+        for line in read_bill("alipay", content, day=DAY)
     ] == [
         (LineKind.PAYMENT, "2088000000000001", "A1B2C3", 19_900, ""),
         (LineKind.REFUND, "2088000000000001", "D4E5F6", 5_000, "R7"),
@@ -213,7 +229,11 @@ PAID = Known(True, "T1", 19_900, "CNY")
         (LINE, Known(False, "", 0, "CNY"), Result.TO_SETTLE),
         (LINE._replace(transaction_id="T2"), PAID, Result.TO_SETTLE),
         (LINE._replace(kind=LineKind.REFUND, amount=5_000), PAID, Result.REFUND_MISSING),
-        (LINE._replace(kind=LineKind.REFUND, amount=5_000), PAID._replace(refunds={"R1": 100, "R2": 5_000}), Result.MATCHED),
+        (
+            LINE._replace(kind=LineKind.REFUND, amount=5_000),
+            PAID._replace(refunds={"R1": 100, "R2": 5_000}),
+            Result.MATCHED,
+        ),
         (BACK, PAID._replace(refunds={"R1": 100, "R2": 5_000}), Result.MATCHED),
         (BACK, PAID._replace(refunds={"R1": 5_000}), Result.REFUND_MISSING),  # as large, but another one
         (BACK, PAID._replace(refunds={"R1": 5_000, "R2": 4_999}), Result.DIFFERS),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from importlib import import_module
 
 import pytest
@@ -16,7 +15,7 @@ from billing.services.refunds import RefundRefused, request_refund_of_unused
 from billing.services.resolving import resolve_exception
 from billing.services.settlement import settle
 from tests.services.gateway import books_in_order, wire
-from tests.services.refunding import ANN, BOB, refund_of
+from tests.services.refunding import ANN
 from tests.services.shop import MINUTE, NOW, Shop, open_shop, paid
 
 __all__ = ["books_in_order", "wire"]
@@ -102,7 +101,13 @@ def test_what_older_versions_had_added_up_is_parted(shop: Shop) -> None:
     [
         (
             "10000 USD paid, 19900 CNY asked (minor units)",
-            {"code": "paid_otherwise", "paid": 10_000, "paid_currency": "USD", "asked": 19_900, "asked_currency": "CNY"},
+            {
+                "code": "paid_otherwise",
+                "paid": 10_000,
+                "paid_currency": "USD",
+                "asked": 19_900,
+                "asked_currency": "CNY",
+            },
         ),
         ("paid to M1, sold by M2", {"code": "paid_to_another", "paid_to": "M1", "sold_by": "M2"}),
         ("paid after the order had ended; order A-B-C", {"code": "paid_late", "order": "A-B-C"}),

@@ -34,7 +34,18 @@ from devices.lifecycle import Lock, State
 from devices.models import Command, DeviceService, EarlyEnd
 from devices.services.registration import terminate_device
 from tests.services.gateway import books_in_order, wire
-from tests.services.refunding import ANN, BOB, HALF, HALFWAY, device_trouble, ends, paid_order, pay_at_sandbox, refund_of, work
+from tests.services.refunding import (
+    ANN,
+    BOB,
+    HALF,
+    HALFWAY,
+    device_trouble,
+    ends,
+    paid_order,
+    pay_at_sandbox,
+    refund_of,
+    work,
+)
 from tests.services.shop import NOW, Loopback, Shop, kinds, money, open_shop, paid
 
 __all__ = ["books_in_order", "wire"]

@@ -195,7 +195,7 @@ def test_a_sweep_that_is_first_leaves_nothing_to_move_A17_A26(product: Product) 
 
 
 def meet(monkeypatch: pytest.MonkeyPatch, target: int, second: Callable[[], None]) -> list[BaseException]:
-    """While the target's presence is written and its trial not yet timed, `second` runs, until it waits or is through."""
+    """While the target's presence is written and its trial not timed yet, `second` runs till it waits or is through."""
     errors: list[BaseException] = []
 
     def guarded() -> None:
