@@ -46,7 +46,7 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
     list_title = _("Payments")
     list_display = ("number_code", "state", "amount_money", "order_number", "gateway", "created", "paid")
     list_select_related = ("order", "enterprise")
-    extra_columns = ("transaction_id", "enterprise")
+    extra_columns = ("reference", "enterprise")
     filterset_class = PaymentFilters
     orderings = BY_DAY
     export_columns = exports.PAYMENT_EXPORT
@@ -62,6 +62,11 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
     def state(self, attempt: PaymentAttempt) -> str:
         """UNKNOWN is looked into by itself."""
         return status_badge(attempt)
+
+    @admin.display(description=_("gateway transaction"))
+    def reference(self, attempt: PaymentAttempt) -> str:
+        """The gateway's own number, or the bank's reference."""
+        return attempt.reference or "—"
 
     @admin.display(description=_("amount"))
     def amount_money(self, attempt: PaymentAttempt) -> str:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.lists.columns import Column
 from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException, Refund
+from billing.orders import shown_transaction
 from billing.services.case_words import told
 
 
@@ -38,7 +39,7 @@ PAYMENT_EXPORT = (
     Column(_("currency"), "currency"),
     Column(_("order"), "order__number"),
     Column(_("gateway"), "provider", _choices(MerchantAccount, "provider")),
-    Column(_("gateway transaction"), "transaction_id"),
+    Column(_("gateway transaction"), "transaction_id", words=shown_transaction),
     Column(_("enterprise"), "enterprise__name"),
     Column(_("created"), "created_at"),
     Column(_("paid"), "paid_at"),

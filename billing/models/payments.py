@@ -10,7 +10,7 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
 from billing.models.accounts import MerchantAccount
 from billing.models.orders import Order
-from billing.orders import AttemptStatus, CodeForm, ExceptionKind, PayWay
+from billing.orders import AttemptStatus, CodeForm, ExceptionKind, PayWay, shown_transaction
 from billing.refunds import Resolution
 
 
@@ -109,6 +109,11 @@ class PaymentAttempt(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+    @property
+    def reference(self) -> str:
+        """The gateway's own number, or the bank's reference, as people know it."""
+        return shown_transaction(self.transaction_id)
 
 
 class PaymentException(models.Model):

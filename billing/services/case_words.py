@@ -9,6 +9,7 @@ from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
 from amp.foundation.money import UnknownCurrency, format_money
+from billing.orders import shown_transaction
 
 Facts = Mapping[str, Any]
 
@@ -40,7 +41,7 @@ def _paid_late(facts: Facts) -> str:
 
 def _paid_twice(facts: Facts) -> str:
     sentence = _("Transaction %(transaction)s pays for order %(order)s, which was paid before.")
-    return sentence % _named(facts, "transaction", "order")
+    return sentence % {"transaction": shown_transaction(facts["transaction"]), "order": facts["order"]}
 
 
 def _not_renewed(facts: Facts) -> str:

@@ -208,9 +208,7 @@ def _report_taken(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, no
     record_about(order, "payment.exception", actor="gateway", why=why, after=told, now=now)
 
 
-def _case_facts(
-    problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts: GatewayFacts
-) -> dict[str, Any]:
+def _case_facts(problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts: GatewayFacts) -> dict[str, Any]:
     match problem:
         case ExceptionKind.AMOUNT_MISMATCH:
             paid = {"paid": facts.amount, "paid_currency": facts.currency}

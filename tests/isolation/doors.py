@@ -113,8 +113,9 @@ ROWS: dict[str, Kwargs] = {
     **{f"api:device-{name}": {"pk": Device, "kind": "SIM"} for name in ("validity", "validity-history")},
     **{f"api:command-{name}": {"pk": Command} for name in ("detail", "cancel", "resend")},
     **{f"api:order-{name}": ORDER for name in (
-        "detail", "cancel", "payment", "lines", "receipt", "receipt-file", "refund",
+        "detail", "cancel", "payment", "lines", "receipt", "receipt-file", "refund", "fapiao",
     )},
+    "api:fapiao-request-detail": {"pk": FapiaoRequest},
     **{f"api:refund-{name}": {"pk": Refund} for name in ("detail", "approve")},
     **{f"api:payment-exception-{name}": {"pk": PaymentException} for name in ("detail", "resolve")},
 }  # fmt: skip
@@ -145,7 +146,7 @@ LISTS = {
     "api:me",
     *(f"api:{name}-list" for name in (
         *("enterprise", "product", "plan", "device", "device-service", "validity", "command", "order"),
-        *("refund", "payment-exception"),
+        *("refund", "payment-exception", "fapiao-request"),
     )),
     "api:order-preview",
 }  # fmt: skip
