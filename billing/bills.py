@@ -36,6 +36,30 @@ SANDBOX_REFUND = "refund_number"
 SANDBOX_END = "end"
 
 
+MADE_BY = timedelta(hours=10)
+ASKED_AGAIN = tuple(timedelta(minutes=minutes) for minutes in (30, 60, 120, 240, 480, 1_440))
+"""Gaps between the calls for one bill."""
+
+
+class FetchStatus(StrEnum):
+    """How far the fetching of one bill is. NOTHING: the gateway has no bill, and we know of no movement either."""
+
+    WAITING = "WAITING"
+    FETCHED = "FETCHED"
+    NOTHING = "NOTHING"
+    FAILED = "FAILED"
+
+
+class FetchProblem(StrEnum):
+    """Why the last call brought no bill."""
+
+    NOT_MADE = "not_made"
+    SILENT = "silent"
+    REFUSED = "refused"
+    UNREADABLE = "unreadable"
+    FAULT = "fault"
+
+
 class LineKind(StrEnum):
     """Money in, or back."""
 
@@ -104,6 +128,26 @@ def day_of(day: date) -> tuple[datetime, datetime]:
     """First moment of the bill's day and of the next one."""
     start = datetime(day.year, day.month, day.day, tzinfo=BEIJING).astimezone(UTC)
     return start, start + timedelta(days=1)
+
+
+def bill_day(moment: datetime) -> date:
+    """The day of the bill to which a moment belongs."""
+    return moment.astimezone(BEIJING).date()
+
+
+def first_asked(day: date) -> datetime:
+    """When the gateway is first asked for the bill of `day`: at 10:00 on the next one, as both gateways advise."""
+    return day_of(day)[1] + MADE_BY
+
+
+def newest_made(now: datetime) -> date:
+    """The newest day whose bill may be asked for at `now`."""
+    return bill_day(now - MADE_BY) - timedelta(days=1)
+
+
+def next_asked(attempts: int, now: datetime) -> datetime | None:
+    """When the gateway is asked again after so many calls; None once a person has to look."""
+    return now + ASKED_AGAIN[attempts - 1] if 1 <= attempts <= len(ASKED_AGAIN) else None
 
 
 def judge(line: BillLine, known: Known | None) -> Result:

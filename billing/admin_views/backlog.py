@@ -69,6 +69,13 @@ LINES = {
         "status=FAILED",
         "red",
     ),
+    Waiting.BILLS: Line(
+        gettext_lazy("Gateway bills that could not be fetched"),
+        gettext_lazy("Try again, or upload them"),
+        "admin:bill_fetches",
+        "",
+        "red",
+    ),
     Waiting.REQUESTED: Line(
         gettext_lazy("Refunds to approve"),
         gettext_lazy("A person has to say yes or no"),
@@ -137,8 +144,12 @@ def payments_overview(request: HttpRequest) -> HttpResponse:
 
 def _row(line: Line, heap: Heap, now: datetime, since: str) -> Row:
     query = f"{line.query}&created_from={since}" if since else line.query
-    url, tone = f"{reverse(line.listing)}?{query}", line.tone if heap.number else "grey"
+    url, tone = _address(line.listing, query), line.tone if heap.number else "grey"
     return Row(line.title, line.hint, heap, _age(heap.oldest, now), url, tone)
+
+
+def _address(listing: str, query: str) -> str:
+    return f"{reverse(listing)}?{query}" if query else reverse(listing)
 
 
 def _age(oldest: datetime | None, now: datetime) -> int:

@@ -3,7 +3,7 @@
 """
 
 from billing.models.accounts import MerchantAccount, Provider, SandboxRefund, SandboxTrade
-from billing.models.bills import Bill, BillRow
+from billing.models.bills import Bill, BillFetch, BillRow
 from billing.models.fapiao import FapiaoRequest
 from billing.models.ledger import EntryKind, MoneyEntry
 from billing.models.orders import LineStatus, Order, OrderChannel, OrderKind, OrderLine
@@ -19,6 +19,7 @@ __all__ = [
     "BankPayout",
     "BankReceipt",
     "Bill",
+    "BillFetch",
     "BillRow",
     "Effect",
     "EntryKind",

@@ -20,6 +20,7 @@ from amp.foundation.models import User
 from billing.models import BankPayout, BankReceipt, PaymentAttempt, PaymentException, Refund
 from billing.orders import AttemptStatus
 from billing.refunds import RefundStatus
+from billing.services.bill_fetches import failed_fetches
 from billing.services.fulfilment import stuck_orders
 from billing.services.refund_work import stuck_refunds
 
@@ -39,6 +40,7 @@ class Waiting(StrEnum):
     ORDERS_STUCK = "orders_stuck"
     RECEIPTS = "receipts"
     PAYOUTS = "payouts"
+    BILLS = "bills"
 
 
 FOR_PEOPLE = frozenset(Waiting) - {Waiting.PENDING, Waiting.UNKNOWN, Waiting.REFUNDING}
@@ -62,17 +64,19 @@ class Reader(NamedTuple):
     renews: Collection[int]
     records: Collection[int]
     confirms: Collection[int]
+    keeps: Collection[int]
 
 
 def reader_of(user: User) -> Reader:
     """What a member may do about payments, and where."""
     actions = (Action.RESOLVE_PAYMENTS, Action.REFUND, Action.APPROVE_REFUND, Action.RENEW)
-    places = [enterprises_where(user, each) for each in (*actions, Action.RECORD_TRANSFER, Action.CONFIRM_TRANSFER)]
+    transfers = (Action.RECORD_TRANSFER, Action.CONFIRM_TRANSFER)
+    places = [enterprises_where(user, each) for each in (*actions, *transfers, Action.KEEP_BOOKS)]
     return Reader(user.email, *places)
 
 
 def backlog(*, reader: Reader, now: datetime) -> dict[Waiting, Heap]:
-    """Everything that waits, as far as the reader can do something about it; seven queries, whatever there is.
+    """Everything that waits, as far as the reader can do something about it; eight queries, whatever there is.
 
     What moves by itself is counted wherever the reader may see it.
     """
@@ -101,6 +105,7 @@ def backlog(*, reader: Reader, now: datetime) -> dict[Waiting, Heap]:
             "recorded_at",
             {Waiting.RECEIPTS: Q(confirmed_at=None, rejected_at=None)},
         ),
+        **_counted(failed_fetches().filter(among("enterprise_id", reader.keeps)), "asked_at", {Waiting.BILLS: Q()}),
         Waiting.PAYOUTS: Heap(_payouts(reader).count(), None),
     }
 

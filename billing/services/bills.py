@@ -50,7 +50,9 @@ SENTENCES: dict[str, str | Promise] = {
 
 
 class BillNotTaken(Refused):
-    """The file can't be used; nothing was stored."""
+    """The file can't be used; nothing was stored. `code` is a key of SENTENCES."""
+
+    code: str = ""
 
 
 class Ours(NamedTuple):
@@ -139,7 +141,9 @@ def _read(account: MerchantAccount, content: bytes, day: date) -> list[BillLine]
             place = _("Line %(n)d") % {"n": refused.place}
             detail = f" ({refused.detail})" if refused.detail else ""
             sentence = f"{place}{detail}: {sentence}"
-        raise BillNotTaken.because(sentence, "file") from None
+        failure = BillNotTaken.because(sentence, "file")
+        failure.code = refused.code
+        raise failure from None
 
 
 def _store(bill: Bill, lines: Sequence[BillLine]) -> None:

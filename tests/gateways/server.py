@@ -32,7 +32,7 @@ class Simulator:
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         """One request to a gateway."""
-        wire = self.wires["alipay" if target.startswith("/gateway.do") else "wechat"]
+        wire = self.wires["alipay" if target.startswith(("/gateway.do", "/downloadBillFile")) else "wechat"]
         with self.lock:
             self.books.calls.append(f"{method} {target.partition('?')[0]}")
             return wire.answer(method, target, headers, body)
