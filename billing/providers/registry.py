@@ -34,7 +34,8 @@ BILLS = frozenset({"wechat", "alipay"})
 
 def bill_source_for(name: str, credentials: Credentials) -> BillSource:
     """The same adapter as a source of bills. Raises KeyError for a gateway that gives none."""
-    return {"wechat": WeChatProvider, "alipay": AlipayProvider}[name](credentials)
+    sources: Mapping[str, Callable[[Credentials], BillSource]] = {"wechat": WeChatProvider, "alipay": AlipayProvider}
+    return sources[name](credentials)
 
 
 def provider_for(name: str, credentials: Credentials) -> PaymentProvider:

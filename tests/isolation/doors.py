@@ -18,6 +18,7 @@ from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Members
 from billing.models import (
     BankReceipt,
     Bill,
+    BillFetch,
     BillRow,
     FapiaoRequest,
     MerchantAccount,
@@ -90,6 +91,7 @@ ROWS: dict[str, Kwargs] = {
     )},
     **{f"admin:fapiao_{verb}": {"pk": FapiaoRequest} for verb in ("issue", "refuse")},
     "admin:bill_settle": {"pk": Bill},
+    "admin:bill_fetch_retry": {"pk": BillFetch},
     "admin:bill_sandbox_file": {"pk": MerchantAccount},
     **{f"admin:refund_{verb}": {"pk": Refund} for verb in ("decide", "payout")},
     "admin:exception_resolve": {"pk": PaymentException},
@@ -135,6 +137,7 @@ LISTS = {
     "admin:devices_import_validities",
     "admin:billing_totals",
     "admin:bill_upload",
+    "admin:bill_fetches",
     "admin:devices_stickers",
     "admin:devices_revoke_links",
     *(f"admin:{name}_{verb}" for name in BY_MODEL for verb in ("changelist", "add")),

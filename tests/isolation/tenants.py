@@ -26,6 +26,7 @@ from amp.foundation.services.saved_views import save_view
 from billing.models import (
     BankReceipt,
     Bill,
+    BillFetch,
     BillRow,
     Effect,
     FapiaoRequest,
@@ -219,6 +220,9 @@ def make_books(mark: str, attempt: PaymentAttempt, *, now: datetime) -> list[Mod
     )
     return [
         bill,
+        BillFetch.objects.create(
+            **own, account=bill.account, day=bill.day, status="FAILED", problem="silent", detail=f"{mark} fetch"
+        ),
         BillRow.objects.create(
             **own,
             **money,
