@@ -13,7 +13,6 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
-from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from amp.foundation.bulk import insert_rows
@@ -95,11 +94,7 @@ def problem_of(fetch: BillFetch) -> str:
     if not fetch.problem:
         return ""
     detail = str(SENTENCES.get(fetch.detail, fetch.detail))
-    return (
-        _("%(problem)s %(detail)s") % {"problem": PROBLEMS[fetch.problem], "detail": detail}
-        if detail
-        else str(PROBLEMS[fetch.problem])
-    )
+    return f"{PROBLEMS[fetch.problem]} {detail}".strip()
 
 
 @transaction.atomic

@@ -45,12 +45,13 @@ def _paid_twice(facts: Facts) -> str:
 
 
 def _not_renewed(facts: Facts) -> str:
-    one, more = (
+    sentence = ngettext(
         "%(unapplied)s of %(devices)s device of order %(order)s could not be renewed.",
         "%(unapplied)s of %(devices)s devices of order %(order)s could not be renewed.",
+        facts["devices"],
     )
     numbers = {name: f"{facts[name]:,}" for name in ("unapplied", "devices")}
-    return ngettext(one, more, facts["devices"]) % {**numbers, "order": facts["order"]}
+    return sentence % {**numbers, "order": facts["order"]}
 
 
 def _noted(facts: Facts) -> str:
