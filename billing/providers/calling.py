@@ -38,17 +38,17 @@ def call(
     *,
     headers: dict[str, str],
     body: bytes | None,
-    most: int = MAX_ANSWER,
-    seconds: float = DEADLINE_SECONDS,
+    most: int | None = None,
+    seconds: float | None = None,
 ) -> Answer:
-    """The gateway's answer, of at most `most` bytes within `seconds`.
+    """The gateway's answer, of at most `most` bytes (256 KB) within `seconds` (6).
 
     Raises GatewayTimeout where there is none, GatewayRefused for an address not to be called.
 
     Neither message nor cause holds the URL or the body: they carry tokens and signatures.
     """
     check_address(url)
-    deadline = time.monotonic() + seconds
+    deadline = time.monotonic() + (seconds or DEADLINE_SECONDS)
     try:
         with requests.request(
             method,
@@ -60,7 +60,7 @@ def call(
             allow_redirects=False,
             stream=True,
         ) as answer:
-            return Answer(answer.status_code, answer.headers, _read(answer, deadline, most))
+            return Answer(answer.status_code, answer.headers, _read(answer, deadline, most or MAX_ANSWER))
     except requests.RequestException as lost:
         raise GatewayTimeout(f"The gateway did not answer ({type(lost).__name__}).") from None
 
