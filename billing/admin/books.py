@@ -85,7 +85,7 @@ class BillAdmin(book_lists.BooksOnly, book_lists.BillColumns, Listed, RecordAdmi
         ("sandbox/<int:pk>/", "bill_sandbox_file", bill_pages.sandbox_file),
     )
     tools = (
-        (_("Fetched by itself"), "cloud_download", "admin:bill_fetches", Action.KEEP_BOOKS),
+        (_("Fetched automatically"), "cloud_download", "admin:bill_fetches", Action.KEEP_BOOKS),
         (_("Upload a bill"), "upload_file", "admin:bill_upload", Action.KEEP_BOOKS),
     )
     section = _("Payments")

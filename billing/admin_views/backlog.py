@@ -23,7 +23,7 @@ class Row(NamedTuple):
     title: Any
     hint: Any
     heap: Heap
-    # Of the oldest, in whole seconds and at most two units.
+    # Of the oldest, seconds.
     age: int
     url: str
     tone: str
@@ -153,6 +153,4 @@ def _address(listing: str, query: str) -> str:
 
 
 def _age(oldest: datetime | None, now: datetime) -> int:
-    """Whole hours beyond a day, for nobody counts the minutes then."""
-    seconds = max(int((now - oldest).total_seconds()), 1) if oldest else 0
-    return seconds - seconds % 3_600 if seconds >= 86_400 else seconds
+    return max(int((now - oldest).total_seconds()), 1) if oldest else 0

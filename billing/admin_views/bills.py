@@ -85,7 +85,7 @@ def fetches(request: HttpRequest) -> HttpResponse:
     return page(
         request,
         "billing/bill_fetches.html",
-        _("Bills fetched by itself"),
+        _("Bills fetched automatically"),
         crumbs=[_list()],
         rows=[(each, FETCH_TONES[each.status], problem_of(each)) for each in newest],
         failed=rows.filter(status=FetchStatus.FAILED.value).count(),

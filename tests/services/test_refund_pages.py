@@ -237,7 +237,7 @@ def test_the_overview_counts_what_waits_by_as_many_queries_for_more_of_it(shop: 
     assert heaps[Waiting.REFUNDING] == (1, NOW)
     assert heaps[Waiting.ORDERS_STUCK].number == 0
     page = text_of(ann.get(path))
-    assert "1 payment or refund needs a person" in page
+    assert "1 matter waits for you" in page
     assert "/admin/billing/refund/?status=PROCESSING" in page
     assert queries() == empty
 
