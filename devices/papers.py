@@ -78,11 +78,11 @@ def _draw_sticker(canvas: Canvas, place: int, sticker: Sticker, modules: Matrix,
     for text in lines_of(sticker.name, NAME_SIZE, width, max(1, min(3, rows - len(made_by)))):
         draw(canvas, x, y, text, NAME_SIZE)
         y -= NAME_SIZE + LEADING
-    bottom = middle - SIDE / 2
-    for text in reversed(made_by):
-        draw(canvas, x, bottom, text, size)
-        bottom += size + LEADING
-    draw(canvas, x, bottom + LEADING / 2, f"…{sticker.serial_tail}", NAME_SIZE, bold=True)
+    y = middle - SIDE / 2 + len(made_by) * (size + LEADING)
+    draw(canvas, x, y + LEADING / 2, f"…{sticker.serial_tail}", NAME_SIZE, bold=True)
+    for text in made_by:
+        y -= size + LEADING
+        draw(canvas, x, y, text, size)
 
 
 def _maker(name: str, width: float, rows: int) -> tuple[list[str], float]:

@@ -16,8 +16,8 @@ from pytest_django.live_server_helper import LiveServer
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
-from billing.models import Order, OrderChannel, PaymentException, Refund
 from billing.fapiao import Buyer
+from billing.models import Order, OrderChannel, PaymentException, Refund
 from billing.services.fapiao import request_fapiao
 from billing.services.ordering import open_order
 from catalog.models import Plan
