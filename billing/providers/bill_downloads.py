@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from billing.bill_files import MAX_BYTES
 from billing.providers.protocol import GatewayTimeout
 
+WECHAT = ("https://api.mch.weixin.qq.com", "https://api2.mch.weixin.qq.com")
 GZIP = 31
 """zlib's word for: with the head and the end of a gzip file."""
 
@@ -38,3 +41,16 @@ def unpacked(packed: bytes) -> bytes:
     if not machine.eof and len(content) <= MAX_BYTES:
         raise GatewayTimeout("The bill was cut off.")
     return content
+
+
+def wechat_address(told: Mapping[str, Any], gateway: str) -> str:
+    """Where the bill is, at the host that we call anyway: WeChat Pay has two, and names either.
+
+    Raises GatewayTimeout for anything else: our signature would go there (F87).
+    """
+    url = str(told.get("download_url", ""))
+    hosts = (gateway, *WECHAT)
+    if told.get("hash_type") != "SHA1" or not any(is_below(url, f"{host}/v3/billdownload/") for host in hosts):
+        raise GatewayTimeout("WeChat Pay's answer names no bill.")
+    found = urlsplit(url)
+    return f"{gateway}{found.path}?{found.query}"

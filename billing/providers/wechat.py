@@ -15,7 +15,7 @@ from wechatpayv3 import WeChatPay, WeChatPayType
 
 from billing.orders import ATTEMPT_NUMBER, CodeForm, GatewayFacts, GatewayState, PayWay
 from billing.providers.account_secrets import WeChatSecret
-from billing.providers.bill_downloads import is_below, unpacked
+from billing.providers.bill_downloads import unpacked, wechat_address
 from billing.providers.facts import CURRENCY, TRANSACTION, instant, minor, word
 from billing.providers.protocol import (
     Acknowledgement,
@@ -175,9 +175,7 @@ class WeChatProvider:
             if refused.code in NO_BILL:
                 raise BillNotMade(refused.code) from None
             raise
-        url, digest = str(told.get("download_url", "")), str(told.get("hash_value", ""))
-        if not is_below(url, f"{sdk._core._gate_way}/v3/billdownload/") or told.get("hash_type") != "SHA1":
-            raise GatewayTimeout("WeChat Pay's answer names no bill.")
+        url, digest = wechat_address(told, sdk._core._gate_way), str(told.get("hash_value", ""))
         status, packed = sdk.download_bill(url)
         if status != 200:
             raise GatewayTimeout(f"WeChat Pay did not send the bill (HTTP {status}).")

@@ -6,11 +6,9 @@ outside any transaction (`refund_work`).
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from django.db import IntegrityError, transaction
 from django.db.models import F, OuterRef, Subquery, Sum
@@ -24,7 +22,7 @@ from billing.models import LineStatus, Order, OrderLine, PaymentAttempt, Payment
 from billing.orders import ExceptionKind, OrderStatus
 from billing.refunds import LIVE, SYSTEM, UNUSED_KINDS, Effect, RefundStatus, check_step, needs_another
 from billing.services.fulfilment import is_stuck, leave_unapplied
-from billing.services.ordering import OnceKeyReused
+from billing.services.refund_once import Once, made_before, once_of
 from billing.services.refund_proposals import given_back, make_refund, record_refund, reserve, unused_money
 from billing.services.refund_quotes import RefundQuote, plan_refund, quote_refund
 
@@ -34,13 +32,6 @@ MOST_DAYS = 30 * 366
 LINE_COLUMNS = ("enterprise", "refund", "line", "amount", "is_live", "wanted_seconds", "taken_seconds", "ends_at")
 UNRESOLVED: dict[str, Any] = {"resolved_at": None, "resolved_by": "", "resolution": ""}
 FINISHED = {OrderStatus.FULFILLED.value, OrderStatus.PARTIALLY_FULFILLED.value}
-
-
-class Once(NamedTuple):
-    """A key that asks once, scoped by who asks (F34), and a digest of what was asked for with it (R7)."""
-
-    once_key: str
-    once_content: str
 
 
 class RefundRefused(Refused):
@@ -68,8 +59,8 @@ def request_refund(
     Raises RefundRefused and OnceKeyReused; never refunds more than was paid, whoever asks at once (F44).
     """
     reason = checked_reason(reason)
-    once = _once(once_key, asked_by, [order.pk, amount, sorted(set(line_ids or ())), days, effect.value, reason])
-    if known := _made_before(once):
+    once = once_of(once_key, asked_by, [order.pk, amount, sorted(set(line_ids or ())), days, effect.value, reason])
+    if known := made_before(once):
         return known
     try:
         with transaction.atomic():
@@ -78,7 +69,7 @@ def request_refund(
                 return attempt
             return _requested(attempt, effect, reason, asked_by, now, amount, line_ids, days, once, case)
     except IntegrityError:  # the other click of a double click was first
-        if known := _made_before(once):
+        if known := made_before(once):
             return known
         raise
 
@@ -281,7 +272,7 @@ def _locked_payment(order: Order, once: Once | None, now: datetime) -> PaymentAt
     Raises RefundRefused where there is nothing to give back.
     """
     locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
-    if known := _made_before(once):
+    if known := made_before(once):
         return known
     if is_stuck(locked):
         leave_unapplied(locked, now=now)
@@ -293,17 +284,3 @@ def _locked_payment(order: Order, once: Once | None, now: datetime) -> PaymentAt
     if attempt is None:
         raise RefundRefused.because(_("This order cost nothing: there is nothing to give back."))
     return attempt
-
-
-def _once(once_key: str | None, asked_by: str, content: list[Any]) -> Once | None:
-    if not once_key:
-        return None
-    scoped = hashlib.sha256(f"refund\n{asked_by}\n{once_key}".encode()).hexdigest()
-    return Once(scoped, hashlib.sha256(json.dumps(content).encode()).hexdigest())
-
-
-def _made_before(once: Once | None) -> Refund | None:
-    refund = Refund.objects.filter(once_key=once.once_key).first() if once else None
-    if once and refund and refund.once_content != once.once_content:
-        raise OnceKeyReused.because(_("This form was used for another refund already. Reload the page and try again."))
-    return refund

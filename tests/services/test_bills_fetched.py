@@ -12,7 +12,7 @@ from amp.foundation.models import Role
 from billing.bills import ASKED_AGAIN, first_asked, newest_made
 from billing.models import Bill, BillFetch, BillRow, MerchantAccount, Order, PaymentAttempt
 from billing.providers import alipay as alipay_adapter
-from billing.providers.bill_downloads import is_below
+from billing.providers.bill_downloads import is_below, wechat_address
 from billing.providers.protocol import GatewayTimeout
 from billing.services.accounts import account_that_sells, bill_source_of
 from billing.services.backlog import Waiting, backlog, reader_of
@@ -219,6 +219,19 @@ def test_a_closed_account_gets_its_last_bill_and_no_more(wechat: Desk) -> None:
 def test_a_bill_is_only_downloaded_from_the_gateway_itself_F87(url: str) -> None:
     assert not is_below(url, "https://pay.example/v3/billdownload/")
     assert is_below("https://pay.example/v3/billdownload/file?token=1", "https://pay.example/v3/billdownload/")
+
+
+def test_wechats_two_hosts_stand_for_each_other_and_for_nobody_else_F87() -> None:
+    gateway = "https://api2.mch.weixin.qq.com"
+    told = {"hash_type": "SHA1", "download_url": "https://api.mch.weixin.qq.com/v3/billdownload/file?token=a"}
+    assert wechat_address(told, gateway) == f"{gateway}/v3/billdownload/file?token=a"
+    for changes in (
+        {"download_url": "https://api.mch.weixin.qq.com.evil.com/v3/billdownload/file?token=a"},
+        {"download_url": "http://api.mch.weixin.qq.com/v3/billdownload/file?token=a"},
+        {"hash_type": "NONE"},
+    ):
+        with pytest.raises(GatewayTimeout, match="no bill"):
+            wechat_address(told | changes, gateway)
 
 
 @pytest.mark.parametrize(

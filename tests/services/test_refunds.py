@@ -15,21 +15,15 @@ from billing.models import (
     Order,
     OrderLine,
     PaymentAttempt,
-    PaymentException,
     Refund,
     RefundLine,
-    Resolution,
     SandboxRefund,
 )
 from billing.orders import OrderStatus
 from billing.refunds import RefundStatus
-from billing.services import fulfilment
-from billing.services.fulfilment import fulfil_paid_orders, retry_fulfilment
 from billing.services.ordering import OnceKeyReused
 from billing.services.refund_quotes import quote_refund
 from billing.services.refunds import RefundRefused, approve_refund, reject_refund, request_refund
-from billing.services.resolving import resolve_exception
-from billing.services.settlement import settle
 from devices.lifecycle import Lock, State
 from devices.models import Command, DeviceService, EarlyEnd
 from devices.services.registration import terminate_device
@@ -42,11 +36,10 @@ from tests.services.refunding import (
     device_trouble,
     ends,
     paid_order,
-    pay_at_sandbox,
     refund_of,
     work,
 )
-from tests.services.shop import NOW, Loopback, Shop, kinds, money, open_shop, paid
+from tests.services.shop import NOW, Loopback, Shop, kinds, money, open_shop
 
 __all__ = ["books_in_order", "wire"]
 END = NOW.replace(year=2027)
@@ -249,66 +242,6 @@ def test_the_same_key_with_any_other_content_is_refused_and_the_same_content_is_
     with pytest.raises(OnceKeyReused):
         refund_of(order, **asked | changes[other], once_key="k1")
     assert Refund.objects.count() == 1
-
-
-def stuck_order(shop: Shop) -> Order:
-    """Paid; two of three devices are renewed, and the worker has given up the last one."""
-    attempt = shop.attempt()
-    pay_at_sandbox(attempt)
-    settle(attempt_id=attempt.pk, facts=paid(attempt, paid_at=NOW), now=NOW)
-    renew = fulfilment.renew_services
-
-    def poisonous(requests: Any, **more: Any) -> Any:
-        if any(each.device_id == shop.ids[0] for each in requests):
-            raise ArithmeticError
-        return renew(requests, **more)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fulfilment, "renew_services", poisonous)
-        for _ in range(20):
-            Order.objects.exclude(due_at=None).update(due_at=NOW)
-            fulfil_paid_orders(now=NOW)
-    order = Order.objects.get()
-    assert (order.status, order.due_at) == ("PAID", None)
-    assert list(order.lines.order_by("device_id").values_list("status", flat=True)) == ["QUEUED", "APPLIED", "APPLIED"]
-    return order
-
-
-def test_lines_of_an_order_that_the_worker_gave_up_can_be_refunded_Q4(shop: Shop, wire: Loopback) -> None:
-    order = stuck_order(shop)
-    line = OrderLine.objects.get(order=order, device_id=shop.ids[0])
-    quoted = {each.line.pk: each.share.refundable for each in quote_refund(order=order, now=HALFWAY).lines}
-    assert quoted[line.pk] == 19_900
-    refund_of(order, line_ids=[line.pk], now=NOW)
-    assert fresh(order).status == OrderStatus.PARTIALLY_FULFILLED.value
-    assert (fresh(line).status, fresh(line).reason) == ("UNAPPLIED", "given_up")
-    fulfil_paid_orders(now=NOW)
-    work(wire, NOW)
-    assert money(order) == {"RECEIVED": 59_700, "APPLIED": 39_800, "UNAPPLIED": 19_900, "REFUNDED": 19_900}
-    assert ends(shop) == [None, END, END]
-    assert [case.resolution for case in PaymentException.objects.all()] == ["REFUND"]
-
-
-def test_what_is_not_refunded_of_such_an_order_is_tried_again_by_a_persons_word_Q4(shop: Shop, wire: Loopback) -> None:
-    order = stuck_order(shop)
-    applied = OrderLine.objects.filter(order=order, status="APPLIED").values_list("pk", flat=True)
-    refund_of(order, line_ids=[applied[0]], effect=Effect.KEEP, now=NOW)
-    case = PaymentException.objects.get()
-    assert (case.kind, case.amount) == ("UNAPPLIED_LINES", 19_900)
-    resolve_exception(exception=case, resolution=Resolution.RETRY, reason="mended", by=ANN, now=NOW)
-    fulfil_paid_orders(now=NOW)
-    assert ends(shop) == [END, END, END]
-    assert fresh(order).status == OrderStatus.FULFILLED.value
-    work(wire, NOW)
-
-
-def test_an_order_that_is_still_being_worked_on_is_not_refunded(shop: Shop, wire: Loopback) -> None:
-    order = stuck_order(shop)
-    retry_fulfilment(order=order, actor=ANN, now=NOW)
-    assert len(quote_refund(order=fresh(order), now=NOW).lines) == 2
-    with pytest.raises(RefundRefused, match="still being renewed"):
-        refund_of(fresh(order), now=NOW)
-    fulfil_paid_orders(now=NOW)
 
 
 def test_one_live_refund_per_line_in_the_service_and_in_the_database_F44(shop: Shop, wire: Loopback) -> None:
