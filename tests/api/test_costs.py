@@ -18,9 +18,11 @@ from amp.foundation import clock
 from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
-from billing.models import Effect, Order, OrderChannel, PaymentException, Refund
+from billing.fapiao import Buyer
+from billing.models import Effect, FapiaoRequest, Order, OrderChannel, PaymentException, Refund
 from billing.orders import ExceptionKind
 from billing.services.attempts import start_attempt
+from billing.services.fapiao import request_fapiao
 from billing.services.ordering import open_order
 from billing.services.refund_proposals import make_refund
 from billing.services.settlement import raise_exception
@@ -59,6 +61,8 @@ COSTS = {
     "/orders/{order}/lines": 6,
     "/orders/{paid}/receipt": 5,
     "/orders/{paid}/receipt.pdf": 6,
+    "/fapiao-requests": 5,
+    "/fapiao-requests/{fapiao}": 4,
     "/refunds": 5,
     "/refunds/{refund}": 4,
     "/payment-exceptions": 5,
@@ -89,7 +93,8 @@ def grow(tenant: Tenant, rows: int) -> None:
                 now=now,
             )
             make_refund(attempt, 1, "CNY", "x", Effect.KEEP, has_lines=False, asked_by="test", now=now)
-        order_paid(tenant, devices[-1], f"T{rows}")
+        buyer = Buyer("Buyer", "91310000MA1FL0XX8A", "a@b.cn")
+        request_fapiao(order=order_paid(tenant, devices[-1], f"T{rows}"), buyer=buyer, actor="test", now=now)
         ends = [ValiditySetting(device, ServiceKind.SIM, now + timedelta(days=9)) for device in devices]
         set_validities(ends, actor="test", now=now)
         order_commands(
@@ -109,6 +114,7 @@ def address(path: str, tenant: Tenant) -> str:
             "device": device.pk if device else 0,
             "kind": "SIM",
             "command": Command.objects.order_by("pk").values_list("pk", flat=True).first(),
+            "fapiao": FapiaoRequest.objects.values_list("pk", flat=True).first(),
             "refund": Refund.objects.values_list("pk", flat=True).first(),
             "case": PaymentException.objects.values_list("pk", flat=True).first(),
             "order": Order.objects.order_by("-line_count").values_list("pk", flat=True).first(),
