@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -9,10 +10,11 @@ import pytest
 from django.test import Client
 
 from amp.foundation.models import Role
+from billing.bill_files import MAX_BYTES
 from billing.bills import ASKED_AGAIN, first_asked, newest_made
 from billing.models import Bill, BillFetch, BillRow, MerchantAccount, Order, PaymentAttempt
 from billing.providers import alipay as alipay_adapter
-from billing.providers.bill_downloads import is_below, wechat_address
+from billing.providers.bill_downloads import is_below, unpacked, wechat_address
 from billing.providers.protocol import GatewayTimeout
 from billing.services.accounts import account_that_sells, bill_source_of
 from billing.services.backlog import Waiting, backlog, reader_of
@@ -219,6 +221,14 @@ def test_a_closed_account_gets_its_last_bill_and_no_more(wechat: Desk) -> None:
 def test_a_bill_is_only_downloaded_from_the_gateway_itself_F87(url: str) -> None:
     assert not is_below(url, "https://pay.example/v3/billdownload/")
     assert is_below("https://pay.example/v3/billdownload/file?token=1", "https://pay.example/v3/billdownload/")
+
+
+def test_a_few_bytes_that_unpack_to_very_many_cost_no_more_than_a_large_bill_F92() -> None:
+    assert len(unpacked(gzip.compress(b"0" * (5 * MAX_BYTES)))) == MAX_BYTES + 1
+    assert unpacked(gzip.compress(b"a,b")) == unpacked(b"a,b") == b"a,b"
+    for broken in (gzip.compress(b"a,b")[:-1], gzip.compress(b"a,b")[:-9] + b"x" * 9):
+        with pytest.raises(GatewayTimeout):
+            unpacked(broken)
 
 
 def test_wechats_two_hosts_stand_for_each_other_and_for_nobody_else_F87() -> None:
