@@ -15,6 +15,7 @@ from django.db.models import Model, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from billing.services.bill_fetches import failed_fetches, problem_of, retry_fetch
 from billing.services.fulfilment import retry_fulfilment, stuck_orders
 from billing.services.refund_work import retry_refund, stuck_refunds
 from devices.models import Import, ImportState, StuckService
@@ -114,6 +115,12 @@ KINDS = {
         rows=stuck_refunds,
         told=lambda row: DeadRow(row.pk, row.number, _page("billing_refund_change", row), row.ended_at, row.problem),
         retry=lambda rows, actor, now, _wall: [retry_refund(refund=row, actor=actor, now=now) for row in rows],
+    ),
+    "bills": _Kind(
+        word=_("Gateway bills that could not be fetched"),
+        rows=lambda: failed_fetches().select_related("account__merchant"),
+        told=lambda row: DeadRow(row.pk, str(row), reverse("admin:bill_fetches"), row.asked_at, problem_of(row)),
+        retry=lambda rows, actor, now, _wall: [retry_fetch(fetch=row, actor=actor, now=now) for row in rows],
     ),
     "imports": _Kind(
         word=_("Imports that stopped by a fault"),

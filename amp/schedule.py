@@ -32,6 +32,7 @@ def defaults() -> list[Beat]:
         Beat("Ask gateways about open payments", "billing.tasks.poll_attempts", often),
         Beat("Send refunds and ask about them", "billing.tasks.work_refunds", often),
         Beat("Close expired orders", "billing.tasks.expire_orders", max(often, 10)),
+        Beat("Fetch daily bills from gateways", "billing.tasks.fetch_bills", 60),
         Beat("Repeat notices of the sandbox", "billing.tasks.send_sandbox_notices", max(often, 10)),
         Beat("Count devices for the overview", "devices.tasks.count_devices", max(often, 3)),
         Beat("Count sales for the overview", "billing.tasks.count_sales", max(often, 3)),

@@ -9,9 +9,10 @@ from __future__ import annotations
 import io
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import NamedTuple
 
 from billing.bill_files import (
@@ -30,7 +31,33 @@ from billing.bill_files import (
 )
 
 SANDBOX_HEAD = ("merchant_id", "number", "transaction_id", "kind", "amount", "currency", "time")
+SANDBOX_REFUND = "refund_number"
+"""Older bills of the sandbox don't have it."""
 SANDBOX_END = "end"
+
+
+MADE_BY = timedelta(hours=10)
+ASKED_AGAIN = tuple(timedelta(minutes=minutes) for minutes in (30, 60, 120, 240, 480, 1_440))
+"""Gaps between the calls for one bill."""
+
+
+class FetchStatus(StrEnum):
+    """How far the fetching of one bill is. NOTHING: the gateway has no bill, and we know of no movement either."""
+
+    WAITING = "WAITING"
+    FETCHED = "FETCHED"
+    NOTHING = "NOTHING"
+    FAILED = "FAILED"
+
+
+class FetchProblem(StrEnum):
+    """Why the last call brought no bill."""
+
+    NOT_MADE = "not_made"
+    SILENT = "silent"
+    REFUSED = "refused"
+    UNREADABLE = "unreadable"
+    FAULT = "fault"
 
 
 class LineKind(StrEnum):
@@ -57,7 +84,10 @@ FINE = frozenset({Result.MATCHED, Result.SETTLED})
 
 
 class BillLine(NamedTuple):
-    """One movement at the gateway. `number` is ours; `amount` is in minor units and never negative."""
+    """One movement at the gateway. `number` is ours; `amount` is in minor units and never negative.
+
+    `refund_number` is ours too, empty where the bill doesn't name it.
+    """
 
     kind: LineKind
     merchant_id: str
@@ -67,16 +97,17 @@ class BillLine(NamedTuple):
     currency: str
     at: datetime
     place: int
+    refund_number: str = ""
 
 
 class Known(NamedTuple):
-    """What we have of a payment: whether it is paid, by which transaction, how much, and what was refunded."""
+    """What we have of a payment: whether it is paid, by which transaction, how much, and its refunds by number."""
 
     is_paid: bool
     transaction_id: str
     amount: int
     currency: str
-    refunds: tuple[int, ...] = ()
+    refunds: Mapping[str, int] = MappingProxyType({})
 
 
 def read_bill(provider: str, content: bytes, *, day: date) -> list[BillLine]:
@@ -99,16 +130,45 @@ def day_of(day: date) -> tuple[datetime, datetime]:
     return start, start + timedelta(days=1)
 
 
+def bill_day(moment: datetime) -> date:
+    """The day of the bill to which a moment belongs."""
+    return moment.astimezone(BEIJING).date()
+
+
+def first_asked(day: date) -> datetime:
+    """When the gateway is first asked for the bill of `day`: at 10:00 on the next one, as both gateways advise."""
+    return day_of(day)[1] + MADE_BY
+
+
+def newest_made(now: datetime) -> date:
+    """The newest day whose bill may be asked for at `now`."""
+    return bill_day(now - MADE_BY) - timedelta(days=1)
+
+
+def next_asked(attempts: int, now: datetime) -> datetime | None:
+    """When the gateway is asked again after so many calls; None once a person has to look."""
+    return now + ASKED_AGAIN[attempts - 1] if 1 <= attempts <= len(ASKED_AGAIN) else None
+
+
 def judge(line: BillLine, known: Known | None) -> Result:
     """What a line means for the payment that it names; None where the number isn't ours."""
     if known is None:
         return Result.UNKNOWN
     if line.kind is LineKind.REFUND:
-        return Result.MATCHED if line.amount in known.refunds else Result.REFUND_MISSING
+        return _judge_refund(line, known.refunds)
     if not known.is_paid or line.transaction_id != known.transaction_id:
         return Result.TO_SETTLE  # unknown here, or a second payment: `settle` decides what it is
     same = (line.amount, line.currency) == (known.amount, known.currency)
     return Result.MATCHED if same else Result.DIFFERS
+
+
+def _judge_refund(line: BillLine, booked: Mapping[str, int]) -> Result:
+    """By its number; by the amount alone only where the bill has no numbers: two refunds may be equally large."""
+    if not line.refund_number:
+        return Result.MATCHED if line.amount in booked.values() else Result.REFUND_MISSING
+    if line.refund_number not in booked:
+        return Result.REFUND_MISSING
+    return Result.MATCHED if booked[line.refund_number] == line.amount else Result.DIFFERS
 
 
 # --- WeChat: the trade bill of all kinds, UTF-8, each cell behind a backtick, two lines of sums at the end ------------
@@ -143,6 +203,7 @@ def _wechat_line(head: Head, cells: list[str], place: int) -> BillLine | None:
         currency,
         moment_of(head.get(cells, "交易时间", place), place),
         place,
+        head.optional(cells, "商户退款单号").lstrip("0") if kind is LineKind.REFUND else "",  # "0" where there is none
     )
 
 
@@ -179,6 +240,7 @@ def _alipay_line(head: Head, cells: list[str], merchant: str, place: int) -> Bil
         "CNY",
         moment_of(head.get(cells, "完成时间", place), place),
         place,
+        head.optional(cells, "退款批次号/请求号") if is_refund else "",
     )
 
 
@@ -229,6 +291,7 @@ def _sandbox(content: bytes) -> Iterator[BillLine]:
             currency,
             moment_of(head.get(cells, "time", place), place),
             place,
+            head.optional(cells, SANDBOX_REFUND) if kind == LineKind.REFUND.value else "",
         )
     raise BillRefused("incomplete")
 

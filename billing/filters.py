@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ListFilterSet, ToDay
 from amp.foundation.lists.offered import Offered, RowChoiceFilter
 from amp.foundation.models import Merchant
+from amp.foundation.scoping import enterprises_in_scope
 from billing.models import (
     Bill,
     BillRow,
@@ -27,6 +28,7 @@ from billing.models import (
     PaymentException,
     Refund,
 )
+from billing.services.backlog import sold_by
 from billing.services.fulfilment import stuck_orders
 from billing.services.quoting import REFUSALS
 
@@ -113,7 +115,9 @@ class ExceptionFilters(EnterpriseFilterSet):
 
     kind = django_filters.ChoiceFilter(label=_("reason"), choices=_choices(PaymentException, "kind"))
     open = django_filters.ChoiceFilter(
-        label=_("state"), method="by_open", choices=[("yes", _("Open")), ("no", _("Resolved"))]
+        label=_("state"),
+        method="by_open",
+        choices=[("yes", _("Open")), ("ours", _("Open, ours to decide")), ("no", _("Resolved"))],
     )
 
     class Meta:
@@ -121,8 +125,10 @@ class ExceptionFilters(EnterpriseFilterSet):
         fields: list[str] = []
 
     def by_open(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        """By whether somebody has resolved it."""
-        return rows.filter(resolved_at__isnull=value == "yes")
+        """By whether somebody has resolved it; `ours` are those of money that an enterprise in scope has received."""
+        if value == "ours" and (places := enterprises_in_scope()) is not None:
+            rows = rows.filter(sold_by("attempt__order", places))
+        return rows.filter(resolved_at__isnull=value != "no")
 
 
 class LedgerFilters(EnterpriseFilterSet):

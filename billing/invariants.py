@@ -109,16 +109,31 @@ def finished_orders_have_no_open_lines() -> Iterator[Violation]:
 
 def refunds_stay_within_what_was_paid() -> Iterator[Violation]:
     """sum(refunds) ≤ paid, for payments and lines; what they count as given back is what their refunds say (F44)."""
-    alive = ~Q(refunds__status=RefundStatus.FAILED.value)
+    alive = ~Q(refunds__status=RefundStatus.FAILED.value) & Q(refunds__currency=F("currency"))
     payments = PaymentAttempt.objects.annotate(sum=Coalesce(Sum("refunds__amount", filter=alive), 0)).filter(
         ~Q(refunded=F("sum")) | Q(sum__gt=F("received"))
     )
     for number, sum_, refunded, received in payments.values_list("number", "sum", "refunded", "received"):
         yield Violation("refunds within what was paid", f"payment {number}: {sum_} of {received}, counted {refunded}")
+    yield from _foreign_refunds()
     part = Sum("refund_lines__amount", filter=~Q(refund_lines__refund__status=RefundStatus.FAILED.value))
     lines = OrderLine.objects.annotate(sum=Coalesce(part, 0)).filter(~Q(refunded=F("sum")) | Q(sum__gt=F("amount")))
     for pk, sum_, refunded in lines.values_list("pk", "sum", "refunded"):
         yield Violation("refunds within what was paid", f"line {pk}: {sum_}, counted {refunded}")
+
+
+def _foreign_refunds() -> Iterator[Violation]:
+    """Money that came in another currency than was asked for is counted by the ledger alone."""
+    foreign = ~Q(currency=F("attempt__currency"))
+    left: dict[tuple[str, str], int] = defaultdict(int)
+    came = MoneyEntry.objects.filter(foreign, kind=EntryKind.RECEIVED.value)
+    gone = Refund.objects.filter(foreign).exclude(status=RefundStatus.FAILED.value)
+    for rows, sign in ((came, 1), (gone, -1)):
+        for number, currency, amount in rows.values_list("attempt__number", "currency", "amount"):
+            left[number, currency] += sign * amount
+    for (number, currency), amount in left.items():
+        if amount < 0:
+            yield Violation("refunds within what was paid", f"payment {number}: {-amount} {currency} too much")
 
 
 def refunds_are_the_sum_of_their_lines() -> Iterator[Violation]:

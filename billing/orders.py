@@ -17,6 +17,8 @@ ALPHABET = "23456789ABCDEFGHJKMNPQRSTVWXYZ"
 ORDER_NUMBER = re.compile(rf"[{ALPHABET}]{{4}}(-[{ALPHABET}]{{4}}){{2}}")
 ATTEMPT_NUMBER = re.compile(r"[0-9A-Z]{6,32}")
 ATTEMPT_LENGTH = 24
+BANK_ACCOUNT = re.compile(r"^[0-9]+:")
+"""No gateway's number has a colon."""
 
 MAX_LINES = 10_000
 """Q1: devices in one order."""
@@ -227,6 +229,11 @@ def next_query(*, created_at: datetime, expires_at: datetime, now: datetime) -> 
     if now < following < expires_at:
         return following
     return next((expires_at + late for late in LATE_CHECKS if now < expires_at + late), None)
+
+
+def shown_transaction(transaction_id: str | None) -> str:
+    """The gateway's own number as people know it: a bank's reference is kept with its account before it."""
+    return BANK_ACCOUNT.sub("", transaction_id or "")
 
 
 def new_order_number() -> str:

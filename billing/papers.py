@@ -53,10 +53,11 @@ def _plan(receipt: Receipt) -> str:
 
 
 def _payment_facts(payment: Movement) -> list[Fact]:
+    is_transfer = payment.provider == "offline"
     return [
         (_("Payment"), payment.number),
-        (_("Gateway"), payment.gateway),
-        (_("Gateway transaction"), payment.transaction_id),
+        (_("Way of paying") if is_transfer else _("Gateway"), payment.gateway),
+        (_("Bank reference") if is_transfer else _("Gateway transaction"), payment.transaction_id),
     ]
 
 

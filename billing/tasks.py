@@ -10,7 +10,7 @@ from django.conf import settings
 from amp.foundation import clock
 from amp.foundation.services.figures import CHUNK
 from amp.foundation.sweeping import sweep
-from billing.services import figures, fulfilment, polling, refund_work, sandbox_notices, selecting
+from billing.services import bill_fetches, figures, fulfilment, polling, refund_work, sandbox_notices, selecting
 
 
 @shared_task(name="billing.tasks.fulfil_paid_orders")
@@ -43,6 +43,13 @@ def send_sandbox_notices() -> int:
     return sweep(
         "send_sandbox_notices", lambda now: sandbox_notices.send_due_notices(wall=clock.wall(), limit=5), full=5
     )
+
+
+@shared_task(name="billing.tasks.fetch_bills")
+def fetch_bills() -> int:
+    """Plan the daily bills that are due, and fetch them from gateways (F102)."""
+    sweep("plan_bills", lambda now: bill_fetches.plan_due_bills(now=now, limit=100), full=100)
+    return sweep("fetch_bills", lambda now: bill_fetches.fetch_due_bills(now=now, wall=clock.wall(), limit=3), full=3)
 
 
 @shared_task(name="billing.tasks.count_sales")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from amp.foundation.pdf import A4, Canvas, draw, fitted, lines_of, mm, new_canvas
+from amp.foundation.pdf import A4, Canvas, draw, lines_of, mm, new_canvas
 from devices.qr import PAPER, Matrix, matrix, runs, version_for
 
 COLUMNS, ROWS = 4, 10
@@ -21,7 +21,8 @@ LEFT, TOP = 5 * mm, 3.5 * mm
 WIDTH, HEIGHT = (A4[0] - 2 * LEFT) / COLUMNS, (A4[1] - 2 * TOP) / ROWS
 GAP = 2.5 * mm
 MARK = 1.5 * mm
-LINE_SIZE, NAME_SIZE, SMALL = 8.5, 7, 6.5
+LINE_SIZE, NAME_SIZE, SMALL, TINY = 8.5, 7, 6.5, 5.5
+LEADING = 1.5
 
 
 class Sticker(NamedTuple):
@@ -70,14 +71,27 @@ def _draw_sticker(canvas: Canvas, place: int, sticker: Sticker, modules: Matrix,
     x, y, width = left + GAP + SIDE + GAP, middle + SIDE / 2 - LINE_SIZE, _text_width()
     for text in said:
         draw(canvas, x, y, text, LINE_SIZE, bold=True)
-        y -= LINE_SIZE + 1.5
+        y -= LINE_SIZE + LEADING
     y -= 2
-    for text in lines_of(sticker.name, NAME_SIZE, width, 3):
+    rows = int((y - (middle - SIDE / 2) + LINE_SIZE) // (NAME_SIZE + LEADING)) - 1  # one is the serial number's
+    made_by, size = _maker(sticker.maker, width, rows - 1)
+    for text in lines_of(sticker.name, NAME_SIZE, width, max(1, min(3, rows - len(made_by)))):
         draw(canvas, x, y, text, NAME_SIZE)
-        y -= NAME_SIZE + 1.5
-    bottom = middle - SIDE / 2
-    draw(canvas, x, bottom + SMALL + 2, f"…{sticker.serial_tail}", NAME_SIZE, bold=True)
-    draw(canvas, x, bottom, fitted(sticker.maker, SMALL, width), SMALL)
+        y -= NAME_SIZE + LEADING
+    y = middle - SIDE / 2 + len(made_by) * (size + LEADING)
+    draw(canvas, x, y + LEADING / 2, f"…{sticker.serial_tail}", NAME_SIZE, bold=True)
+    for text in made_by:
+        y -= size + LEADING
+        draw(canvas, x, y, text, size)
+
+
+def _maker(name: str, width: float, rows: int) -> tuple[list[str], float]:
+    """The maker's name in as many lines as are free, smaller where it is longer than that; and its size."""
+    rows = max(1, min(3, rows))
+    for size in (SMALL, TINY):
+        if len(lines_of(name, size, width, rows + 1)) <= rows:
+            return lines_of(name, size, width, rows), size
+    return lines_of(name, TINY, width, rows), TINY
 
 
 def _draw_code(canvas: Canvas, x: float, y: float, modules: Matrix) -> None:

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from django.db.models import Count, Min, Q, Sum
 
-from amp.foundation.models import Enterprise, Figure, Tally
+from amp.foundation.access import Action, enterprises_where
+from amp.foundation.models import Enterprise, Figure, Tally, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +28,13 @@ class Figures:
         return {bucket: number for (each, bucket), number in self.numbers.items() if each == name}
 
 
-def read_figures() -> Figures:
-    """Three queries in the reader's scope, over rows that grow with the enterprises, never with the devices."""
-    rows = Figure.objects.order_by().values_list("name", "bucket").annotate(total=Sum("number"))
+def read_figures(user: User) -> Figures:
+    """Few queries in the reader's scope, over rows that grow with the enterprises, never with the devices.
+
+    Payment exceptions count where the reader may decide them.
+    """
+    elsewhere = Q(name="exceptions") & ~Q(enterprise_id__in=enterprises_where(user, Action.RESOLVE_PAYMENTS))
+    rows = Figure.objects.exclude(elsewhere).order_by().values_list("name", "bucket").annotate(total=Sum("number"))
     numbers = {(name, bucket): int(total) for name, bucket, total in rows}
     tallies = Tally.objects.aggregate(
         oldest=Min("counted_at"), counted=Count("pk", filter=Q(counted_at__isnull=False)), tallies=Count("pk")

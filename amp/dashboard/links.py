@@ -42,8 +42,8 @@ def orders_paid(first: date, last: date) -> str:
 
 
 def open_exceptions() -> str:
-    """Money that waits for a person."""
-    return _list(EXCEPTIONS, open="yes")
+    """Money that waits for a person of these enterprises."""
+    return _list(EXCEPTIONS, open="ours")
 
 
 def _list(name: str, **filters: str) -> str:

@@ -51,7 +51,7 @@ def overview(user: User) -> dict[str, Any]:
     sweeps = _sweeps(clock.wall()) if platform else []
     if not Device.objects.exists():
         return {"steps": first_steps(), "sweeps": sweeps}
-    figures, now, zone = read_figures(), clock.now(), reading_zone(user)
+    figures, now, zone = read_figures(user), clock.now(), reading_zone(user)
     pictures = [
         charts.expiring(figures, now=now, zone=zone),
         charts.renewals(figures, now=now, zone=zone),
@@ -92,7 +92,7 @@ def _tiles(figures: Figures) -> list[Tile]:
             exceptions,
             ngettext("waits for a person", "wait for a person", exceptions)
             if exceptions
-            else _("nothing waits for a person"),
+            else _("nothing waits for you"),
             links.open_exceptions(),
             "red" if exceptions else "",
         ),

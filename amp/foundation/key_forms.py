@@ -32,6 +32,8 @@ SCOPE_NAMES: dict[Scope, Any] = {
     Scope.PAYMENTS_RESOLVE: _("Resolve payment exceptions"),
     Scope.REFUNDS_WRITE: _("Ask for refunds"),
     Scope.REFUNDS_APPROVE: _("Approve refunds that somebody else has asked for"),
+    Scope.FAPIAO_READ: _("Read fapiao requests with the buyers' particulars"),
+    Scope.FAPIAO_WRITE: _("Request fapiao"),
     Scope.COMMANDS_READ: _("Read commands"),
     Scope.COMMANDS_WRITE: _("Send commands again and cancel them"),
 }

@@ -65,14 +65,14 @@ def lines_of(text: str, size: float, width: float, most: int, *, bold: bool = Fa
     """`text` broken at spaces, and within words that are too long, into at most `most` lines."""
     lines: list[str] = []
     for piece in _pieces(text):
-        whole = f"{lines[-1]}{piece}" if lines else piece.lstrip()
-        if lines and width_of(whole.rstrip(), size, bold=bold) <= width:
+        whole = f"{lines[-1]}{piece}" if lines else piece
+        if lines and width_of(whole.strip(), size, bold=bold) <= width:
             lines[-1] = whole
         else:
-            lines.append(piece.lstrip())
+            lines.append(piece)
     if len(lines) > most:
         lines[most - 1 :] = ["".join(lines[most - 1 :])]
-    return [fitted(line.rstrip(), size, width, bold=bold) for line in lines]
+    return [fitted(line.strip(), size, width, bold=bold) for line in lines]
 
 
 def font_of(text: str, *, bold: bool = False) -> str:

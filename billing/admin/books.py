@@ -79,10 +79,15 @@ class BillAdmin(book_lists.BooksOnly, book_lists.BillColumns, Listed, RecordAdmi
     details = staticmethod(bill_pages.bill_page)
     further = (
         ("upload/", "bill_upload", bill_pages.upload),
+        ("fetched/", "bill_fetches", bill_pages.fetches),
+        ("fetched/<int:pk>/retry/", "bill_fetch_retry", bill_pages.retry),
         ("<int:pk>/settle/", "bill_settle", bill_pages.settle_lines),
         ("sandbox/<int:pk>/", "bill_sandbox_file", bill_pages.sandbox_file),
     )
-    tools = ((_("Upload a bill"), "upload_file", "admin:bill_upload", Action.KEEP_BOOKS),)
+    tools = (
+        (_("Fetched automatically"), "cloud_download", "admin:bill_fetches", Action.KEEP_BOOKS),
+        (_("Upload a bill"), "upload_file", "admin:bill_upload", Action.KEEP_BOOKS),
+    )
     section = _("Payments")
     list_title = _("Gateway bills")
     list_display = ("day", "outcome", "merchant_account", "lines", "file_name", "uploaded", "uploader")

@@ -30,6 +30,7 @@ from billing.models import (
 )
 from billing.models.accounts import PROVIDER_NAMES
 from billing.refunds import SYSTEM
+from billing.services.case_words import told
 
 
 @admin.register(PaymentAttempt)
@@ -45,7 +46,7 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
     list_title = _("Payments")
     list_display = ("number_code", "state", "amount_money", "order_number", "gateway", "created", "paid")
     list_select_related = ("order", "enterprise")
-    extra_columns = ("transaction_id", "enterprise")
+    extra_columns = ("reference", "enterprise")
     filterset_class = PaymentFilters
     orderings = BY_DAY
     export_columns = exports.PAYMENT_EXPORT
@@ -61,6 +62,11 @@ class PaymentAttemptAdmin(Listed, RecordAdmin):
     def state(self, attempt: PaymentAttempt) -> str:
         """UNKNOWN is looked into by itself."""
         return status_badge(attempt)
+
+    @admin.display(description=_("gateway transaction"))
+    def reference(self, attempt: PaymentAttempt) -> str:
+        """The gateway's own number, or the bank's reference."""
+        return attempt.reference or "—"
 
     @admin.display(description=_("amount"))
     def amount_money(self, attempt: PaymentAttempt) -> str:
@@ -153,7 +159,7 @@ class PaymentExceptionAdmin(Listed, RecordAdmin):
     further = (("<int:pk>/resolve/", "exception_resolve", exceptions.resolve),)
     section = _("Payments")
     list_title = _("Exceptions")
-    list_display = ("kind", "state", "amount_money", "order_number", "detail", "noticed")
+    list_display = ("kind", "state", "amount_money", "order_number", "what_happened", "noticed")
     list_select_related = ("attempt__order", "enterprise")
     extra_columns = ("enterprise",)
     filterset_class = ExceptionFilters
@@ -175,6 +181,11 @@ class PaymentExceptionAdmin(Listed, RecordAdmin):
     def order_number(self, exception: PaymentException) -> str:
         """What it was paid for."""
         return code_html(exception.attempt.order.number)
+
+    @admin.display(description=_("detail"))
+    def what_happened(self, exception: PaymentException) -> str:
+        """In a sentence."""
+        return told(exception.facts)
 
     @admin.display(description=_("noticed"))
     def noticed(self, exception: PaymentException) -> str:

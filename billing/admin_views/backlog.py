@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +14,7 @@ from django.utils.translation import gettext_lazy
 from amp.foundation import clock
 from amp.foundation.access import Action, reading_zone
 from amp.foundation.pages import needs, page, signed_in
-from billing.services.backlog import FAILED_DAYS, Heap, Waiting, backlog
+from billing.services.backlog import FAILED_DAYS, FOR_PEOPLE, Heap, Waiting, backlog, reader_of
 
 
 class Row(NamedTuple):
@@ -22,6 +23,8 @@ class Row(NamedTuple):
     title: Any
     hint: Any
     heap: Heap
+    # Of the oldest, seconds.
+    age: int
     url: str
     tone: str
 
@@ -42,7 +45,7 @@ LINES = {
         gettext_lazy("Open exceptions"),
         gettext_lazy("Money that needs a decision"),
         "admin:billing_paymentexception_changelist",
-        "open=yes",
+        "open=ours",
         "red",
     ),
     Waiting.ORDERS_STUCK: Line(
@@ -64,6 +67,13 @@ LINES = {
         gettext_lazy("The money is where it was; ask anew"),
         REFUNDS,
         "status=FAILED",
+        "red",
+    ),
+    Waiting.BILLS: Line(
+        gettext_lazy("Gateway bills that could not be fetched"),
+        gettext_lazy("Try again, or upload them"),
+        "admin:bill_fetches",
+        "",
         "red",
     ),
     Waiting.REQUESTED: Line(
@@ -113,12 +123,14 @@ LINES = {
 
 @needs(Action.VIEW)
 def payments_overview(request: HttpRequest) -> HttpResponse:
-    """Everything of payments that waits, within the user's enterprises; the same few queries for any number of rows."""
+    """Everything of payments that waits for the reader, or moves by itself; as few queries for any number of rows."""
     now = clock.now()
-    heaps = backlog(now=now)
+    heaps = backlog(reader=reader_of(signed_in(request)), now=now)
     since = f"{localtime(now - FAILED_DAYS):%Y-%m-%d}"
-    rows = [_row(line, heaps[kind], since if kind is Waiting.REFUND_FAILED else "") for kind, line in LINES.items()]
-    people = sum(row.heap.number for row in rows if row.tone in {"red", "amber"} and row.heap.number)
+    rows = [
+        _row(line, heaps[kind], now, since if kind is Waiting.REFUND_FAILED else "") for kind, line in LINES.items()
+    ]
+    people = sum(heaps[kind].number for kind in FOR_PEOPLE)
     return page(
         request,
         "billing/overview.html",
@@ -126,11 +138,19 @@ def payments_overview(request: HttpRequest) -> HttpResponse:
         amp_section=_("Payments"),
         rows=rows,
         people=people,
-        now=now,
         zone=reading_zone(signed_in(request)),
     )
 
 
-def _row(line: Line, heap: Heap, since: str) -> Row:
+def _row(line: Line, heap: Heap, now: datetime, since: str) -> Row:
     query = f"{line.query}&created_from={since}" if since else line.query
-    return Row(line.title, line.hint, heap, f"{reverse(line.listing)}?{query}", line.tone if heap.number else "grey")
+    url, tone = _address(line.listing, query), line.tone if heap.number else "grey"
+    return Row(line.title, line.hint, heap, _age(heap.oldest, now), url, tone)
+
+
+def _address(listing: str, query: str) -> str:
+    return f"{reverse(listing)}?{query}" if query else reverse(listing)
+
+
+def _age(oldest: datetime | None, now: datetime) -> int:
+    return max(int((now - oldest).total_seconds()), 1) if oldest else 0

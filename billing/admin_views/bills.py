@@ -12,19 +12,21 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from amp.foundation import clock
-from amp.foundation.access import Action
+from amp.foundation.access import Action, enterprises_where, reading_zone
 from amp.foundation.pages import Crumb, actor, done, ensure, found, needs, page, private, show, signed_in
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.refusals import Refused
 from billing.bill_files import BEIJING, MAX_BYTES
-from billing.bills import FINE, Result
+from billing.bills import FINE, FetchStatus, Result
 from billing.forms.books import BillForm
-from billing.models import Bill, BillRow, MerchantAccount
+from billing.models import Bill, BillFetch, BillRow, MerchantAccount
 from billing.models.bills import RESULTS
+from billing.services.bill_fetches import problem_of, retry_fetch
 from billing.services.bills import import_bill, settle_bill
 from billing.services.sandbox_bills import sandbox_bill
 
 SHOWN = 50
+FETCH_TONES = {"WAITING": "blue", "FETCHED": "green", "NOTHING": "grey", "FAILED": "red"}
 
 
 @needs(Action.KEEP_BOOKS)
@@ -71,6 +73,35 @@ def bill_page(request: HttpRequest, pk: int) -> HttpResponse:
         shown=SHOWN,
         zone=bill.enterprise.time_zone,
     )
+
+
+@needs(Action.KEEP_BOOKS)
+def fetches(request: HttpRequest) -> HttpResponse:
+    """The bills that are fetched without anybody: how each went, and what failed."""
+    user = signed_in(request)
+    places = enterprises_where(user, Action.KEEP_BOOKS)
+    rows = BillFetch.objects.filter(enterprise_id__in=places).select_related("account__merchant")
+    newest = list(rows.order_by("-day", "-id")[:SHOWN])
+    return page(
+        request,
+        "billing/bill_fetches.html",
+        _("Bills fetched automatically"),
+        crumbs=[_list()],
+        rows=[(each, FETCH_TONES[each.status], problem_of(each)) for each in newest],
+        failed=rows.filter(status=FetchStatus.FAILED.value).count(),
+        shown=SHOWN,
+        zone=reading_zone(user),
+    )
+
+
+@require_POST
+def retry(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask the gateway again now."""
+    fetch = found(BillFetch.objects.select_related("enterprise", "account"), pk)
+    ensure(request, Action.KEEP_BOOKS, fetch.enterprise)
+    retry_fetch(fetch=fetch, actor=actor(request), now=clock.now())
+    done(request, _("The gateway is asked again now."))
+    return redirect("admin:bill_fetches")
 
 
 @needs(Action.KEEP_BOOKS)

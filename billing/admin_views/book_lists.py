@@ -19,6 +19,7 @@ from amp.foundation.templatetags.amp_display import actor_name, badge_html, code
 from billing.admin_views.cells import money_cell
 from billing.bills import FINE, Result
 from billing.models import Bill, BillRow, FapiaoRequest, MerchantAccount, MoneyEntry
+from billing.orders import shown_transaction
 
 FAPIAO_TONES = {"REQUESTED": "amber", "ISSUED": "green", "REFUSED": "grey"}
 MOVEMENT_TONES = {"RECEIVED": "green", "APPLIED": "blue", "UNAPPLIED": "amber", "REFUNDED": "red"}
@@ -63,7 +64,7 @@ LEDGER_EXPORT = (
     Column(_("order"), "attempt__order__number"),
     Column(_("payment"), "attempt__number"),
     Column(_("gateway"), "attempt__provider", _choices(MerchantAccount, "provider")),
-    Column(_("gateway transaction"), "attempt__transaction_id"),
+    Column(_("gateway transaction"), "attempt__transaction_id", words=shown_transaction),
     Column(_("paid at the gateway"), "attempt__paid_at"),
     Column(_("device"), "line__device__key"),
 )

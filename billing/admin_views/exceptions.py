@@ -21,6 +21,7 @@ from billing.models import OrderLine, PaymentException, Refund
 from billing.orders import ExceptionKind
 from billing.refunds import RESOLUTIONS, Resolution, needs_another
 from billing.services.accounts import seller_of
+from billing.services.case_words import told
 from billing.services.resolving import resolve_exception
 
 
@@ -48,6 +49,7 @@ def exception_page(request: HttpRequest, pk: int) -> HttpResponse:
         ],
         case=case,
         sentence=_sentence(case),
+        told=told(case.facts),
         choices=_choices(case) if may_resolve and not case.resolved_at else [],
         may_resolve=may_resolve,
         refunds=Refund.objects.filter(attempt=case.attempt_id).order_by("-id")[:10],

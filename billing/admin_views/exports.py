@@ -8,6 +8,8 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.lists.columns import Column
 from billing.models import MerchantAccount, Order, PaymentAttempt, PaymentException, Refund
+from billing.orders import shown_transaction
+from billing.services.case_words import told
 
 
 def _choices(model: Any, field: str) -> Any:
@@ -37,7 +39,7 @@ PAYMENT_EXPORT = (
     Column(_("currency"), "currency"),
     Column(_("order"), "order__number"),
     Column(_("gateway"), "provider", _choices(MerchantAccount, "provider")),
-    Column(_("gateway transaction"), "transaction_id"),
+    Column(_("gateway transaction"), "transaction_id", words=shown_transaction),
     Column(_("enterprise"), "enterprise__name"),
     Column(_("created"), "created_at"),
     Column(_("paid"), "paid_at"),
@@ -49,7 +51,7 @@ EXCEPTION_EXPORT = (
     Column(_("currency"), "currency"),
     Column(_("payment"), "attempt__number"),
     Column(_("order"), "attempt__order__number"),
-    Column(_("detail"), "detail"),
+    Column(_("detail"), "facts", words=told),
     Column(_("enterprise"), "enterprise__name"),
     Column(_("noticed"), "created_at"),
     Column(_("resolved"), "resolved_at"),

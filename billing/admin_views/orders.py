@@ -25,7 +25,7 @@ from billing.admin_views.refunds import refund_parts
 from billing.admin_views.transfers import transfer_parts
 from billing.models import MoneyEntry, Order, PaymentAttempt, PaymentException, Refund, RenewalSelection
 from billing.orders import OrderStatus
-from billing.services.accounts import transfer_account_of
+from billing.services.accounts import seller_of, transfer_account_of
 from billing.services.fulfilment import retry_fulfilment
 from billing.services.links import token_of
 from billing.services.ordering import cancel_order, confirm_free_order
@@ -78,7 +78,7 @@ def order_page(request: HttpRequest, pk: int) -> HttpResponse:
         selection=_selection(request, order) if waits else None,
         stuck=_is_stuck(order),
         may_renew=may(user, Action.RENEW, order.enterprise),
-        may_confirm=may(user, Action.CONFIRM_FREE_RENEWAL, order.enterprise),
+        may_confirm=may(user, Action.CONFIRM_FREE_RENEWAL, seller_of(order)),
         may_transfer=waits and order.total and transfer_account_of(order.merchant) is not None,
         **refund_parts(order, user),
     )
@@ -134,7 +134,7 @@ def cancel(request: HttpRequest, pk: int) -> HttpResponse:
 def confirm_free(request: HttpRequest, pk: int) -> HttpResponse:
     """Renew where there is nothing to pay, by the word of somebody who may (Q5)."""
     order = found(Order.objects.select_related("enterprise"), pk)
-    ensure(request, Action.CONFIRM_FREE_RENEWAL, order.enterprise)
+    ensure(request, Action.CONFIRM_FREE_RENEWAL, seller_of(order))
     try:
         confirm_free_order(order=order, user=signed_in(request), now=clock.now())
     except (Refused, NotAllowed) as refused:

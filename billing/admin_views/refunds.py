@@ -13,7 +13,7 @@ from django.views.decorators.http import require_POST
 
 from amp.foundation import clock
 from amp.foundation.access import Action, may
-from amp.foundation.models import User
+from amp.foundation.models import Enterprise, User
 from amp.foundation.money import decimal_text
 from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse, show, signed_in
 from amp.foundation.services.configuration import refund_threshold
@@ -22,7 +22,8 @@ from billing.forms.payments import RefundForm
 from billing.models import BankPayout, Effect, Order, PaymentAttempt, Refund, RefundLine
 from billing.refunds import SYSTEM, RefundStatus, needs_another
 from billing.services.accounts import seller_of
-from billing.services.offline import confirm_payout, record_payout
+from billing.services.fulfilment import is_stuck
+from billing.services.offline import confirm_payout, record_payout, reject_payout
 from billing.services.refund_proposals import SECOND_PAYMENT
 from billing.services.refund_quotes import PlannedLine, RefundQuote, plan_refund, quote_refund
 from billing.services.refund_work import retry_refund
@@ -35,7 +36,8 @@ ORDER = ("order__enterprise", "order__merchant__enterprise")
 def refund_parts(order: Order, user: User) -> dict[str, Any]:
     """What an order's page shows of refunds; see billing/order_refunds.html."""
     refunds = list(Refund.objects.filter(order=order).order_by("-id")[:SHOWN_LINES])
-    may_refund = bool(order.total) and order.status in {"FULFILLED", "PARTIALLY_FULFILLED"}
+    is_done = order.status in {"FULFILLED", "PARTIALLY_FULFILLED"} or is_stuck(order)
+    may_refund = bool(order.total) and is_done
     return {"refunds": refunds, "may_refund": may_refund and may(user, Action.REFUND, seller_of(order))}
 
 
@@ -84,15 +86,22 @@ def refund_page(request: HttpRequest, pk: int) -> HttpResponse:
         may_approve=waits and may(user, Action.APPROVE_REFUND, place) and refund.requested_by != user.email,
         own=waits and refund.requested_by == user.email,
         may_retry=refund.status in {"APPROVED", "PROCESSING"} and may(user, Action.REFUND, place),
-        payout=payout,
-        may_pay_out=payout and not payout.recorded_at and may(user, Action.RECORD_TRANSFER, place),
-        may_confirm=payout
-        and payout.recorded_at
-        and not payout.confirmed_at
-        and payout.recorded_by != user.email
-        and may(user, Action.CONFIRM_TRANSFER, place),
+        **_payout_parts(payout, user, place),
         zone=refund.order.enterprise.time_zone,
     )
+
+
+def _payout_parts(payout: BankPayout | None, user: User, place: Enterprise) -> dict[str, Any]:
+    """What the page shows of a refund by bank transfer: who may pay it out, confirm it, reject it."""
+    if payout is None or payout.confirmed_at or payout.rejected_at:
+        return {"payout": payout}
+    is_other = payout.recorded_by != user.email and may(user, Action.CONFIRM_TRANSFER, place)
+    return {
+        "payout": payout,
+        "may_pay_out": not payout.recorded_at and may(user, Action.RECORD_TRANSFER, place),
+        "may_confirm": bool(payout.recorded_at) and is_other,
+        "may_reject_payout": is_other,
+    }
 
 
 @require_POST
@@ -121,14 +130,18 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 def payout(request: HttpRequest, pk: int) -> HttpResponse:
-    """A refund by bank transfer: one person has paid it, another confirms."""
+    """A refund by bank transfer: one person has paid it, another confirms, or rejects it."""
     refund = found(Refund.objects.select_related(*ORDER), pk)
     row = found(BankPayout.objects.filter(refund_number=refund.number), _payout_id(refund))
-    confirms = "confirm" in request.POST
-    action = Action.CONFIRM_TRANSFER if confirms else Action.RECORD_TRANSFER
+    confirms, rejects = "confirm" in request.POST, "reject" in request.POST
+    action = Action.CONFIRM_TRANSFER if confirms or rejects else Action.RECORD_TRANSFER
     ensure(request, action, seller_of(refund.order))
     try:
-        if confirms:
+        if rejects:
+            reason = request.POST.get("reason", "")[:400]
+            reject_payout(payout=row, reason=reason, by=actor(request), now=clock.now())
+            done(request, _("The payout is rejected. The money can be refunded anew."))
+        elif confirms:
             confirm_payout(payout=row, by=actor(request), now=clock.now())
             done(request, _("The money is back."))
         else:

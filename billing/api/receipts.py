@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from django.http import HttpResponse
+from django.http.response import HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -14,6 +15,7 @@ from rest_framework.response import Response
 
 from amp.foundation.api.endpoints import Endpoint
 from amp.foundation.api.fields import Moment
+from amp.foundation.api.rendering import Json, Pdf
 from amp.foundation.models import Scope
 from billing.models import Order
 from billing.papers import receipt_pdf
@@ -57,10 +59,17 @@ class Receipts(Endpoint):
 
     scopes: ClassVar[dict[str, Scope | None]] = {"receipt": Scope.ORDERS_READ, "file": Scope.ORDERS_READ}
     refusals: ClassVar[dict[str, tuple[str, ...]]] = {"receipt": ("no_receipt",), "file": ("no_receipt",)}
+    renderer_classes = [Json, Pdf]
 
-    @extend_schema(summary="An order's receipt", tags=["orders"], responses=ReceiptAnswer)
-    def receipt(self, request: Request, pk: str) -> Response:
-        """Once the order is paid."""
+    @extend_schema(
+        summary="An order's receipt",
+        tags=["orders"],
+        responses={(200, "application/json"): ReceiptAnswer, (200, "application/pdf"): OpenApiTypes.BINARY},
+    )
+    def receipt(self, request: Request, pk: str) -> HttpResponseBase:
+        """Once the order is paid; as PDF where `Accept` is `application/pdf`."""
+        if request.accepted_renderer.format == Pdf.format:
+            return self.file(request, pk)
         return Response(ReceiptAnswer(self._receipt(pk, most_lines=0)).data)
 
     @extend_schema(

@@ -26,6 +26,7 @@ from billing.filters import ExceptionFilters, RefundFilters
 from billing.models import Effect, Order, PaymentException, Refund
 from billing.orders import MAX_LINES, ExceptionKind
 from billing.refunds import RESOLUTIONS, Resolution
+from billing.services.case_words import told
 from billing.services.refunds import approve_refund, request_refund
 from billing.services.resolving import resolve_exception
 
@@ -72,12 +73,48 @@ class Ways(Derived):
         return [] if resolved_at else [each.value for each in RESOLUTIONS[ExceptionKind(kind)]]
 
 
+@extend_schema_field({"type": "string", "description": "Which facts there are; stable."})
+class CaseCode(Derived):
+    """What happened, by code."""
+
+    columns = ("facts",)
+
+    def of(self, facts: dict[str, Any]) -> str:
+        """One of the codes of `billing.services.case_words`."""
+        return str(facts.get("code", ""))
+
+
+@extend_schema_field({"type": "object", "description": "What it is about; amounts are minor units."})
+class CaseFacts(Derived):
+    """The facts beside their code."""
+
+    columns = ("facts",)
+
+    def of(self, facts: dict[str, Any]) -> dict[str, Any]:
+        """Names and values."""
+        return {name: value for name, value in facts.items() if name != "code"}
+
+
+@extend_schema_field({"type": "string", "description": "The facts in a sentence, in the language of the request."})
+class CaseDetail(Derived):
+    """The facts in words."""
+
+    columns = ("facts",)
+
+    def of(self, facts: dict[str, Any]) -> str:
+        """One sentence."""
+        return told(facts)
+
+
 class ExceptionRow(Row):
     """Money that came in and could not simply be applied; `ways` are the resolutions that it offers."""
 
     enterprise = serializers.IntegerField(source="enterprise_id")
     order = serializers.IntegerField(source="attempt.order_id")
     payment = serializers.CharField(source="attempt.number")
+    code = CaseCode()
+    facts = CaseFacts()
+    detail = CaseDetail()
     ways = Ways()
     resolution = serializers.CharField()  # empty until somebody has decided
     created_at = Moment()
@@ -86,8 +123,8 @@ class ExceptionRow(Row):
     class Meta:
         model = PaymentException
         fields = (
-            *("id", "kind", "enterprise", "order", "payment", "amount", "currency", "detail", "ways", "created_at"),
-            *("resolved_at", "resolved_by", "resolution", "resolution_reason"),
+            *("id", "kind", "enterprise", "order", "payment", "amount", "currency", "code", "facts", "detail"),
+            *("ways", "created_at", "resolved_at", "resolved_by", "resolution", "resolution_reason"),
         )
 
 

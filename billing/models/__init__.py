@@ -4,7 +4,7 @@
 """
 
 from billing.models.accounts import MerchantAccount, Provider, SandboxRefund, SandboxTrade
-from billing.models.bills import Bill, BillRow
+from billing.models.bills import Bill, BillFetch, BillRow
 from billing.models.fapiao import FapiaoRequest
 from billing.models.ledger import EntryKind, MoneyEntry
 from billing.models.links import PaymentLink
@@ -21,6 +21,7 @@ __all__ = [
     "BankPayout",
     "BankReceipt",
     "Bill",
+    "BillFetch",
     "BillRow",
     "Effect",
     "EntryKind",

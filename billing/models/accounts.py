@@ -45,6 +45,8 @@ class MerchantAccount(models.Model):
     # Names of PayWay that the account offers, since a gateway opens some on request only; empty means all it can.
     ways = models.JSONField(default=list)
     is_active = models.BooleanField(_("active"), default=True)
+    # When its next daily bill is to be fetched; null where the gateway gives none.
+    bill_due_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(_("created"))
 
     objects = tenant_manager()
@@ -56,6 +58,9 @@ class MerchantAccount(models.Model):
             models.UniqueConstraint(
                 fields=["merchant", "provider"], condition=Q(is_active=True), name="one_active_account_per_gateway"
             )
+        ]
+        indexes = [
+            models.Index(fields=["bill_due_at"], condition=Q(bill_due_at__isnull=False), name="account_bill_due")
         ]
 
     def __str__(self) -> str:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
-from billing.bills import LineKind, Result
+from billing.bills import FetchProblem, FetchStatus, LineKind, Result
 from billing.models.accounts import MerchantAccount
 from billing.models.payments import PaymentAttempt
 
@@ -82,3 +82,51 @@ class BillRow(models.Model):
 
     def __str__(self) -> str:
         return self.number
+
+
+class BillFetch(models.Model):
+    """The fetching of one account's bill of one day: once, retried while the gateway has not made it."""
+
+    enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
+    account = models.ForeignKey(MerchantAccount, models.PROTECT, related_name="+", verbose_name=_("merchant account"))
+    day = models.DateField(_("day"))
+    status = models.CharField(
+        _("status"),
+        max_length=8,
+        default=FetchStatus.WAITING.value,
+        choices=[
+            (FetchStatus.WAITING.value, _("Waiting")),
+            (FetchStatus.FETCHED.value, _("Fetched")),
+            (FetchStatus.NOTHING.value, _("Nothing to report")),
+            (FetchStatus.FAILED.value, _("Failed")),
+        ],
+    )
+    bill = models.ForeignKey(Bill, models.PROTECT, null=True, related_name="+", verbose_name=_("gateway bill"))
+    # Next call to the gateway; null once there is nothing left to do by itself.
+    due_at = models.DateTimeField(null=True)
+    attempts_made = models.PositiveSmallIntegerField(default=0)
+    # Of the last call, with the gateway's own words.
+    problem = models.CharField(
+        max_length=12, default="", choices=[(each.value, each.value) for each in FetchProblem], editable=False
+    )
+    detail = models.CharField(_("detail"), max_length=200, default="")
+    asked_at = models.DateTimeField(_("last asked"), null=True)
+
+    objects = tenant_manager()
+
+    class Meta:
+        verbose_name = _("fetching of a bill")
+        verbose_name_plural = _("fetching of bills")
+        constraints = [
+            models.UniqueConstraint(fields=["account", "day"], name="bill_fetched_once"),
+            models.CheckConstraint(
+                condition=Q(bill__isnull=False) | ~Q(status=FetchStatus.FETCHED.value), name="fetched_bill_is_there"
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="bill_fetch_due"),
+            models.Index(fields=["enterprise", "-day", "-id"], name="bill_fetch_by_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.day} · {self.account}"

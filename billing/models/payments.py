@@ -10,7 +10,7 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
 from billing.models.accounts import MerchantAccount
 from billing.models.orders import Order
-from billing.orders import AttemptStatus, CodeForm, ExceptionKind, PayWay
+from billing.orders import AttemptStatus, CodeForm, ExceptionKind, PayWay, shown_transaction
 from billing.refunds import Resolution
 
 
@@ -59,9 +59,12 @@ class PaymentAttempt(models.Model):
     code_expires_at = models.DateTimeField(null=True, editable=False)
     transaction_id = models.CharField(_("gateway transaction"), max_length=64, null=True)
     paid_amount = models.BigIntegerField(_("paid, minor units"), null=True)
+    # What was paid in, which may be another currency than was asked for; empty while unpaid.
+    paid_currency = models.CharField(max_length=3, default="", db_default="", editable=False)
     # This payment is the one that pays for the order; a second or a mismatched one never is.
     settles = models.BooleanField(default=False)
-    # All money that came in for this number, a second transaction included; what of it is given back, or asked to be.
+    # All money in `currency` that came in for this number, a second transaction included; what of it is given back, or
+    # asked to be. Money in another currency is in the ledger alone, and never added to this.
     received = models.BigIntegerField(_("received, minor units"), default=0)
     refunded = models.BigIntegerField(_("refunded, minor units"), default=0)
     # The gateway's success time (A16), and the product's time when we learned of it.
@@ -107,6 +110,11 @@ class PaymentAttempt(models.Model):
     def __str__(self) -> str:
         return self.number
 
+    @property
+    def reference(self) -> str:
+        """The gateway's own number, or the bank's reference, as people know it."""
+        return shown_transaction(self.transaction_id)
+
 
 class PaymentException(models.Model):
     """Money that came in and could not simply be applied; nothing happens to it without a person (R1)."""
@@ -126,7 +134,8 @@ class PaymentException(models.Model):
     )
     amount = models.BigIntegerField(_("amount, minor units"))
     currency = models.CharField(_("currency"), max_length=3)
-    detail = models.CharField(_("detail"), max_length=300, default="")
+    # What happened: a code and what it is about, told in the reader's language (`services.case_words`).
+    facts = models.JSONField(_("detail"), default=dict)
     created_at = models.DateTimeField(_("noticed"))
     resolved_at = models.DateTimeField(_("resolved"), null=True)
     resolved_by = models.CharField(_("by"), max_length=160, default="")
@@ -147,7 +156,8 @@ class PaymentException(models.Model):
     class Meta:
         verbose_name = _("payment exception")
         verbose_name_plural = _("payment exceptions")
-        constraints = [models.UniqueConstraint(fields=["attempt", "kind"], name="one_exception_per_attempt_and_kind")]
+        # Money of two currencies is two cases: amounts are added within one.
+        constraints = [models.UniqueConstraint(fields=["attempt", "kind", "currency"], name="one_exception_of_a_kind")]
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}"

@@ -62,6 +62,8 @@ class Refund(models.Model):
     problem = models.CharField(_("problem"), max_length=300, default="")
     # A second click or a retry finds the refund it made (F33); scoped by who asked (F34).
     once_key = models.CharField(max_length=120, unique=True, null=True)
+    # What was asked for with that key; the same key with anything else is refused (R7).
+    once_content = models.CharField(max_length=64, default="", db_default="", editable=False)
     # Next call to the gateway, or next try at the devices once the money is back; null where nothing is left to do.
     due_at = models.DateTimeField(null=True)
     attempts_made = models.PositiveSmallIntegerField(default=0)

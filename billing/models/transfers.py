@@ -52,7 +52,10 @@ class BankReceipt(models.Model):
 
 
 class BankPayout(models.Model):
-    """A refund that people pay out by hand: `recorded_by` has paid it, `confirmed_by` has seen it leave."""
+    """A refund that people pay out by hand: `recorded_by` has paid it, `confirmed_by` has seen it leave.
+
+    `rejected_by` says that it can't be paid out, or never left; another person than `recorded_by`.
+    """
 
     enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
     account = models.ForeignKey(MerchantAccount, models.PROTECT, related_name="payouts", verbose_name=_("account"))
@@ -64,6 +67,9 @@ class BankPayout(models.Model):
     recorded_at = models.DateTimeField(_("paid out"), null=True)
     confirmed_by = models.CharField(_("confirmed by"), max_length=160, default="")
     confirmed_at = models.DateTimeField(_("confirmed"), null=True)
+    rejected_by = models.CharField(_("rejected by"), max_length=160, default="", db_default="")
+    rejected_at = models.DateTimeField(_("rejected"), null=True)
+    rejection = models.CharField(_("why not"), max_length=200, default="", db_default="")
 
     objects = tenant_manager()
 
@@ -75,6 +81,11 @@ class BankPayout(models.Model):
             models.CheckConstraint(condition=Q(amount__gt=0), name="payout_amount_positive"),
             models.CheckConstraint(
                 condition=Q(confirmed_at=None) | Q(recorded_at__isnull=False), name="payout_is_paid_before_confirmed"
+            ),
+            models.CheckConstraint(condition=Q(confirmed_at=None) | Q(rejected_at=None), name="payout_has_one_outcome"),
+            models.CheckConstraint(
+                condition=Q(rejected_at=None) | (~Q(rejected_by=F("recorded_by")) & ~Q(rejection="")),
+                name="payout_is_rejected_by_another",
             ),
         ]
 

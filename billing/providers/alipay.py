@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
 from amp.foundation.money import MAX_MINOR
+from billing.bill_files import MAX_BYTES
 from billing.orders import ATTEMPT_NUMBER, CodeForm, GatewayFacts, GatewayState, PayWay
 from billing.providers.account_secrets import AlipaySecret
-from billing.providers.alipay_guard import BEIJING, GuardedAliPay, Refusal, SignatureRefused
+from billing.providers.alipay_guard import BEIJING, NO_BILL, GuardedAliPay, Refusal, SignatureRefused
+from billing.providers.calling import FILE_SECONDS, call
 from billing.providers.facts import CURRENCY, TRANSACTION, word
 from billing.providers.protocol import (
     Acknowledgement,
+    BillNotMade,
     Code,
     Credentials,
     GatewayRefused,
@@ -38,6 +42,7 @@ STATES = {
 }
 WAP_PRODUCT = "QUICK_WAP_WAY"
 """The SDK says QUICK_WAP_PAY, which is no product that a merchant could have signed up for."""
+BILL_HOSTS = (".alipay.com", ".alipaydev.com")
 NOT_EXIST = "ACQ.TRADE_NOT_EXIST"
 TRADE_EXISTS = {"ACQ.TRADE_HAS_SUCCESS", "ACQ.TRADE_HAS_CLOSE", "ACQ.CONTEXT_INCONSISTENT"}
 """Refusals of `create` that mean: look at what is there, before anything else."""
@@ -147,6 +152,32 @@ class AlipayProvider:
             return _trade(told, paid_at=told.get("gmt_payment"), merchant=self._merchant(told))
         except (SignatureRefused, GatewayTimeout) as refused:
             raise NoticeRefused(str(refused)) from None
+
+    def bill(self, day: date, *, wall: datetime) -> bytes:
+        """The trade bill: an archive, from the address that Alipay has signed and keeps for 30 s."""
+        wanted = {"bill_type": "trade", "bill_date": f"{day:%Y-%m-%d}"}
+        try:
+            told = self._sdk(wall).server_api("alipay.data.dataservice.bill.downloadurl.query", wanted)
+        except Refusal as refused:
+            if refused.code == NO_BILL:
+                raise BillNotMade(refused.code) from None
+            raise
+        url = self._download_address(str(told.get("bill_download_url", "")))
+        headers = {"Accept": "*/*", "User-Agent": "amp"}
+        answer = call("GET", url, headers=headers, body=None, most=MAX_BYTES, seconds=FILE_SECONDS)
+        if answer.status != 200:
+            raise GatewayTimeout(f"Alipay did not send the bill (HTTP {answer.status}).")
+        return answer.body
+
+    def _download_address(self, url: str) -> str:
+        """Over TLS whatever Alipay writes, and to nobody else. Raises GatewayTimeout."""
+        address, gateway = urlsplit(url), urlsplit(self._credentials.gateway_url)
+        if (address.scheme, address.netloc) == (gateway.scheme, gateway.netloc):
+            return url
+        host = address.netloc
+        if address.scheme not in {"http", "https"} or host != address.hostname or not host.endswith(BILL_HOSTS):
+            raise GatewayTimeout("Alipay's answer names no bill.")
+        return address._replace(scheme="https").geturl()
 
     def ack(self) -> Acknowledgement:
         """Exactly `success`."""

@@ -50,6 +50,9 @@ with _logging_as_it_is():
 BEIJING = timezone(timedelta(hours=8))
 MAX_FIELDS = 100
 OK = "10000"
+NO_BILL = "isp.bill_not_exist"
+CLEAR = {NO_BILL}
+"""Words of Alipay's own side that are an answer all the same."""
 TRADE_CODE = re.compile(r"ACQ\.[A-Z_]{1,64}")
 CODE = re.compile(r"[A-Za-z0-9._-]{1,80}")
 
@@ -188,6 +191,7 @@ def _refusal(content: dict[str, Any]) -> Exception:
     """A clear no, or GatewayTimeout for what Alipay itself doesn't know."""
     refusal = Refusal(content)
     is_unsure = refusal.code.endswith("SYSTEM_ERROR") or refusal.code.startswith(("isp.", "aop."))
+    is_unsure = is_unsure and refusal.code not in CLEAR
     if content.get("code") == "20000" or is_unsure or not str(content.get("code", "")).startswith(("2", "4")):
         return GatewayTimeout(f"Alipay could not answer ({refusal.code}).")
     return refusal

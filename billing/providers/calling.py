@@ -19,6 +19,8 @@ READ_SECONDS = 3
 DEADLINE_SECONDS = 6
 """For the whole answer: a gateway that sends one byte a second is silent too."""
 MAX_ANSWER = 256 * 1024
+FILE_SECONDS = 60
+"""For a file that is downloaded whole."""
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
@@ -30,13 +32,23 @@ class Answer(NamedTuple):
     body: bytes
 
 
-def call(method: str, url: str, *, headers: dict[str, str], body: bytes | None) -> Answer:
-    """The gateway's answer. Raises GatewayTimeout where there is none, GatewayRefused for an address not to be called.
+def call(
+    method: str,
+    url: str,
+    *,
+    headers: dict[str, str],
+    body: bytes | None,
+    most: int | None = None,
+    seconds: float | None = None,
+) -> Answer:
+    """The gateway's answer, of at most `most` bytes (256 KB) within `seconds` (6).
+
+    Raises GatewayTimeout where there is none, GatewayRefused for an address not to be called.
 
     Neither message nor cause holds the URL or the body: they carry tokens and signatures.
     """
     check_address(url)
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + (seconds or DEADLINE_SECONDS)
     try:
         with requests.request(
             method,
@@ -48,7 +60,7 @@ def call(method: str, url: str, *, headers: dict[str, str], body: bytes | None) 
             allow_redirects=False,
             stream=True,
         ) as answer:
-            return Answer(answer.status_code, answer.headers, _read(answer, deadline))
+            return Answer(answer.status_code, answer.headers, _read(answer, deadline, most or MAX_ANSWER))
     except requests.RequestException as lost:
         raise GatewayTimeout(f"The gateway did not answer ({type(lost).__name__}).") from None
 
@@ -65,10 +77,10 @@ def _as_it_is(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
 
 
-def _read(answer: requests.Response, deadline: float) -> bytes:
-    body = b""
+def _read(answer: requests.Response, deadline: float, most: int) -> bytes:
+    body = bytearray()
     for piece in answer.iter_content(16 * 1024):
         body += piece
-        if len(body) > MAX_ANSWER or time.monotonic() > deadline:
+        if len(body) > most or time.monotonic() > deadline:
             raise GatewayTimeout("The gateway's answer is too long or too slow.")
-    return body
+    return bytes(body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -17,6 +17,10 @@ class GatewayTimeout(Exception):
 
 class GatewayRefused(Exception):
     """The gateway answered and said no; the message is its reason, without secrets."""
+
+
+class BillNotMade(Exception):
+    """The gateway has no bill of that day: not yet, or none at all because nothing moved."""
 
 
 class NoticeRefused(Exception):
@@ -138,3 +142,13 @@ class PaymentProvider(Protocol):
 
     def ack(self) -> Acknowledgement:
         """The success answer, the same for a first notice and a repeated one (F24)."""
+
+
+class BillSource(Protocol):
+    """A gateway whose daily bills can be fetched; a provider may be one too."""
+
+    def bill(self, day: date, *, wall: datetime) -> bytes:
+        """The trade bill of a day in Beijing, as people download it, at most 10 MB.
+
+        Raises BillNotMade, GatewayTimeout and GatewayRefused.
+        """

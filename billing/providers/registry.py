@@ -8,7 +8,7 @@ from billing.orders import PayWay
 from billing.providers.account_secrets import AccountSecret, AlipaySecret, WeChatSecret
 from billing.providers.alipay import AlipayProvider
 from billing.providers.offline import OfflineProvider
-from billing.providers.protocol import Credentials, PaymentProvider
+from billing.providers.protocol import BillSource, Credentials, PaymentProvider
 from billing.providers.sandbox import SandboxProvider
 from billing.providers.wechat import WeChatProvider
 
@@ -26,6 +26,16 @@ WAYS: Mapping[str, frozenset[PayWay]] = {
     "alipay": AlipayProvider.ways,
     "offline": OfflineProvider.ways,
 }
+
+
+BILLS = frozenset({"wechat", "alipay"})
+"""Gateways whose daily bills can be fetched (`protocol.BillSource`)."""
+
+
+def bill_source_for(name: str, credentials: Credentials) -> BillSource:
+    """The same adapter as a source of bills. Raises KeyError for a gateway that gives none."""
+    sources: Mapping[str, Callable[[Credentials], BillSource]] = {"wechat": WeChatProvider, "alipay": AlipayProvider}
+    return sources[name](credentials)
 
 
 def provider_for(name: str, credentials: Credentials) -> PaymentProvider:

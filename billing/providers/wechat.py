@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
+import secrets
 from collections.abc import Mapping
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any, ClassVar
 from urllib.parse import quote
 
@@ -13,9 +15,11 @@ from wechatpayv3 import WeChatPay, WeChatPayType
 
 from billing.orders import ATTEMPT_NUMBER, CodeForm, GatewayFacts, GatewayState, PayWay
 from billing.providers.account_secrets import WeChatSecret
+from billing.providers.bill_downloads import unpacked, wechat_address
 from billing.providers.facts import CURRENCY, TRANSACTION, instant, minor, word
 from billing.providers.protocol import (
     Acknowledgement,
+    BillNotMade,
     Code,
     Credentials,
     GatewayRefused,
@@ -56,6 +60,7 @@ REFUND_STATES = {
     "ABNORMAL": RefundState.PROCESSING,  # the payer's card is gone: a person ends it at WeChat Pay, then it succeeds
     "CLOSED": RefundState.FAILED,
 }
+NO_BILL = {"NO_STATEMENT_EXIST", "STATEMENT_CREATING"}
 NOT_FOUND = {"ORDER_NOT_EXIST", "ORDERNOTEXIST", "RESOURCE_NOT_EXISTS"}
 TRADE_EXISTS = {"ORDERPAID", "ORDER_PAID", "ORDER_CLOSED", "ORDERCLOSED", "OUT_TRADE_NO_USED"}
 """Refusals of `create` that mean: look at what is there, before anything else."""
@@ -160,6 +165,24 @@ class WeChatProvider:
             raise NoticeRefused(str(refused)) from None
         except (KeyError, ValueError):
             raise NoticeRefused("The notice names no payment.") from None
+
+    def bill(self, day: date, *, wall: datetime) -> bytes:
+        """The trade bill of all kinds, unpacked; its digest is held against the one that WeChat Pay has signed."""
+        sdk = self._sdk(wall)
+        try:
+            told = _told(sdk.trade_bill(f"{day:%Y-%m-%d}", "ALL", "GZIP", self._secret.sub_mchid or None))
+        except Refusal as refused:
+            if refused.code in NO_BILL:
+                raise BillNotMade(refused.code) from None
+            raise
+        url, digest = wechat_address(told, sdk._core._gate_way), str(told.get("hash_value", ""))
+        status, packed = sdk.download_bill(url)
+        if status != 200:
+            raise GatewayTimeout(f"WeChat Pay did not send the bill (HTTP {status}).")
+        content = unpacked(packed)
+        if not secrets.compare_digest(hashlib.sha1(content).hexdigest(), digest.lower()):  # noqa: S324 (theirs)
+            raise GatewayTimeout("The bill is not the one that WeChat Pay has made.")
+        return content
 
     def ack(self) -> Acknowledgement:
         """200 and the word SUCCESS."""

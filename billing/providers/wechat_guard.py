@@ -29,8 +29,9 @@ from wechatpayv3.core import Core
 from wechatpayv3.type import RequestType
 from wechatpayv3.utils import aes_decrypt, load_public_key, rsa_sign
 
+from billing.bill_files import MAX_BYTES
 from billing.providers.account_secrets import WeChatSecret
-from billing.providers.calling import READ_SECONDS, call
+from billing.providers.calling import FILE_SECONDS, READ_SECONDS, call
 from billing.providers.keys import loaded_private, serial_key
 from billing.providers.protocol import GatewayTimeout
 
@@ -87,8 +88,15 @@ class GuardedCore(Core):
         # Asks to be answered by that key. Of certificates WeChat Pay chooses the one in force by itself.
         self._wanted = {"Wechatpay-Serial": secret.public_key_id} if secret.public_key_id else {}
 
-    def request(self, path: str, method: RequestType = RequestType.GET, data: Any = None) -> tuple[int, dict[str, Any]]:
-        """(status, JSON object) of one call. Raises GatewayTimeout for an answer that can't be trusted."""
+    def request(
+        self, path: str, method: RequestType = RequestType.GET, data: Any = None, skip_verify: bool = False
+    ) -> tuple[int, Any]:
+        """(status, JSON object) of one call. Raises GatewayTimeout for an answer that can't be trusted.
+
+        The SDK skips verifying for files alone, which WeChat Pay doesn't sign: then it is (status, bytes).
+        """
+        if skip_verify:
+            return self._file(path)
         body = json.dumps(data) if data else ""
         headers = {
             "Accept": "application/json",
@@ -103,6 +111,12 @@ class GuardedCore(Core):
             except SignatureRefused as refused:
                 raise GatewayTimeout(f"WeChat Pay's answer proves nothing: {refused}") from None
         return answer.status, _object(answer.body, is_needed=answer.status == 200)
+
+    def _file(self, path: str) -> tuple[int, bytes]:
+        headers = {"Accept": "*/*", "User-Agent": "amp", "Authorization": self._authorization("GET", path, "")}
+        url = self._gate_way + path
+        answer = call("GET", url, headers=headers, body=None, most=MAX_BYTES, seconds=FILE_SECONDS)
+        return answer.status, answer.body
 
     def opened(self, headers: Mapping[str, str], body: bytes) -> tuple[str, dict[str, Any]]:
         """(event type, decrypted content) of a notice. Raises SignatureRefused."""

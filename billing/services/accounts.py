@@ -15,11 +15,12 @@ from amp.foundation.models import Enterprise, Merchant
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import seal, unseal
 from amp.foundation.services.events import record_about
+from billing.bills import bill_day, first_asked
 from billing.models import MerchantAccount, Order, PaymentAttempt, Provider
 from billing.orders import PayWay
 from billing.providers.account_secrets import AlipaySecret, WeChatSecret
-from billing.providers.protocol import Credentials, PaymentProvider
-from billing.providers.registry import WAYS, provider_for
+from billing.providers.protocol import BillSource, Credentials, PaymentProvider
+from billing.providers.registry import BILLS, WAYS, bill_source_for, provider_for
 from billing.services.account_secrets import AccountRefused as AccountRefused
 from billing.services.account_secrets import checked_secret
 from billing.services.offline_books import Books
@@ -130,17 +131,22 @@ def accounts_of(merchant: Merchant, *, by_transfer: bool = True) -> list[Merchan
 
 def gateway_of(account: MerchantAccount) -> PaymentProvider:
     """The adapter of one account, with its secret. Build it, use it, let it go."""
-    owner = str(account.public_id)
-    return provider_for(
-        account.provider,
-        Credentials(
-            account=account.public_id.hex,
-            merchant_id=account.merchant.merchant_id,
-            secret=unseal(account.sealed_secret, owner),
-            base_url=settings.BASE_URL,
-            gateway_url=settings.PAYMENT_GATEWAYS.get(account.provider, ""),
-            books=Books(account) if account.provider == Provider.OFFLINE.value else None,
-        ),
+    return provider_for(account.provider, _credentials(account))
+
+
+def bill_source_of(account: MerchantAccount) -> BillSource:
+    """The adapter of one account as a source of daily bills. Raises KeyError where its gateway gives none."""
+    return bill_source_for(account.provider, _credentials(account))
+
+
+def _credentials(account: MerchantAccount) -> Credentials:
+    return Credentials(
+        account=account.public_id.hex,
+        merchant_id=account.merchant.merchant_id,
+        secret=unseal(account.sealed_secret, str(account.public_id)),
+        base_url=settings.BASE_URL,
+        gateway_url=settings.PAYMENT_GATEWAYS.get(account.provider, ""),
+        books=Books(account) if account.provider == Provider.OFFLINE.value else None,
     )
 
 
@@ -208,6 +214,7 @@ def _made(
         public_id=public_id,
         sealed_secret=seal(secret, str(public_id)),
         ways=sorted(way.value for way in ways),
+        bill_due_at=first_asked(bill_day(now)) if provider.value in BILLS else None,
         created_at=now,
     )
     return account

@@ -21,7 +21,7 @@ from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
 from billing.bill_files import BillRefused
 from billing.bills import FINE, BillLine, Known, LineKind, Result, day_of, judge, read_bill
-from billing.models import Bill, BillRow, EntryKind, MerchantAccount, MoneyEntry, PaymentAttempt
+from billing.models import Bill, BillRow, EntryKind, MerchantAccount, MoneyEntry, PaymentAttempt, Refund
 from billing.orders import AttemptStatus, GatewayFacts, GatewayState, Outcome
 from billing.services.accounts import number_at_gateway
 from billing.services.settlement import settle
@@ -50,7 +50,9 @@ SENTENCES: dict[str, str | Promise] = {
 
 
 class BillNotTaken(Refused):
-    """The file can't be used; nothing was stored."""
+    """The file can't be used; nothing was stored. `code` is a key of SENTENCES."""
+
+    code: str = ""
 
 
 class Ours(NamedTuple):
@@ -62,6 +64,7 @@ class Ours(NamedTuple):
     transaction_id: str | None
     paid_amount: int | None
     currency: str
+    paid_currency: str
     paid_at: datetime | None
 
 
@@ -138,7 +141,9 @@ def _read(account: MerchantAccount, content: bytes, day: date) -> list[BillLine]
             place = _("Line %(n)d") % {"n": refused.place}
             detail = f" ({refused.detail})" if refused.detail else ""
             sentence = f"{place}{detail}: {sentence}"
-        raise BillNotTaken.because(sentence, "file") from None
+        failure = BillNotTaken.because(sentence, "file")
+        failure.code = refused.code
+        raise failure from None
 
 
 def _store(bill: Bill, lines: Sequence[BillLine]) -> None:
@@ -160,15 +165,18 @@ def _ours(bill: Bill, lines: Sequence[BillLine]) -> dict[str, Ours]:
     return found
 
 
-def _refunds(attempts: Sequence[int]) -> dict[int, tuple[int, ...]]:
-    """What went back of each payment. A refund is one line of a bill, and one entry for each device in the ledger."""
+def _refunds(attempts: Sequence[int]) -> dict[int, dict[str, int]]:
+    """What went back of each payment, by the number of the refund: one line of a bill, and one entry for each device
+    in the ledger."""
     found: dict[int, dict[str, int]] = {}
     for chunk in chunks(sorted(attempts), CHUNK):
+        numbers = dict(Refund.objects.filter(among("attempt_id", chunk)).values_list("pk", "number"))
         rows = MoneyEntry.objects.filter(among("attempt_id", chunk), kind=EntryKind.REFUNDED.value)
         for attempt, source, amount in rows.values_list("attempt_id", "source", "amount"):
-            sums, refund = found.setdefault(attempt, {}), ":".join(source.split(":")[:2])
-            sums[refund] = sums.get(refund, 0) + amount
-    return {attempt: tuple(sums.values()) for attempt, sums in found.items()}
+            pk = int(source.split(":")[1])
+            sums, number = found.setdefault(attempt, {}), numbers.get(pk, f"refund:{pk}")
+            sums[number] = sums.get(number, 0) + amount
+    return found
 
 
 def _paid_that_day(bill: Bill) -> Iterator[Ours]:
@@ -179,26 +187,40 @@ def _paid_that_day(bill: Bill) -> Iterator[Ours]:
     return (Ours(*row) for row in rows.order_by("pk").values_list("pk", *Ours._fields[1:]))
 
 
-def _row(bill: Bill, line: BillLine, ours: Ours | None, refunds: dict[int, tuple[int, ...]]) -> tuple[object, ...]:
+def _row(bill: Bill, line: BillLine, ours: Ours | None, refunds: dict[int, dict[str, int]]) -> tuple[object, ...]:
     known = ours and Known(
         ours.status == AttemptStatus.PAID.value,
         ours.transaction_id or "",
         ours.paid_amount or 0,
-        ours.currency,
-        refunds.get(ours.pk, ()),
+        ours.paid_currency or ours.currency,
+        refunds.get(ours.pk, {}),
     )
     return (
         *(bill.enterprise_id, bill.pk, line.kind.value, line.merchant_id, line.number, line.transaction_id),
-        *(line.amount, line.currency, line.at, ours.pk if ours else None, ours.paid_amount if ours else None),
-        *(judge(line, known).value, ""),
+        *(line.amount, line.currency, line.at, ours.pk if ours else None, _our_amount(line, ours, refunds)),
+        *(judge(line, known).value, line.refund_number[:64]),
     )
+
+
+def _our_amount(line: BillLine, ours: Ours | None, refunds: dict[int, dict[str, int]]) -> int | None:
+    if ours is None or not line.refund_number:
+        return ours.paid_amount if ours else None
+    return refunds.get(ours.pk, {}).get(line.refund_number)
 
 
 def _missing(bill: Bill, ours: Ours) -> tuple[object, ...]:
     """A payment of ours that the gateway doesn't know of."""
     return (
         *(bill.enterprise_id, bill.pk, LineKind.PAYMENT.value, "", ours.number, ours.transaction_id or ""),
-        *(0, ours.currency, ours.paid_at, ours.pk, ours.paid_amount, Result.MISSING_THERE.value, ""),
+        *(
+            0,
+            ours.paid_currency or ours.currency,
+            ours.paid_at,
+            ours.pk,
+            ours.paid_amount,
+            Result.MISSING_THERE.value,
+            "",
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from django.db.models.functions import TruncMonth
 from amp.foundation.bulk import among
 from amp.foundation.services.figures import Count, Counted, Place, recount
 from billing.models import Order, PaymentException
+from billing.services.backlog import sold_by
 
 GROUP = "sales"
 MONTHLY = ("paid_orders", "paid_devices", "paid_total")
@@ -66,6 +67,8 @@ def _orders(ids: Sequence[int], zone: str, since: datetime) -> Iterator[Count]:
 
 
 def _exceptions(ids: Sequence[int]) -> Iterator[Count]:
-    rows = PaymentException.objects.filter(among("enterprise_id", ids), resolved_at=None).order_by()
-    for enterprise_id, number in rows.values_list("enterprise_id").annotate(number=Number("pk")):
+    """Counted at the seller's enterprise: its people decide, not the buyer's."""
+    rows = PaymentException.objects.filter(sold_by("attempt__order", ids), resolved_at=None).order_by()
+    seller = "attempt__order__merchant__enterprise_id"
+    for enterprise_id, number in rows.values_list(seller).annotate(number=Number("pk")):
         yield Count(enterprise_id, "exceptions", "", number)

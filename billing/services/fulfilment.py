@@ -26,6 +26,8 @@ from devices.services.renewal import RenewalOutcome, RenewalRequest, renew_servi
 log = logging.getLogger(__name__)
 
 SLICE = 1_000
+GIVEN_UP = "given_up"
+"""Why a line is unapplied that no rule refused: our own fault stopped it."""
 LEASE = timedelta(seconds=30)
 """A slice takes a second or two; after this another worker may look whether the first one died."""
 RETRIES = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600))
@@ -63,6 +65,34 @@ def stuck_orders() -> QuerySet[Order]:
     """Paid orders that the worker has given up: each waits for a person (house pattern 3)."""
     rows: QuerySet[Order] = Order.objects.filter(status=OrderStatus.PAID.value, due_at=None)
     return rows
+
+
+def is_stuck(order: Order) -> bool:
+    """Whether the worker has given the paid order up."""
+    return order.status == OrderStatus.PAID.value and order.due_at is None
+
+
+def leave_unapplied(order: Order, *, now: datetime) -> None:
+    """End the work on a locked order that is stuck: what is queued is left unapplied, its money before a person (Q4).
+
+    Call in a transaction. It can be tried again by that person's word, and given back like any unapplied money.
+    """
+    queued = OrderLine.objects.filter(order=order, status=LineStatus.QUEUED.value).order_by("pk")
+    payment = PaymentAttempt.objects.filter(order=order, settles=True).first()
+    if payment:
+        head = (order.enterprise_id, order.merchant_id, payment.pk)
+        rows = queued.filter(retries=0).values_list("pk", "amount")  # a retried line's money is unapplied already
+        insert_rows(
+            MoneyEntry,
+            ENTRY_COLUMNS,
+            [
+                (*head, pk, EntryKind.UNAPPLIED.value, amount, order.currency, f"line:{pk}", "", now)
+                for pk, amount in rows
+            ],
+        )
+    queued.update(status=LineStatus.UNAPPLIED.value, reason=GIVEN_UP)
+    _finish(order, payment, now)
+    order.save(update_fields=["due_at", "status", "fulfilled_at"])
 
 
 @transaction.atomic
@@ -190,10 +220,10 @@ def _finish(order: Order, payment: PaymentAttempt | None, now: datetime) -> None
     order.status, order.fulfilled_at, order.due_at = to.value, now, None
     if count and payment:
         amount = unapplied.aggregate(sum=Sum(F("amount") - F("refunded")))["sum"]
-        detail = f"{count} of {order.line_count} devices of order {order.number} could not be renewed"
+        facts = {"code": "not_renewed", "unapplied": count, "devices": order.line_count, "order": order.number}
         kind = ExceptionKind.UNAPPLIED_LINES
         if amount:
-            raise_exception(payment, kind, amount=amount, currency=order.currency, detail=detail, now=now)
+            raise_exception(payment, kind, amount=amount, currency=order.currency, facts=facts, now=now)
     _record(order, f"order.{to.value.lower()}", "system", now, unapplied=count)
 
 

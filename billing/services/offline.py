@@ -18,6 +18,7 @@ from amp.foundation.services.refusals import Refused
 from billing.models import BankPayout, BankReceipt, Order, PaymentAttempt, Provider, Refund
 from billing.services.offline_books import facts_of, payout_facts
 from billing.services.refund_work import settle_refund
+from billing.services.refunds import checked_reason
 from billing.services.settlement import Settled, settle
 
 REFERENCE = re.compile(r"[0-9A-Za-z][0-9A-Za-z ./-]{2,39}")
@@ -102,6 +103,8 @@ def record_payout(*, payout: BankPayout, reference: str, by: str, now: datetime)
         message = _("Type the bank's reference: 3 to 40 letters, digits, spaces, points, slashes and hyphens.")
         raise TransferRefused.because(message, "reference")
     payout = BankPayout.objects.select_for_update().get(pk=payout.pk)
+    if payout.rejected_at:
+        raise TransferRefused.because(_("This payout was rejected. Ask for another refund."))
     if payout.recorded_at:
         raise TransferRefused.because(_("This refund is paid out already. Another person confirms it."))
     payout.reference, payout.recorded_by, payout.recorded_at = reference, by, now
@@ -122,12 +125,36 @@ def confirm_payout(*, payout: BankPayout, by: str, now: datetime) -> Refund:
         if payout.confirmed_at is None:
             if payout.recorded_at is None:
                 raise TransferRefused.because(_("Nobody has paid it out yet."))
+            if payout.rejected_at:
+                raise TransferRefused.because(_("This payout was rejected. Ask for another refund."))
             if payout.recorded_by == by:
                 raise TransferRefused.because(_("Another person has to confirm it: you paid it out."))
             payout.confirmed_by, payout.confirmed_at = by, now
             payout.save(update_fields=["confirmed_by", "confirmed_at"])
             _record_payout("refund.payout_confirmed", payout, by, now)
         return settle_refund(refund_id=refund.pk, facts=payout_facts(payout), now=now)
+
+
+def reject_payout(*, payout: BankPayout, reason: str, by: str, now: datetime) -> Refund:
+    """It can't be paid out, or it never left the account: the refund has failed for that reason, its money is free.
+
+    Once somebody has paid it out, only another person may say so: else one person could have it paid twice (F44).
+    Again changes nothing. Raises TransferRefused, also once it is confirmed; RefundRefused where the reason is none.
+    """
+    reason = checked_reason(reason)
+    with system_scope(), transaction.atomic():
+        refund = Refund.objects.get(number=payout.refund_number)
+        Order.objects.select_for_update(no_key=True).get(pk=refund.order_id)
+        payout = BankPayout.objects.select_for_update().get(pk=payout.pk)
+        if payout.confirmed_at:
+            raise TransferRefused.because(_("This payout is confirmed already: the money is back."))
+        if payout.rejected_at is None:
+            if payout.recorded_by == by:
+                raise TransferRefused.because(_("Another person has to reject it: you paid it out."))
+            payout.rejected_by, payout.rejected_at, payout.rejection = by, now, reason
+            payout.save(update_fields=["rejected_by", "rejected_at", "rejection"])
+            _record_payout("refund.payout_rejected", payout, by, now, why=reason)
+        return settle_refund(refund_id=refund.pk, facts=payout_facts(payout), problem=payout.rejection, now=now)
 
 
 def _recorded(
@@ -167,7 +194,7 @@ def _record(kind: str, attempt: PaymentAttempt, receipt: BankReceipt, by: str, n
     record_about(attempt.order, kind, actor=by, after=told, now=now)
 
 
-def _record_payout(kind: str, payout: BankPayout, by: str, now: datetime) -> None:
+def _record_payout(kind: str, payout: BankPayout, by: str, now: datetime, why: str = "") -> None:
     refund = Refund.objects.get(number=payout.refund_number)
     told = {"refund": refund.number, "reference": payout.reference, "amount": payout.amount}
-    record_about(refund.order, kind, actor=by, after=told, now=now)
+    record_about(refund.order, kind, actor=by, why=why, after=told, now=now)

@@ -35,7 +35,7 @@ class Books:
             raise GatewayRefused("This refund number was used for another refund.")
         if known is None:
             received = self._confirmed(number).aggregate(sum=Sum("amount"))["sum"] or 0
-            payouts = BankPayout.objects.filter(account=account, number=number)
+            payouts = BankPayout.objects.filter(account=account, number=number, rejected_at=None)
             gone = payouts.aggregate(sum=Sum("amount"))["sum"] or 0
             if not 0 < amount <= received - gone:
                 raise GatewayRefused("More than was received can't be paid back.")
@@ -72,6 +72,6 @@ def facts_of(receipt: BankReceipt) -> GatewayFacts:
 
 
 def payout_facts(payout: BankPayout) -> RefundFacts:
-    """SUCCEEDED once it is confirmed."""
+    """SUCCEEDED once it is confirmed, FAILED once it is rejected."""
     state = RefundState.SUCCEEDED if payout.confirmed_at else RefundState.PROCESSING
-    return RefundFacts(payout.refund_number, state, payout.amount)
+    return RefundFacts(payout.refund_number, RefundState.FAILED if payout.rejected_at else state, payout.amount)

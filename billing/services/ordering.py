@@ -17,10 +17,11 @@ from amp.foundation.services.configuration import order_minutes
 from amp.foundation.services.events import record_about
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
-from billing.models import LineStatus, Order, OrderChannel, OrderLine, PaymentAttempt
-from billing.orders import MAX_LINES, OPEN_ATTEMPTS, OrderStatus, TransitionRefused, check_transition, new_order_number
+from billing.models import LineStatus, Order, OrderChannel, OrderLine
+from billing.orders import MAX_LINES, OrderStatus, TransitionRefused, check_transition, new_order_number
+from billing.services.accounts import seller_of
 from billing.services.quoting import Quote, QuoteLine, quote
-from billing.services.settlement import FULFIL, POLL
+from billing.services.settlement import FULFIL, close_open_attempts
 from catalog.models import Plan
 from devices.models import Device
 
@@ -86,8 +87,11 @@ def open_order(
 
 @transaction.atomic
 def confirm_free_order(*, order: Order, user: User, now: datetime) -> Order:
-    """Renew by a person's word where there is nothing to pay (Q3, Q5). Raises NotAllowed, OrderRefused."""
-    require(user, Action.CONFIRM_FREE_RENEWAL, order.enterprise)
+    """Renew by a person's word where there is nothing to pay (Q3, Q5). Raises NotAllowed, OrderRefused.
+
+    The word stands in the place of a payment, so it is the seller's: a buyer below would renew itself for nothing.
+    """
+    require(user, Action.CONFIRM_FREE_RENEWAL, seller_of(order))
     order = _locked(order)
     if order.total or order.channel != OrderChannel.STAFF.value:
         raise OrderRefused.because(_("Only an order without a price can be confirmed without payment."))
@@ -118,8 +122,7 @@ def cancel_order(*, order: Order, actor: str, now: datetime) -> Order:
         raise OrderRefused.because(_("Only an order that waits for payment can be cancelled.")) from None
     order.closed_at, order.due_at = now, None
     order.save(update_fields=["status", "closed_at", "due_at"])
-    PaymentAttempt.objects.filter(order=order, status__in=[each.value for each in OPEN_ATTEMPTS]).update(due_at=now)
-    wake(POLL)
+    close_open_attempts(order, now=now)
     return order
 
 

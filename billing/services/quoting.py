@@ -35,6 +35,7 @@ REFUSALS = {
     RenewalRefusal.TRIAL_NOT_OVER.value: gettext_lazy("The trial is not over. Renewal opens when it ends."),
     RenewalRefusal.TOO_FAR.value: gettext_lazy("The service is paid almost 30 years ahead, which is the limit."),
     RenewalRefusal.OTHER_ENTERPRISE.value: gettext_lazy("The device belongs to another enterprise since."),
+    "given_up": gettext_lazy("Its renewal failed by a fault of ours and was given up."),
 }
 
 

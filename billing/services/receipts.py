@@ -127,7 +127,7 @@ def _movements(order: Order) -> list[tuple[str, Movement]]:
                 entry.attempt.number,
                 entry.attempt.provider,
                 entry.attempt.account.get_provider_display(),
-                entry.attempt.transaction_id or "",
+                entry.attempt.reference,
             ),
         )
         for entry in entries.select_related("attempt__account").order_by("pk")

@@ -40,7 +40,7 @@ def propose_refund(case: PaymentException, attempt: PaymentAttempt, *, currency:
     refund: Refund = live or make_refund(
         attempt, amount, currency, SECOND_PAYMENT, Effect.KEEP, has_lines=False, asked_by=SYSTEM, now=now, case=case
     )
-    reserve(attempt, amount)
+    reserve(attempt, amount, currency)
     return refund
 
 
@@ -77,9 +77,18 @@ def make_refund(
     return refund
 
 
-def reserve(attempt: PaymentAttempt, amount: int) -> None:
-    """Count `amount` as given back, or no longer where it is negative: the database refuses more than came in (F44)."""
-    PaymentAttempt.objects.filter(pk=attempt.pk).update(refunded=F("refunded") + amount)
+def reserve(attempt: PaymentAttempt, amount: int, currency: str) -> None:
+    """Count `amount` as given back, or no longer where it is negative: the database refuses more than came in (F44).
+
+    A payment counts in its own currency alone; of another one, `unused_money` says under the lock what is left.
+    """
+    PaymentAttempt.objects.filter(pk=attempt.pk, currency=currency).update(refunded=F("refunded") + amount)
+
+
+def given_back(attempt: PaymentAttempt, currency: str) -> int:
+    """All refunds of a payment in one currency, those on their way included, minor units."""
+    refunds = Refund.objects.filter(attempt=attempt, currency=currency).exclude(status=RefundStatus.FAILED.value)
+    return refunds.aggregate(sum=Sum("amount"))["sum"] or 0
 
 
 def record_refund(

@@ -10,18 +10,23 @@ from django.db.models import F, Sum
 
 from billing.models import LineStatus, Order, OrderLine, RefundLine
 from billing.refunds import DAY, Effect, LineShare, shared, suggested, time_for
-from devices.services.shortening import PeriodTime, period_times
+from billing.services.fulfilment import is_stuck
+from devices.services.shortening import PeriodTime, Spared, period_times
 
 NOTHING = timedelta()
 
 
 class QuotedLine(NamedTuple):
-    """One order line with what can be given back of it; `ends_at` is its device's end where the device runs."""
+    """One order line with what can be given back of it; `ends_at` is its device's end where the device runs.
+
+    `spared` says why the device keeps its time whatever is given back.
+    """
 
     line: OrderLine
     share: LineShare
     suggested: int
     ends_at: datetime | None
+    spared: Spared | None = None
 
 
 class RefundQuote(NamedTuple):
@@ -53,20 +58,23 @@ class PlannedLine(NamedTuple):
 def quote_refund(*, order: Order, now: datetime, line_ids: Sequence[int] | None = None) -> RefundQuote:
     """What can be given back of the order, or of some of its lines; changes nothing. Four queries.
 
-    Lines of which a refund is on its way are left out, and so is what is given back already.
+    Lines of which a refund is on its way are left out, and so is what is given back already. Lines that still wait for
+    the worker count once it has given the order up.
     """
     rows = OrderLine.objects.filter(order=order, refunded__lt=F("amount"))
-    rows = rows.filter(status__in=[LineStatus.APPLIED.value, LineStatus.UNAPPLIED.value])
+    given_up = [LineStatus.QUEUED.value] if is_stuck(order) else []
+    rows = rows.filter(status__in=[LineStatus.APPLIED.value, LineStatus.UNAPPLIED.value, *given_up])
     rows = rows.exclude(pk__in=RefundLine.objects.filter(line__order=order, is_live=True).values("line_id"))
     if line_ids is not None:
         rows = rows.filter(pk__in=list(line_ids))
     lines = list(rows.select_related("device").order_by("pk"))
-    times = period_times([_source(line) for line in lines if line.status == LineStatus.APPLIED.value], now=now)
+    applied = [line for line in lines if line.status == LineStatus.APPLIED.value]
+    times = period_times({_source(line): line.enterprise_id for line in applied}, now=now)
     taken = RefundLine.objects.filter(line__order=order, taken_seconds__gt=0).values_list("line_id").order_by()
     gone = dict(taken.annotate(sum=Sum("taken_seconds")))
     shares = [_share(line, times.get(_source(line)), gone.get(line.pk, 0)) for line in lines]
     found = zip(lines, shares, suggested(shares), strict=True)
-    return RefundQuote([QuotedLine(line, share, usual, _end(times, line)) for line, share, usual in found])
+    return RefundQuote([_quoted(line, share, usual, times.get(_source(line))) for line, share, usual in found])
 
 
 def plan_refund(
@@ -106,9 +114,8 @@ def _share(line: OrderLine, time: PeriodTime | None, gone: int) -> LineShare:
     return LineShare(line.amount, left, time.length, unused)
 
 
-def _end(times: dict[str, PeriodTime], line: OrderLine) -> datetime | None:
-    time = times.get(_source(line))
-    return time.ends_at if time else None
+def _quoted(line: OrderLine, share: LineShare, usual: int, time: PeriodTime | None) -> QuotedLine:
+    return QuotedLine(line, share, usual, time.ends_at, time.spared) if time else QuotedLine(line, share, usual, None)
 
 
 def _source(line: OrderLine) -> str:

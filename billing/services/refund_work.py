@@ -205,7 +205,9 @@ def _close_cases(refund: Refund, now: datetime) -> None:
     left = left.filter(refunded__lt=F("amount"))
     if not left.exists():
         closed.add(ExceptionKind.UNAPPLIED_LINES.value)
-    cases = PaymentException.objects.filter(attempt=refund.attempt_id, kind__in=closed, resolved_at=None)
+    cases = PaymentException.objects.filter(
+        attempt=refund.attempt_id, kind__in=closed, currency=refund.currency, resolved_at=None
+    )
     cases.update(
         resolved_at=now,
         resolved_by=refund.requested_by,
@@ -256,7 +258,13 @@ def _shorten_or_halve(refund: Refund, lines: Sequence[RefundLine], now: datetime
 
 def _shorten(refund: Refund, lines: Sequence[RefundLine], now: datetime) -> None:
     wishes = [
-        Shortening(each.line.device_id, f"refund:{each.pk}", _time(each.wanted_seconds), f"line:{each.line_id}")
+        Shortening(
+            device_id=each.line.device_id,
+            source=f"refund:{each.pk}",
+            wanted=_time(each.wanted_seconds),
+            period=f"line:{each.line_id}",
+            enterprise_id=each.line.enterprise_id,
+        )
         for each in lines
     ]
     made = shorten_services(wishes, why=f"refund {refund.number}", actor=refund.requested_by, now=now)

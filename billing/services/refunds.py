@@ -6,7 +6,6 @@ outside any transaction (`refund_work`).
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
@@ -22,8 +21,9 @@ from amp.foundation.wakeups import wake
 from billing.models import LineStatus, Order, OrderLine, PaymentAttempt, PaymentException, Refund, RefundLine
 from billing.orders import ExceptionKind, OrderStatus
 from billing.refunds import LIVE, SYSTEM, UNUSED_KINDS, Effect, RefundStatus, check_step, needs_another
-from billing.services.ordering import OnceKeyReused
-from billing.services.refund_proposals import make_refund, record_refund, reserve, unused_money
+from billing.services.fulfilment import is_stuck, leave_unapplied
+from billing.services.refund_once import Once, made_before, once_of
+from billing.services.refund_proposals import given_back, make_refund, record_refund, reserve, unused_money
 from billing.services.refund_quotes import RefundQuote, plan_refund, quote_refund
 
 WORK = "billing.tasks.work_refunds"
@@ -58,17 +58,18 @@ def request_refund(
     to take from the one device that is refunded; else it is what the amount is worth.
     Raises RefundRefused and OnceKeyReused; never refunds more than was paid, whoever asks at once (F44).
     """
-    reason, key = checked_reason(reason), _scoped_key(once_key, asked_by)
-    if known := _made_before(key, order, amount):
+    reason = checked_reason(reason)
+    once = once_of(once_key, asked_by, [order.pk, amount, sorted(set(line_ids or ())), days, effect.value, reason])
+    if known := made_before(once):
         return known
     try:
         with transaction.atomic():
-            attempt = _locked_payment(order, key, amount)
+            attempt = _locked_payment(order, once, now)
             if isinstance(attempt, Refund):  # the other click was first, and we waited for its lock
                 return attempt
-            return _requested(attempt, effect, reason, asked_by, now, amount, line_ids, days, key, case)
+            return _requested(attempt, effect, reason, asked_by, now, amount, line_ids, days, once, case)
     except IntegrityError:  # the other click of a double click was first
-        if known := _made_before(key, order, amount):
+        if known := made_before(once):
             return known
         raise
 
@@ -96,7 +97,7 @@ def request_refund_of_unused(
             asked_by=asked_by,
             now=now,
             case=case,
-            needs_two=needs_another(attempt.refunded + amount, refund_threshold()),
+            needs_two=needs_another(given_back(attempt, currency) + amount, refund_threshold()),
         ),
         now,
     )
@@ -146,7 +147,7 @@ def fail(refund: Refund, *, problem: str, kind: str, actor: str, now: datetime) 
     refund.save(update_fields=["status", "problem", "ended_at", "due_at"])
     _count_lines(refund, -1)
     RefundLine.objects.filter(refund=refund).update(is_live=False)
-    reserve(refund.attempt, -refund.amount)
+    reserve(refund.attempt, -refund.amount, refund.currency)
     _open_cases(refund)
     record_refund(refund, kind, actor=actor, why=problem, before=before, now=now)
 
@@ -176,7 +177,7 @@ def _requested(
     amount: int | None,
     line_ids: Sequence[int] | None,
     days: int | None,
-    key: str | None,
+    once: Once | None,
     case: PaymentException | None,
 ) -> Refund:
     quoted = quote_refund(order=attempt.order, now=now, line_ids=line_ids)
@@ -195,7 +196,7 @@ def _requested(
         asked_by=asked_by,
         now=now,
         case=case,
-        once_key=key,
+        **(once._asdict() if once else {}),
         needs_two=needs_another(attempt.refunded + amount, refund_threshold()),
     )
     rows = [
@@ -219,12 +220,12 @@ def check_wish(amount: int, days: int | None, quoted: RefundQuote) -> None:
 
 def _asked(refund: Refund, now: datetime) -> Refund:
     """Reserve the money, and approve what needs nobody else."""
-    reserve(refund.attempt, refund.amount)
+    reserve(refund.attempt, refund.amount, refund.currency)
     return refund if refund.needs_two else _approved(refund, refund.requested_by, now)
 
 
 def _taken_up(refund: Refund, by: str, now: datetime) -> Refund:
-    total = PaymentAttempt.objects.values_list("refunded", flat=True).get(pk=refund.attempt_id)
+    total = given_back(refund.attempt, refund.currency)
     refund.requested_by, refund.needs_two = by, needs_another(total, refund_threshold())
     refund.save(update_fields=["requested_by", "needs_two"])
     record_refund(refund, "refund.taken_up", actor=by, now=now)
@@ -249,7 +250,8 @@ def _open_cases(refund: Refund) -> None:
     PaymentException.objects.filter(refunds=refund).update(**UNRESOLVED)
     closed = cases.filter(resolved_at__gte=refund.created_at)
     if not refund.has_lines:
-        closed.filter(kind__in=[each.value for each in UNUSED_KINDS]).update(**UNRESOLVED)
+        kinds = [each.value for each in UNUSED_KINDS]
+        closed.filter(kind__in=kinds, currency=refund.currency).update(**UNRESOLVED)
     unapplied = OrderLine.objects.filter(order=refund.order_id, status=LineStatus.UNAPPLIED.value)
     if unapplied.filter(refund_lines__refund=refund).exists():
         amount = unapplied.aggregate(sum=Sum(F("amount") - F("refunded")))["sum"]
@@ -263,14 +265,17 @@ def _count_lines(refund: Refund, sign: int) -> None:
     lines.update(refunded=F("refunded") + sign * Subquery(part))
 
 
-def _locked_payment(order: Order, key: str | None, amount: int | None) -> PaymentAttempt | Refund:
+def _locked_payment(order: Order, once: Once | None, now: datetime) -> PaymentAttempt | Refund:
     """The payment that settled the order, locked after it, or what this key has asked for while we waited.
 
+    What the worker has given up of the order is left unapplied from now on, so that its money can go back (Q4).
     Raises RefundRefused where there is nothing to give back.
     """
     locked = Order.objects.select_for_update(no_key=True).get(pk=order.pk)
-    if known := _made_before(key, order, amount):
+    if known := made_before(once):
         return known
+    if is_stuck(locked):
+        leave_unapplied(locked, now=now)
     if locked.status == OrderStatus.PAID.value:
         raise RefundRefused.because(_("Its devices are still being renewed. Refund it when that is done."))
     if locked.status not in FINISHED:
@@ -279,15 +284,3 @@ def _locked_payment(order: Order, key: str | None, amount: int | None) -> Paymen
     if attempt is None:
         raise RefundRefused.because(_("This order cost nothing: there is nothing to give back."))
     return attempt
-
-
-def _scoped_key(once_key: str | None, asked_by: str) -> str | None:
-    """Two people with the same key never meet (F34)."""
-    return hashlib.sha256(f"refund\n{asked_by}\n{once_key}".encode()).hexdigest() if once_key else None
-
-
-def _made_before(key: str | None, order: Order, amount: int | None) -> Refund | None:
-    refund = Refund.objects.filter(once_key=key).first() if key else None
-    if refund and (refund.order_id != order.pk or amount not in {None, refund.amount}):
-        raise OnceKeyReused.because(_("This form was used for another refund already. Reload the page and try again."))
-    return refund

@@ -77,7 +77,9 @@ def _refund(case: PaymentException, reason: str, by: str, now: datetime) -> None
 
 def _refund_unused(case: PaymentException, reason: str, by: str, now: datetime) -> None:
     """The proposal that the system has made, or a refund of what is left."""
-    waiting = Refund.objects.filter(attempt=case.attempt_id, has_lines=False, requested_by=SYSTEM)
+    waiting = Refund.objects.filter(
+        attempt=case.attempt_id, has_lines=False, requested_by=SYSTEM, currency=case.currency
+    )
     if proposed := waiting.filter(status=RefundStatus.REQUESTED.value).first():
         approve_refund(refund=proposed, by=by, now=now)
         return

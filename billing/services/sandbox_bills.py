@@ -8,7 +8,7 @@ from datetime import date, datetime
 
 from amp.foundation.money import decimal_text
 from billing.bill_files import BEIJING
-from billing.bills import SANDBOX_END, SANDBOX_HEAD, LineKind, day_of
+from billing.bills import SANDBOX_END, SANDBOX_HEAD, SANDBOX_REFUND, LineKind, day_of
 from billing.models import MerchantAccount, SandboxRefund, SandboxTrade
 
 
@@ -17,16 +17,17 @@ def sandbox_bill(*, account: MerchantAccount, day: date) -> bytes:
     first, end = day_of(day)
     out = io.StringIO(newline="")
     writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(SANDBOX_HEAD)
+    writer.writerow([*SANDBOX_HEAD, SANDBOX_REFUND])
     merchant = account.merchant.merchant_id
     trades = SandboxTrade.objects.filter(account=account, paid_at__gte=first, paid_at__lt=end).order_by("pk")
     refunds = SandboxRefund.objects.filter(trade__account=account, created_at__gte=first, created_at__lt=end)
     count = 0
     for trade in trades:
-        writer.writerow(_line(merchant, trade, LineKind.PAYMENT, trade.amount, trade.paid_at))
+        writer.writerow([*_line(merchant, trade, LineKind.PAYMENT, trade.amount, trade.paid_at), ""])
         count += 1
     for refund in refunds.select_related("trade").order_by("pk"):
-        writer.writerow(_line(merchant, refund.trade, LineKind.REFUND, refund.amount, refund.created_at))
+        line = _line(merchant, refund.trade, LineKind.REFUND, refund.amount, refund.created_at)
+        writer.writerow([*line, refund.number])
         count += 1
     writer.writerow([SANDBOX_END, count])
     return out.getvalue().encode()

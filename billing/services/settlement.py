@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import transaction
 from django.db.models import F
@@ -42,7 +42,7 @@ from billing.services.refund_proposals import propose_refund
 
 FULFIL = "billing.tasks.fulfil_paid_orders"
 POLL = "billing.tasks.poll_attempts"
-PAID_FIELDS = ("status", "transaction_id", "paid_amount", "paid_at", "learned_at", "due_at", "settles")
+PAID_FIELDS = ("status", "transaction_id", "paid_amount", "paid_currency", "paid_at", "learned_at", "due_at", "settles")
 
 
 class Settled(NamedTuple):
@@ -75,31 +75,39 @@ def settle(*, attempt_id: int, facts: GatewayFacts, now: datetime) -> Settled:
 
 
 def raise_exception(
-    attempt: PaymentAttempt, kind: ExceptionKind, *, amount: int, currency: str, detail: str, now: datetime
+    attempt: PaymentAttempt, kind: ExceptionKind, *, amount: int, currency: str, facts: dict[str, Any], now: datetime
 ) -> PaymentException:
-    """Put money before a person: one open case per payment and kind, which grows if more of the kind comes.
+    """Put money before a person: one open case per payment, kind and currency, which grows if more of the kind comes.
+    `facts` say what happened (`case_words`).
 
     What could not be applied of an order is counted anew each time: the same devices may have been tried again.
     """
     case, is_new = PaymentException.objects.get_or_create(
         attempt=attempt,
         kind=kind.value,
+        currency=currency,
         defaults={
             "enterprise_id": attempt.enterprise_id,
             "amount": amount,
-            "currency": currency,
-            "detail": detail[:300],
+            "facts": facts,
             "created_at": now,
         },
     )
     if not is_new:
         grown = amount if kind is ExceptionKind.UNAPPLIED_LINES else F("amount") + amount
         PaymentException.objects.filter(pk=case.pk).update(
-            amount=grown, resolved_at=None, resolved_by="", resolution="", resolution_reason="", detail=detail[:300]
+            amount=grown, resolved_at=None, resolved_by="", resolution="", resolution_reason="", facts=facts
         )
     told = {"kind": kind.value, "amount": amount, "currency": currency, "payment": attempt.number}
-    record_about(attempt.order, "payment.exception", actor="gateway", why=detail, after=told, now=now)
+    record_about(attempt.order, "payment.exception", actor="gateway", after={**told, **facts}, now=now)
     return case
+
+
+def close_open_attempts(order: Order, *, now: datetime) -> None:
+    """Nobody should pay the order's open codes any more: the poll closes them, which is now (F31)."""
+    attempts = PaymentAttempt.objects.filter(order=order, status__in=[each.value for each in OPEN_ATTEMPTS])
+    if attempts.update(due_at=now):
+        wake(POLL)
 
 
 def _locked(attempt_id: int) -> tuple[Order, PaymentAttempt]:
@@ -129,7 +137,8 @@ def _facts_of(attempt: PaymentAttempt, facts: GatewayFacts) -> AttemptFacts:
 def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided: Verdict, now: datetime) -> None:
     is_first = decided.attempt_to is AttemptStatus.PAID
     source = f"attempt:{attempt.pk}" if is_first else _again(attempt, facts)
-    attempt.received += facts.amount
+    if facts.currency == attempt.currency:
+        attempt.received += facts.amount
     if is_first:
         _mark_paid(order, attempt, facts, decided, now)
     attempt.save(update_fields=[*(PAID_FIELDS if is_first else ()), "received"])
@@ -139,9 +148,9 @@ def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided
     else:
         _book(order, attempt, EntryKind.UNAPPLIED, facts, source, now)
     if decided.problem:
-        detail = _detail(decided.problem, order, attempt, facts)
+        told = _case_facts(decided.problem, order, attempt, facts)
         case = raise_exception(
-            attempt, decided.problem, amount=facts.amount, currency=facts.currency, detail=detail, now=now
+            attempt, decided.problem, amount=facts.amount, currency=facts.currency, facts=told, now=now
         )
         if decided.problem is ExceptionKind.SECOND_PAYMENT:
             propose_refund(case, attempt, currency=facts.currency, now=now)
@@ -150,7 +159,7 @@ def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided
 def _mark_paid(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided: Verdict, now: datetime) -> None:
     attempt.status = AttemptStatus.PAID.value
     attempt.transaction_id = facts.transaction_id
-    attempt.paid_amount = facts.amount
+    attempt.paid_amount, attempt.paid_currency = facts.amount, facts.currency
     attempt.paid_at = success_time(facts, created_at=attempt.created_at, now=now)
     attempt.learned_at = now
     attempt.due_at = None
@@ -165,17 +174,10 @@ def _mark_order_paid(order: Order, attempt: PaymentAttempt, now: datetime) -> No
     order.due_at, order.attempts_made = now, 0
     order.save(update_fields=["status", "paid_at", "closed_at", "due_at", "attempts_made"])
     OrderLine.objects.filter(order=order, status=LineStatus.WAITING.value).update(status=LineStatus.QUEUED.value)
+    close_open_attempts(order, now=now)
     told = {"status": order.status, "payment": attempt.number, "amount": order.total, "currency": order.currency}
     at = order.paid_at or now
     record_about(order, "order.paid", actor="gateway", before={"status": before}, after=told, at=at, now=now)
-    _end_the_others(order, attempt, now)
-
-
-def _end_the_others(order: Order, attempt: PaymentAttempt, now: datetime) -> None:
-    """The other wallet's payment of the order is closed by the next poll, which is now (F31)."""
-    others = PaymentAttempt.objects.filter(order=order, status__in=[each.value for each in OPEN_ATTEMPTS])
-    if others.exclude(pk=attempt.pk).update(due_at=now):
-        wake(POLL)
 
 
 def _book(
@@ -206,13 +208,15 @@ def _report_taken(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, no
     record_about(order, "payment.exception", actor="gateway", why=why, after=told, now=now)
 
 
-def _detail(problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts: GatewayFacts) -> str:
+def _case_facts(problem: ExceptionKind, order: Order, attempt: PaymentAttempt, facts: GatewayFacts) -> dict[str, Any]:
     match problem:
         case ExceptionKind.AMOUNT_MISMATCH:
-            return f"{facts.amount} {facts.currency} paid, {attempt.amount} {attempt.currency} asked (minor units)"
+            paid = {"paid": facts.amount, "paid_currency": facts.currency}
+            return {"code": "paid_otherwise", **paid, "asked": attempt.amount, "asked_currency": attempt.currency}
         case ExceptionKind.MERCHANT_MISMATCH:
-            return f"paid to {facts.merchant_id[:32]}, sold by {attempt.account.merchant.merchant_id}"
+            sold_by = attempt.account.merchant.merchant_id
+            return {"code": "paid_to_another", "paid_to": facts.merchant_id[:64], "sold_by": sold_by}
         case ExceptionKind.LATE:
-            return f"paid after the order had ended; order {order.number}"
+            return {"code": "paid_late", "order": order.number}
         case _:
-            return f"transaction {facts.transaction_id} for order {order.number}"
+            return {"code": "paid_twice", "transaction": facts.transaction_id, "order": order.number}

@@ -6,8 +6,9 @@ Where nothing is left ahead, the device expires by the usual rules, with its LOC
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 from django.db import transaction
@@ -25,6 +26,14 @@ COLUMNS = ("enterprise", "device", "number", "previous_ends_at", "ends_at", "sou
 NOTHING = timedelta()
 
 
+class Spared(StrEnum):
+    """Why a device loses no time by a refund: what it runs on isn't what the payer bought."""
+
+    OTHER_ENTERPRISE = "other_enterprise"
+    MOVED = "moved"
+    OTHER_LIFE = "other_life"
+
+
 class PeriodTime(NamedTuple):
     """How one paid period stands: its `length`, what of it lies ahead, and what is `left` of the device's service.
 
@@ -36,19 +45,22 @@ class PeriodTime(NamedTuple):
     left: timedelta
     ends_at: datetime | None
     state: State
+    spared: Spared | None = None
 
 
 class Shortening(NamedTuple):
     """Take `wanted` from one device, everything ahead where it is None; `source` makes it happen once.
 
     `period` is the source of the period that is paid back: what was paid in a later life (A6), or since its rest was
-    moved away (A26), is none of it.
+    moved away (A26), is none of it. `enterprise_id` is whose device was paid for: what another enterprise has since is
+    none of it either (F36).
     """
 
     device_id: int
     source: str
     wanted: timedelta | None
     period: str
+    enterprise_id: int
 
 
 class Shortened(NamedTuple):
@@ -60,17 +72,18 @@ class Shortened(NamedTuple):
     ends_at: datetime | None
 
 
-def period_times(sources: Iterable[str], *, now: datetime) -> dict[str, PeriodTime]:
+def period_times(owners: Mapping[str, int], *, now: datetime) -> dict[str, PeriodTime]:
     """How the periods that these sources have made stand at `now`; two queries, changes nothing.
 
-    A period of an earlier life, or one whose rest was moved away, has nothing left.
+    `owners` says for each source which enterprise's device was paid for. A period of an earlier life, one whose rest
+    was moved away, or of a device that is another enterprise's by now, has nothing left.
     """
-    periods = _periods(sources)
-    rows = list(periods.values_list("source", "device_id", "own_life", "starts_at", "ends_at"))
+    rows = list(_periods(owners).values_list("source", "device_id", "own_life", "starts_at", "ends_at"))
     services = DeviceService.objects.filter(among("device_id", [row[1] for row in rows]))
-    standing = {values[0]: values[1:] for values in services.values_list("device_id", "life", "state", "ends_at")}
+    columns = ("life", "state", "ends_at", "enterprise_id")
+    standing = {values[0]: _Standing(*values[1:]) for values in services.values_list("device_id", *columns)}
     return {
-        source: _time(starts_at, ends_at, life, standing[device_id], now)
+        source: _time(starts_at, ends_at, _spared(life, owners[source], standing[device_id]), standing[device_id], now)
         for source, device_id, life, starts_at, ends_at in rows
     }
 
@@ -96,7 +109,7 @@ def shorten_services(wishes: Sequence[Shortening], *, why: str, actor: str, now:
             taken = before.previous_ends_at - before.ends_at
             answers.append(Shortened(wish.device_id, wish.source, taken, before.ends_at))
             continue
-        if lives.get(wish.period) != row.life:
+        if _spared(lives.get(wish.period), wish.enterprise_id, row):
             answers.append(Shortened(wish.device_id, wish.source, NOTHING, None))
             continue
         made = _shorten(row, facts[row.device_id], terms[row.place], wish, changes, why=why, actor=actor, now=now)
@@ -119,14 +132,31 @@ def _periods(sources: Iterable[str]) -> QuerySet[Any]:
     return rows
 
 
+class _Standing(NamedTuple):
+    """What a device runs on; named as `ServiceRow` names it."""
+
+    life: int
+    state: str
+    ends_at: datetime | None
+    enterprise_id: int
+
+
+def _spared(own_life: int | None, enterprise_id: int, standing: _Standing | ServiceRow) -> Spared | None:
+    if standing.enterprise_id != enterprise_id:
+        return Spared.OTHER_ENTERPRISE
+    if own_life is None:
+        return Spared.MOVED
+    return None if own_life == standing.life else Spared.OTHER_LIFE
+
+
 def _time(
-    starts_at: datetime, ends_at: datetime, life: int | None, standing: tuple[int, str, datetime | None], now: datetime
+    starts_at: datetime, ends_at: datetime, spared: Spared | None, standing: _Standing, now: datetime
 ) -> PeriodTime:
-    service_life, state, service_ends_at = standing
-    runs = state == State.ACTIVE.value and service_life == life and service_ends_at is not None
-    left = max(NOTHING, service_ends_at - now) if runs and service_ends_at else NOTHING
+    runs = standing.state == State.ACTIVE.value and spared is None and standing.ends_at is not None
+    left = max(NOTHING, standing.ends_at - now) if runs and standing.ends_at else NOTHING
     unused = unused_time(starts_at, ends_at, now=now) if left else NOTHING
-    return PeriodTime(ends_at - starts_at, unused, left, service_ends_at if left else None, State(state))
+    ends = standing.ends_at if left else None
+    return PeriodTime(ends_at - starts_at, unused, left, ends, State(standing.state), spared)
 
 
 def _shorten(

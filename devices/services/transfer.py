@@ -15,10 +15,11 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from devices.lifecycle import Facts, Lock, State, Terms
-from devices.models import DeviceService, EarlyEnd, Period, PeriodKind
+from devices.models import DeviceService, EarlyEnd, Period, PeriodKind, Presence
 from devices.periods import Side, TransferRefusal, moved, transfer_refusal
 from devices.services.ledger import READ, Changes, PeriodDraft, ServiceRow, store
 from devices.services.lifecycle import advance, load_facts
+from devices.services.presence_rows import locked_states
 from devices.services.replacements import TransferRefused
 from devices.services.stuck import release
 from devices.services.terms import terms_for
@@ -106,12 +107,14 @@ def transfer_service(
 ) -> Transferred:
     """Move what is left: the source becomes EXPIRED and locked, the target ACTIVE and unlocked, its trial over (A26).
 
-    Both services are locked in id order (F23), so a renewal or a sweep comes wholly before or wholly after. `seen` is
-    `TransferPreview.seen`: what changed since is refused. The same `ticket` again moves nothing.
+    Presence, then both services are locked in id order (F23), so what a device says of itself, a renewal or a sweep
+    comes wholly before or wholly after. `seen` is `TransferPreview.seen`: what changed since is refused. The same
+    `ticket` again moves nothing.
     Raises `devices.services.replacements.TransferRefused`.
     """
     reason = _checked(reason)
     ticket = ticket or uuid.uuid4()
+    locked_states(Presence.objects.filter(pk__in=[source_id, target_id]))  # a device that comes online waits (F23)
     case = _case(source_id, target_id, now, lock=True)
     if EarlyEnd.objects.filter(source=_source(ticket)).exists():
         raise TransferRefused.because(_("This transfer is done already. Reload the page."))

@@ -6,9 +6,11 @@ from datetime import timedelta
 
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
-from billing.models import Effect, Order, OrderChannel, PaymentException, Refund
+from billing.fapiao import Buyer
+from billing.models import Effect, FapiaoRequest, Order, OrderChannel, PaymentException, Refund
 from billing.orders import ExceptionKind
 from billing.services.attempts import start_attempt
+from billing.services.fapiao import request_fapiao
 from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.ordering import open_order
 from billing.services.refund_proposals import make_refund
@@ -49,9 +51,11 @@ def grow(tenant: Tenant, rows: int) -> None:
             )
         for order in Order.objects.filter(line_count=1, attempts=None):
             attempt = start_attempt(order=order, now=now, wall=clock.wall())
-            raise_exception(attempt, ExceptionKind.LATE, amount=1, currency="CNY", detail="case", now=now)
+            facts = {"code": "paid_late", "order": "case"}
+            raise_exception(attempt, ExceptionKind.LATE, amount=1, currency="CNY", facts=facts, now=now)
             make_refund(attempt, 1, "CNY", "x", Effect.KEEP, has_lines=False, asked_by="test", now=now)
-        order_paid(tenant, devices[-1], f"T{rows}")
+        buyer = Buyer("Buyer", "91310000MA1FL0XX8A", "a@b.cn")
+        request_fapiao(order=order_paid(tenant, devices[-1], f"T{rows}"), buyer=buyer, actor="test", now=now)
         ends = [ValiditySetting(device, ServiceKind.SIM, now + timedelta(days=9)) for device in devices]
         set_validities(ends, actor="test", now=now)
         order_commands(
@@ -71,6 +75,7 @@ def address(path: str, tenant: Tenant) -> str:
             "device": device.pk if device else 0,
             "kind": "SIM",
             "command": Command.objects.order_by("pk").values_list("pk", flat=True).first(),
+            "fapiao": FapiaoRequest.objects.values_list("pk", flat=True).first(),
             "refund": Refund.objects.values_list("pk", flat=True).first(),
             "case": PaymentException.objects.values_list("pk", flat=True).first(),
             "order": Order.objects.order_by("-line_count").values_list("pk", flat=True).first(),

@@ -16,7 +16,9 @@ from pytest_django.live_server_helper import LiveServer
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
+from billing.fapiao import Buyer
 from billing.models import Order, OrderChannel, PaymentException, Refund
+from billing.services.fapiao import request_fapiao
 from billing.services.ordering import open_order
 from catalog.models import Plan
 from devices.models import Command, CommandKind, Device, DeviceService
@@ -51,7 +53,7 @@ def ids(tenant: Tenant) -> dict[str, int]:
     """The rows that the examples speak of: a device that may be renewed, another, an order, a command, a draft."""
     now = clock.now()
     with system_scope():
-        device, retired, ordered, twice, short = (make_device(tenant.product).device.pk for _ in range(5))
+        device, retired, ordered, twice, short, billed = (make_device(tenant.product).device.pk for _ in range(6))
         DeviceService.objects.update(state="EXPIRED", generation=1)
         draft = make_plan(tenant.product, name="Draft", published=False)
         order = open_order(
@@ -61,6 +63,9 @@ def ids(tenant: Tenant) -> dict[str, int]:
         order_commands([wanted], now=now)
         paid_twice = order_paid(tenant, twice, "A", "B")
         order_paid(tenant, short, "C", missing=1)
+        asked = order_paid(tenant, billed, "D")
+        buyer = Buyer("上海暖通科技有限公司", "91310000MA1FL0XX8A", "a@b.cn")
+        fapiao = request_fapiao(order=asked, buyer=buyer, actor="x", now=now)
         return {
             "ENTERPRISE": tenant.enterprise.pk,
             "PRODUCT": tenant.product.pk,
@@ -71,6 +76,7 @@ def ids(tenant: Tenant) -> dict[str, int]:
             "ORDER": order.pk,
             "COMMAND": Command.objects.earliest("pk").pk,
             "PAID": paid_twice.pk,
+            "FAPIAO": fapiao.pk,
             "REFUND": Refund.objects.get().pk,
             "CASE": PaymentException.objects.get(kind="AMOUNT_MISMATCH").pk,
         }

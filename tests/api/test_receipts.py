@@ -53,6 +53,21 @@ def test_a_paid_order_has_a_receipt_in_both_shapes(ours: Tenant, order: Order) -
     assert order.number in pypdfium2.PdfDocument(file.content)[0].get_textpage().get_text_range()
 
 
+def test_a_receipt_is_a_pdf_where_the_reader_prefers_one(ours: Tenant, order: Order) -> None:
+    path = f"/orders/{order.pk}/receipt"
+    early = ours.api.get(path, Accept="application/pdf")
+    assert code(early) == (409, "no_receipt"), "a problem is JSON whatever was asked for"
+    assert early["Content-Type"] == "application/problem+json"
+    pay(order)
+    file = ours.api.get(path, Accept="application/pdf")
+    assert (file.status_code, file["Content-Type"]) == (200, "application/pdf")
+    assert "Accept" in file["Vary"]
+    assert order.number in pypdfium2.PdfDocument(file.content)[0].get_textpage().get_text_range()
+    assert ours.api.get(path, Accept="*/*").json()["order"] == order.number
+    assert code(ours.api.get(path, Accept="text/html")) == (406, "not_acceptable")
+    assert ours.api.get(f"{path}.pdf", Accept="application/pdf").status_code == 200
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_an_unpaid_order_has_none_and_a_foreign_one_is_missing(
     ours: Tenant, other: Tenant, order: Order, ending: str

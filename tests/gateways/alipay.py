@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import secrets
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
+from tests.gateways import bills
 from tests.gateways.books import Books, Course, Fault, Merchant, Notice, Refused, Trade, Transaction
 from tests.gateways.signing import is_signed, sign, stranger
 from tests.gateways.speaking import Reply
@@ -20,7 +21,9 @@ VERBS = {
     "alipay.trade.close": "close",
     "alipay.trade.refund": "refund",
     "alipay.trade.fastpay.refund.query": "query_refund",
+    "alipay.data.dataservice.bill.downloadurl.query": "bill",
 }
+BILL_FILE = "/downloadBillFile.resource"
 WORDS = {
     "NUMBER_USED": "ACQ.CONTEXT_INCONSISTENT",
     "PAID": "ACQ.TRADE_HAS_SUCCESS",
@@ -39,9 +42,14 @@ class Alipay:
     def __init__(self, books: Books) -> None:
         self.books = books
         self.codes: dict[str, Trade] = {}
+        self.host = ""
+        self.files: dict[str, tuple[datetime, bytes]] = {}
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         """One request, as it came; parameters in the address or in the body."""
+        self.host = headers.get("host", "")
+        if target.startswith(BILL_FILE):
+            return self._file(urlsplit(target).query.removeprefix("token="))
         told = dict(parse_qsl(urlsplit(target).query) + parse_qsl(body.decode(), keep_blank_values=True))
         name = told.get("method", "")
         verb, response = VERBS.get(name, "unknown"), f"{name.replace('.', '_')}_response"
@@ -56,6 +64,14 @@ class Alipay:
             content = self._done(merchant, verb, json.loads(told["biz_content"]), told, fault)
             content = {"code": "10000", "msg": "Success"} | content
         except Refused as refused:
+            if refused.code in {"NO_BILL", "BILL_CREATING"}:
+                content = {
+                    "code": "40004",
+                    "msg": "Business Failed",
+                    "sub_code": "isp.bill_not_exist",
+                    "sub_msg": "模拟",
+                }
+                return self._signed(merchant, response, content, fault)
             code = "ACQ.TRADE_STATUS_ERROR" if verb == "close" and refused.code == "PAID" else WORDS[refused.code]
             content = {"code": "40004", "msg": "Business Failed", "sub_code": code, "sub_msg": "模拟"}
         return self._signed(merchant, response, content, fault)
@@ -125,6 +141,8 @@ class Alipay:
     def _done(
         self, merchant: Merchant, verb: str, content: dict[str, Any], told: dict[str, str], fault: str
     ) -> dict[str, Any]:
+        if verb == "bill":
+            return self._bill(merchant, content, told)
         if verb == "create":
             made = self._made(merchant, content, told)
             if (made.merchant, made.seller, made.number) in self.books.trades:
@@ -154,6 +172,24 @@ class Alipay:
             amounts = {"refund_amount": _yuan(refund.amount), "total_amount": _yuan(trade.amount)}
             return named | amounts | {"out_request_no": number, "refund_status": "REFUND_SUCCESS"}
         return {}
+
+    def _bill(self, merchant: Merchant, content: dict[str, Any], told: dict[str, str]) -> dict[str, Any]:
+        seller, day = self._seller(merchant, content, told), date.fromisoformat(content["bill_date"])
+        assert content["bill_type"] == "trade"
+        found = bills.movements(self.books, merchant.id, seller, day)
+        token = secrets.token_hex(16)
+        self.files[token] = self.books.now, bills.alipay(found, found[0].trade.transactions[0].seller, day)
+        return {"bill_download_url": f"http://{self.host}{BILL_FILE}?token={token}"}
+
+    def _file(self, token: str) -> Reply:
+        """Without a signature, for 30 seconds."""
+        fault = self.books.fault("bill_file")
+        made, body = self.files.get(token, (None, b""))
+        if fault == Fault.LOST_ANSWER:
+            return Reply(0)
+        if made is None or self.books.now - made > timedelta(seconds=30):
+            return Reply(404, {"Content-Type": "text/html"}, b"<html>")
+        return Reply(200, {"Content-Type": "application/zip"}, bills.packed(body, fault))
 
     def _made(self, merchant: Merchant, content: dict[str, Any], told: dict[str, str]) -> Trade:
         if set("/=&") & set(content["subject"]) or len(content["out_trade_no"]) > 64:

@@ -29,6 +29,7 @@ class Fault(StrEnum):
     MALFORMED = "malformed"
     REDIRECT = "redirect"
     STALE = "stale"
+    BOMB = "bomb"
 
 
 class Course(StrEnum):
@@ -84,6 +85,7 @@ class Refund:
     amount: int
     id: str
     course: str = ""
+    at: datetime | None = None
 
 
 @dataclass
@@ -193,7 +195,7 @@ class Books:
             raise Refused("NOT_PAID")
         if amount <= 0 or trade.refunded + amount > sum(paid.amount for paid in trade.transactions):
             raise Refused("NOT_ENOUGH", 403)
-        made = trade.refunds[number] = Refund(number, amount, f"50{next(self.numbers):010}", self.course)
+        made = trade.refunds[number] = Refund(number, amount, f"50{next(self.numbers):010}", self.course, self.now)
         return made, True
 
     def take_course(self, course: str) -> None:

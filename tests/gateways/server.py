@@ -35,7 +35,8 @@ class Simulator:
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         """One request to a gateway."""
-        wire: WeChat | Alipay | OpenIds = self.wires["alipay" if target.startswith("/gateway.do") else "wechat"]
+        is_alipay = target.startswith(("/gateway.do", "/downloadBillFile"))
+        wire: WeChat | Alipay | OpenIds = self.wires["alipay" if is_alipay else "wechat"]
         if urlsplit(target).path in {AUTHORIZE, TOKEN}:
             wire = self.openids
         with self.lock:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import secrets
-from datetime import datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from tests.gateways import bills
 from tests.gateways.books import Books, Course, Fault, Merchant, Notice, Refund, Refused, Trade, Transaction
 from tests.gateways.signing import certificate_of, is_signed, seal, sign, stranger
 from tests.gateways.speaking import Reply
@@ -24,7 +26,10 @@ WORDS = {
     "NOT_FOUND": "ORDER_NOT_EXIST",
     "DIFFERENT": "INVALID_REQUEST",
     "NOT_PAID": "INVALID_REQUEST",
+    "BILL_CREATING": "STATEMENT_CREATING",
+    "NO_BILL": "NO_STATEMENT_EXIST",
 }
+BILL_FILE = "/v3/billdownload/file"
 REQUIRED = {"description", "out_trade_no", "time_expire", "notify_url", "amount"}
 BEIJING = timezone(timedelta(hours=8))
 WINDOW = timedelta(minutes=5)
@@ -34,11 +39,12 @@ class WeChat:
     """The gateway's side of the wire."""
 
     def __init__(self, books: Books) -> None:
-        self.books = books
+        self.books, self.host = books, ""
+        self.files: dict[str, bytes] = {}
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         """One request, as it came."""
-        address = urlsplit(target)
+        address, self.host = urlsplit(target), headers.get("host", "")
         verb = _verb(method, address.path)
         fault = self.books.fault(verb)
         if fault == Fault.LOST_REQUEST:
@@ -46,6 +52,8 @@ class WeChat:
         try:
             merchant = self._asker(method, target, headers, body)
             content = json.loads(body) if body else dict(parse_qsl(address.query))
+            if verb == "bill_file":
+                return self._file(content, fault)
             status, told = self._done(merchant, verb, address.path, content, fault)
         except Refused as refused:
             code = WORDS.get(refused.code, refused.code)
@@ -105,6 +113,8 @@ class WeChat:
     def _done(self, merchant: Merchant, verb: str, path: str, content: dict[str, Any], fault: str) -> tuple[int, Any]:
         if verb == "certificates":
             return 200, self._certificates(merchant)
+        if verb == "bill":
+            return 200, self._bill(merchant, content)
         if verb == "create":
             return 200, self._create(merchant, path, content)
         if verb in {"query", "close"}:
@@ -117,6 +127,27 @@ class WeChat:
             paid = trade.transactions[-1] if trade.transactions and fault != Fault.STALE else None
             return 200, self._told(merchant, trade, paid)
         return 200, self._refund(merchant, verb, path, content)
+
+    def _bill(self, merchant: Merchant, content: dict[str, str]) -> dict[str, str]:
+        seller = content.get("sub_mchid", "")
+        if seller and seller not in merchant.sellers:
+            raise Refused("NO_AUTH", 403)
+        if (content["bill_type"], content["tar_type"]) != ("ALL", "GZIP"):
+            raise Refused("PARAM_ERROR")
+        found = bills.movements(self.books, merchant.id, seller, date.fromisoformat(content["bill_date"]))
+        bill, token = bills.wechat(found, merchant.id, seller), secrets.token_hex(16)
+        self.files[token] = gzip.compress(bill)
+        url = f"http://{self.host}{BILL_FILE}?token={token}"
+        return {"hash_type": "SHA1", "hash_value": bills.digest(bill), "download_url": url}
+
+    def _file(self, content: dict[str, str], fault: str) -> Reply:
+        """Unsigned, as WeChat Pay sends files."""
+        if fault == Fault.LOST_ANSWER:
+            return Reply(0)
+        body = self.files.get(content.get("token", ""))
+        if body is None:
+            return self._error(404, "NOT_FOUND", fault)
+        return Reply(200, {"Content-Type": "application/octet-stream"}, bills.packed(body, fault))
 
     def _create(self, merchant: Merchant, path: str, content: dict[str, Any]) -> dict[str, str]:
         found = ORDER.fullmatch(path)
@@ -249,6 +280,10 @@ def _verb(method: str, path: str) -> str:
         return "create"
     if found := TRADE.fullmatch(path):
         return "close" if found[3] and method == "POST" else "query"
+    if path == BILL_FILE:
+        return "bill_file"
+    if path == "/v3/bill/tradebill":
+        return "bill"
     if path.startswith(REFUNDS):
         return "refund" if method == "POST" else "query_refund"
     return "unknown"

@@ -18,6 +18,7 @@ from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Members
 from billing.models import (
     BankReceipt,
     Bill,
+    BillFetch,
     BillRow,
     FapiaoRequest,
     MerchantAccount,
@@ -90,6 +91,7 @@ ROWS: dict[str, Kwargs] = {
     )},
     **{f"admin:fapiao_{verb}": {"pk": FapiaoRequest} for verb in ("issue", "refuse")},
     "admin:bill_settle": {"pk": Bill},
+    "admin:bill_fetch_retry": {"pk": BillFetch},
     "admin:bill_sandbox_file": {"pk": MerchantAccount},
     **{f"admin:refund_{verb}": {"pk": Refund} for verb in ("decide", "payout")},
     "admin:exception_resolve": {"pk": PaymentException},
@@ -113,8 +115,9 @@ ROWS: dict[str, Kwargs] = {
     **{f"api:device-{name}": {"pk": Device, "kind": "SIM"} for name in ("validity", "validity-history")},
     **{f"api:command-{name}": {"pk": Command} for name in ("detail", "cancel", "resend")},
     **{f"api:order-{name}": ORDER for name in (
-        "detail", "cancel", "payment", "lines", "receipt", "receipt-file", "refund",
+        "detail", "cancel", "payment", "lines", "receipt", "receipt-file", "refund", "fapiao",
     )},
+    "api:fapiao-request-detail": {"pk": FapiaoRequest},
     **{f"api:refund-{name}": {"pk": Refund} for name in ("detail", "approve")},
     **{f"api:payment-exception-{name}": {"pk": PaymentException} for name in ("detail", "resolve")},
 }  # fmt: skip
@@ -134,6 +137,7 @@ LISTS = {
     "admin:devices_import_validities",
     "admin:billing_totals",
     "admin:bill_upload",
+    "admin:bill_fetches",
     "admin:devices_stickers",
     "admin:devices_revoke_links",
     *(f"admin:{name}_{verb}" for name in BY_MODEL for verb in ("changelist", "add")),
@@ -145,7 +149,7 @@ LISTS = {
     "api:me",
     *(f"api:{name}-list" for name in (
         *("enterprise", "product", "plan", "device", "device-service", "validity", "command", "order"),
-        *("refund", "payment-exception"),
+        *("refund", "payment-exception", "fapiao-request"),
     )),
     "api:order-preview",
 }  # fmt: skip

@@ -26,6 +26,7 @@ from amp.foundation.services.saved_views import save_view
 from billing.models import (
     BankReceipt,
     Bill,
+    BillFetch,
     BillRow,
     Effect,
     FapiaoRequest,
@@ -118,7 +119,14 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
             now=now,
         )
         attempt = start_attempt(order=order, now=now, wall=wall)
-        raise_exception(attempt, ExceptionKind.LATE, amount=1, currency="CNY", detail=f"{mark} case", now=now)
+        raise_exception(
+            attempt,
+            ExceptionKind.LATE,
+            amount=1,
+            currency="CNY",
+            facts={"code": "paid_late", "order": f"{mark} case"},
+            now=now,
+        )
         set_validities(
             [ValiditySetting(device.pk, ServiceKind.SIM, now + timedelta(days=9))], actor=staff.email, now=now
         )
@@ -212,6 +220,9 @@ def make_books(mark: str, attempt: PaymentAttempt, *, now: datetime) -> list[Mod
     )
     return [
         bill,
+        BillFetch.objects.create(
+            **own, account=bill.account, day=bill.day, status="FAILED", problem="silent", detail=f"{mark} fetch"
+        ),
         BillRow.objects.create(
             **own,
             **money,

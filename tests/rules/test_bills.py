@@ -21,17 +21,28 @@ WECHAT_HEAD = (
 )
 ALIPAY_HEAD = (
     "支付宝交易号,商户订单号,业务类型,商品名称,创建时间,完成时间,门店编号,"
-    "订单金额（元）,商家实收（元）,服务费（元）,备注"
+    "订单金额（元）,商家实收（元）,服务费（元）,退款批次号/请求号,备注"
 )
 
 
 def wechat_line(number: str = "A1B2C3", *, state: str = "SUCCESS", at: str = "2026-11-26 10:00:00", **more: str) -> str:
-    cells = {"sub": "0", "paid": "199.00", "back": "0.00", "currency": "CNY"} | more
+    cells = {"sub": "0", "paid": "199.00", "back": "0.00", "currency": "CNY", "refund": "0"} | more
     return ",".join(
         f"`{cell}"
         for cell in (
             *(at, "wx1", "1900000001", cells["sub"], "", f"42{number}", number, "openid", "NATIVE", state, "OTHERS"),
-            *(cells["currency"], cells["paid"], "0.00", "0", "0", cells["back"], "0.00", "", "", "Renewal, 1 year"),
+            *(
+                cells["currency"],
+                cells["paid"],
+                "0.00",
+                "0",
+                cells["refund"],
+                cells["back"],
+                "0.00",
+                "",
+                "",
+                "Renewal, 1 year",
+            ),
             *("", "1.19", "0.60%", cells["paid"], cells["back"], ""),
         )
     ).replace("Renewal, 1 year", "Renewal")
@@ -60,9 +71,9 @@ def alipay_text(*lines: str, end: bool = True, account: str = "20880000000000010
     return "\r\n".join(rows) + "\r\n"
 
 
-def alipay_line(number: str = "A1B2C3", *, kind: str = "交易", amount: str = "199.00") -> str:
+def alipay_line(number: str = "A1B2C3", *, kind: str = "交易", amount: str = "199.00", refund: str = "") -> str:
     cells = (f"2026112622{number}", number, kind, "Renewal", "2026-11-26 09:59:00", "2026-11-26 10:00:00", "", amount)
-    return ",".join(f"{cell}\t" for cell in (*cells, amount, "1.19", ""))
+    return ",".join(f"{cell}\t" for cell in (*cells, amount, "1.19", refund, ""))
 
 
 def zipped(**files: bytes) -> bytes:
@@ -89,11 +100,15 @@ def refused(provider: str, content: bytes, day: date = DAY) -> str:
 
 def test_a_wechat_bill_is_read_with_its_refunds() -> None:
     content = wechat(
-        wechat_line(), wechat_line("D4E5F6", state="REFUND", back="50.00"), wechat_line("X", state="REVOKED")
+        wechat_line(),
+        wechat_line("D4E5F6", state="REFUND", back="50.00"),
+        wechat_line("X", state="REVOKED"),
+        wechat_line("D4E5F6", state="REFUND", back="50.00", refund="R7"),
     )
     assert read_bill("wechat", content, day=DAY) == [
         BillLine(LineKind.PAYMENT, "1900000001", "A1B2C3", "42A1B2C3", 19_900, "CNY", at(2), 2),
         BillLine(LineKind.REFUND, "1900000001", "D4E5F6", "42D4E5F6", 5_000, "CNY", at(2), 3),
+        BillLine(LineKind.REFUND, "1900000001", "D4E5F6", "42D4E5F6", 5_000, "CNY", at(2), 5, "R7"),
     ]
 
 
@@ -108,14 +123,17 @@ def test_in_partner_mode_the_money_is_the_sub_merchants() -> None:
 
 @pytest.mark.parametrize("packed", [True, False])
 def test_an_alipay_bill_is_read_from_the_right_file_of_its_archive(packed: bool) -> None:
-    text = alipay_text(alipay_line(), alipay_line("D4E5F6", kind="退款", amount="-50.00")).encode("gb18030")
+    text = alipay_text(alipay_line(), alipay_line("D4E5F6", kind="退款", amount="-50.00", refund="R7")).encode(
+        "gb18030"
+    )
     sums = "#支付宝业务汇总查询\r\n门店编号,交易笔数\r\n".encode("gb18030")
     content = zipped(a_sums=sums, b_lines=text) if packed else text
     assert [
-        (line.kind, line.merchant_id, line.number, line.amount) for line in read_bill("alipay", content, day=DAY)
+        (line.kind, line.merchant_id, line.number, line.amount, line.refund_number)
+        for line in read_bill("alipay", content, day=DAY)
     ] == [
-        (LineKind.PAYMENT, "2088000000000001", "A1B2C3", 19_900),
-        (LineKind.REFUND, "2088000000000001", "D4E5F6", 5_000),
+        (LineKind.PAYMENT, "2088000000000001", "A1B2C3", 19_900, ""),
+        (LineKind.REFUND, "2088000000000001", "D4E5F6", 5_000, "R7"),
     ]
 
 
@@ -197,6 +215,7 @@ def test_a_bills_day_is_that_of_beijing(moment: datetime, inside: bool) -> None:
 
 
 LINE = BillLine(LineKind.PAYMENT, "M1", "A1B2C3", "T1", 19_900, "CNY", at(2), 2)
+BACK = LINE._replace(kind=LineKind.REFUND, amount=5_000, refund_number="R2")
 PAID = Known(True, "T1", 19_900, "CNY")
 
 
@@ -210,7 +229,14 @@ PAID = Known(True, "T1", 19_900, "CNY")
         (LINE, Known(False, "", 0, "CNY"), Result.TO_SETTLE),
         (LINE._replace(transaction_id="T2"), PAID, Result.TO_SETTLE),
         (LINE._replace(kind=LineKind.REFUND, amount=5_000), PAID, Result.REFUND_MISSING),
-        (LINE._replace(kind=LineKind.REFUND, amount=5_000), PAID._replace(refunds=(100, 5_000)), Result.MATCHED),
+        (
+            LINE._replace(kind=LineKind.REFUND, amount=5_000),
+            PAID._replace(refunds={"R1": 100, "R2": 5_000}),
+            Result.MATCHED,
+        ),
+        (BACK, PAID._replace(refunds={"R1": 100, "R2": 5_000}), Result.MATCHED),
+        (BACK, PAID._replace(refunds={"R1": 5_000}), Result.REFUND_MISSING),  # as large, but another one
+        (BACK, PAID._replace(refunds={"R1": 5_000, "R2": 4_999}), Result.DIFFERS),
         (LINE._replace(kind=LineKind.REFUND), None, Result.UNKNOWN),
     ],
 )

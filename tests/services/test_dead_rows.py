@@ -12,7 +12,8 @@ from amp import health
 from amp.dead import KINDS, dead_numbers, dead_work, retry_dead
 from amp.foundation.models import Enterprise, Event, Role
 from amp.foundation.scoping import system_scope
-from billing.models import Order, Refund
+from billing.models import BillFetch, Order, Refund
+from billing.services.accounts import account_that_sells
 from billing.services.settlement import settle
 from devices.models import DeviceService, Disconnect, Import, StuckService
 from devices.services.credentials import revoke_credential
@@ -75,6 +76,13 @@ def stuck_refund(shop: Shop) -> int:
     return refund.pk
 
 
+def failed_bill(shop: Shop) -> int:
+    account = account_that_sells(shop.merchant, now=NOW)
+    return BillFetch.objects.create(
+        enterprise=shop.enterprise, account=account, day=NOW.date(), status="FAILED", problem="silent"
+    ).pk
+
+
 @pytest.fixture
 def dead() -> dict[str, int]:
     """One row of each kind."""
@@ -84,6 +92,7 @@ def dead() -> dict[str, int]:
         "services": dead_service(),
         "orders": stuck_order(shop),
         "refunds": refund,
+        "bills": failed_bill(shop),
         "imports": failed_import(Enterprise.objects.earliest("id")),
         "disconnects": dead_disconnect(),
     }

@@ -15,6 +15,7 @@ from billing.invariants import violations
 from billing.models import LineStatus, Order, PaymentException
 from billing.orders import OrderStatus
 from billing.services import fulfilment
+from billing.services.case_words import told
 from billing.services.fulfilment import LEASE, RETRIES, fulfil_paid_orders, retry_fulfilment
 from billing.services.settlement import settle
 from devices.lifecycle import Lock, State
@@ -128,7 +129,7 @@ def test_devices_terminated_meanwhile_are_left_unapplied_and_the_others_go_throu
     assert money(order) == {"RECEIVED": 59_700, "APPLIED": 39_800, "UNAPPLIED": 19_900}
     case = PaymentException.objects.get()
     assert (case.kind, case.amount) == ("UNAPPLIED_LINES", 19_900)
-    assert "1 of 3 devices" in case.detail
+    assert told(case.facts) == f"1 of 3 devices of order {order.number} could not be renewed."
     assert kinds(f"order:{order.pk}")[-1] == "order.partially_fulfilled"
 
 

@@ -15,9 +15,10 @@ from django.test.utils import CaptureQueriesContext
 
 from billing.bills import Result
 from billing.fapiao import Buyer
-from billing.models import Bill, BillRow, MerchantAccount, MoneyEntry, Order, PaymentAttempt, Provider
+from billing.models import Bill, BillRow, Effect, MerchantAccount, MoneyEntry, Order, PaymentAttempt, Provider, Refund
 from billing.services.accounts import open_account
 from billing.services.bills import BillNotTaken, import_bill, settle_bill
+from billing.services.refund_proposals import make_refund
 from billing.services.sandbox_bills import sandbox_bill
 from tests.gateways.process import alipay_secret, wechat_secret
 from tests.rules.test_bills import alipay_line, alipay_text, wechat, wechat_line
@@ -128,6 +129,30 @@ def test_one_refund_of_several_devices_is_one_line_of_a_bill(shop: Shop) -> None
     assert imported(attempt, content).open_lines == 0
     part = bill_file(attempt, attempt).replace(b"PAYMENT,199.00", b"REFUND,30.00", 1)
     assert imported(attempt, part).open_lines == 1
+
+
+def test_two_equal_refunds_of_a_payment_are_told_apart_by_their_numbers(shop: Shop) -> None:
+    """One of them is booked here, the other was made at the gateway by hand."""
+    attempt = paid_attempt(shop, shop.ids[0])
+    line = attempt.order.lines.get()
+    booked = make_refund(
+        attempt, 5_000, "CNY", "x", Effect.KEEP, has_lines=True, asked_by=ACTOR, now=NOW, approved_by=ACTOR
+    )
+    Refund.objects.update(status="SUCCEEDED")
+    refund(attempt.order, 5_000, source=f"refund:{booked.pk}:{line.pk}")
+    head = b"merchant_id,number,transaction_id,kind,amount,currency,time,refund_number\r\n"
+    merchant = attempt.account.merchant.merchant_id
+    rows = [
+        f"{merchant},{attempt.number},T{attempt.number},REFUND,{amount},CNY,2026-03-01 20:01:00,{number}\r\n".encode()
+        for amount, number in (("50.00", booked.number), ("50.00", "RSOMEOTHER"), ("49.00", booked.number))
+    ]
+    bill = imported(attempt, head + b"".join(rows) + b"end,3\r\n")
+    found = BillRow.objects.filter(bill=bill, kind="REFUND").order_by("pk")
+    assert list(found.values_list("result", "detail", "our_amount")) == [
+        ("MATCHED", booked.number, 5_000),
+        ("REFUND_MISSING", "RSOMEOTHER", None),
+        ("DIFFERS", booked.number, 5_000),
+    ]
 
 
 def test_the_same_file_is_taken_once(shop: Shop) -> None:

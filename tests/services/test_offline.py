@@ -27,9 +27,12 @@ from billing.services.offline import (
     confirm_receipt,
     record_payout,
     record_receipt,
+    reject_payout,
     reject_receipt,
 )
 from billing.services.polling import poll_due_attempts
+from billing.services.refund_work import work_refunds
+from billing.services.refunds import RefundRefused
 from tests.services.gateway import books_in_order, wire
 from tests.services.offline_bench import receive, transfer_account
 from tests.services.refunding import ANN, BOB, HALFWAY, refund_of, work
@@ -185,3 +188,61 @@ def test_more_than_was_received_is_never_paid_out_F44(shop: Shop) -> None:
     gateway.refund(attempt.number, refund_number="REFUND01", amount=39_800, wall=NOW)
     with pytest.raises(GatewayRefused, match="More than"):
         gateway.refund(attempt.number, refund_number="REFUND02", amount=1, wall=NOW)
+
+
+def to_pay_out(shop: Shop) -> tuple[Refund, BankPayout]:
+    receive(shop.attempt())
+    fulfil_paid_orders(now=NOW)
+    refund = refund_of(Order.objects.get(), now=NOW)
+    work_refunds(now=NOW, wall=NOW)
+    return refund, BankPayout.objects.get()
+
+
+def test_a_rejected_payout_is_a_failed_refund_whose_money_can_be_refunded_again_F44(shop: Shop, wire: Loopback) -> None:
+    refund, payout = to_pay_out(shop)
+    record_payout(payout=payout, reference="OUT-1", by=ANN, now=NOW)
+    with pytest.raises(TransferRefused, match="Another person"):
+        reject_payout(payout=payout, reason="wrong account", by=ANN, now=NOW)
+    with pytest.raises(RefundRefused, match="Say why"):
+        reject_payout(payout=payout, reason="  ", by=BOB, now=NOW)
+    for _ in range(2):
+        reject_payout(payout=payout, reason="wrong account", by=BOB, now=NOW)
+    refund.refresh_from_db()
+    assert (refund.status, refund.problem) == ("FAILED", "wrong account")
+    attempt = PaymentAttempt.objects.get()
+    assert (attempt.refunded, money(attempt.order).get("REFUNDED")) == (0, None)
+    assert kinds(f"order:{attempt.order_id}").count("refund.payout_rejected") == 1
+    for verb in (lambda: confirm_payout(payout=payout, by=BOB, now=NOW), lambda: pay_again(payout)):
+        with pytest.raises(TransferRefused, match="was rejected"):
+            verb()
+    again = refund_of(attempt.order, now=NOW)
+    work_refunds(now=NOW, wall=NOW)
+    second = BankPayout.objects.get(refund_number=again.number)
+    confirm_payout(payout=record_payout(payout=second, reference="OUT-2", by=ANN, now=NOW), by=BOB, now=NOW)
+    again.refresh_from_db()
+    assert again.status == "SUCCEEDED"
+    assert money(attempt.order)["REFUNDED"] == attempt.amount
+    with pytest.raises(TransferRefused, match="confirmed already"):
+        reject_payout(payout=second, reason="too late", by=BOB, now=NOW)
+
+
+def pay_again(payout: BankPayout) -> BankPayout:
+    return record_payout(payout=payout, reference="OUT-3", by=ANN, now=NOW)
+
+
+def test_a_payout_that_nobody_has_made_may_be_rejected_by_whoever_may_confirm(shop: Shop, wire: Loopback) -> None:
+    refund, payout = to_pay_out(shop)
+    reject_payout(payout=payout, reason="no account is known", by=ANN, now=NOW)
+    refund.refresh_from_db()
+    assert (refund.status, refund.problem) == ("FAILED", "no account is known")
+
+
+def test_the_database_itself_wants_another_person_to_reject_a_payout(shop: Shop, wire: Loopback) -> None:
+    _refund, payout = to_pay_out(shop)
+    record_payout(payout=payout, reference="OUT-1", by=ANN, now=NOW)
+    stored = BankPayout.objects.filter(pk=payout.pk)
+    for change in ({"rejected_by": ANN, "rejection": "x"}, {"rejected_by": BOB, "rejection": ""}):
+        with pytest.raises(IntegrityError, match="payout_is_rejected_by_another"), transaction.atomic():
+            stored.update(rejected_at=NOW, **change)
+    with pytest.raises(IntegrityError, match="payout_has_one_outcome"), transaction.atomic():
+        stored.update(rejected_at=NOW, rejected_by=BOB, rejection="x", confirmed_at=NOW, confirmed_by=BOB)

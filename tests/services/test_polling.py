@@ -206,6 +206,26 @@ def test_an_older_code_is_closed_once_a_newer_one_is_shown(shop: Shop, wire: Loo
     assert status_of(new) == ("PENDING", "PENDING")
 
 
+@pytest.mark.parametrize("trouble", [Trouble.NONE, Trouble.DROPPED])
+def test_the_other_codes_of_an_order_are_closed_as_soon_as_it_is_paid_F31(
+    shop: Shop, wire: Loopback, trouble: Trouble
+) -> None:
+    """Somebody pays the older code while the newer one is on a screen, long before either expires."""
+    order = shop.order()
+    old, new = shop.attempt(order), shop.attempt(order, new_code=True)
+    press(old, wire, trouble)
+    if trouble is Trouble.DROPPED:
+        refresh_attempt(attempt=old, now=wire.now, wall=wire.wall)
+    assert status_of(old) == ("PAID", "PAID")
+    assert PaymentAttempt.objects.get(pk=new.pk).due_at == wire.now
+    wire.paths.clear()
+    assert poll(wire, SECOND) == 1
+    assert [path.rsplit("/", 1)[1] for path in wire.paths] == ["query", "close", "query"]
+    assert status_of(new) == ("PAID", "CLOSED")
+    with pytest.raises(PayRefused, match="has ended"):
+        press(new, wire)
+
+
 def test_the_waiting_page_makes_us_ask_at_most_every_2_seconds_and_in_any_scope(shop: Shop, wire: Loopback) -> None:
     attempt = shop.attempt()
     press(attempt, wire, Trouble.DROPPED)

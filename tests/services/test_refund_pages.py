@@ -10,7 +10,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from amp.foundation.models import Event, Role
+from amp.foundation.models import Event, Role, User
 from billing.models import (
     BankPayout,
     BankReceipt,
@@ -19,7 +19,7 @@ from billing.models import (
     PaymentException,
     Refund,
 )
-from billing.services.backlog import Waiting, backlog
+from billing.services.backlog import Waiting, backlog, reader_of
 from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.refund_work import work_refunds
 from billing.services.settlement import settle
@@ -194,6 +194,29 @@ def test_a_transfer_is_paid_back_by_two_people_on_the_refunds_page(shop: Shop, w
     work(wire, NOW)
 
 
+def test_the_second_person_rejects_a_payout_on_the_refunds_page(shop: Shop, wire: Loopback) -> None:
+    transfer_account(shop)
+    receive(shop.attempt())
+    fulfil_paid_orders(now=NOW)
+    refund = refund_of(Order.objects.get(), now=NOW)
+    work_refunds(now=NOW, wall=NOW)
+    ann, bob = browser(shop), browser(shop, email="bob@example.com")
+    page, payout = f"/admin/billing/refund/{refund.pk}/change/", f"/admin/billing/refund/{refund.pk}/payout/"
+    assert "can't be paid out" in text_of(bob.get(page)), "before anybody has paid, whoever may confirm may say so"
+    ann.post(payout, {"reference": "OUT-9"})
+    assert 'name="reject"' not in text_of(ann.get(page))
+    assert "you paid it out" in text_of(ann.post(payout, {"reject": "1", "reason": "x"}, follow=True))
+    assert "never left the account" in text_of(bob.get(page))
+    assert "Say why" in text_of(bob.post(payout, {"reject": "1", "reason": " "}, follow=True))
+    told = text_of(bob.post(payout, {"reject": "1", "reason": "The account is closed"}, follow=True))
+    assert "can be refunded anew" in told
+    assert "Nothing was given back." in told
+    assert "The account is closed" in told
+    assert 'name="confirm"' not in told
+    again = f"/admin/billing/order/{refund.order_id}/refund/"
+    assert ann.post(again, {"amount": "398.00", "effect": "KEEP", "reason": "anew"}).status_code == 302
+
+
 def test_the_overview_counts_what_waits_by_as_many_queries_for_more_of_it(shop: Shop, wire: Loopback) -> None:
     ann = browser(shop)
     path = "/admin/billing/overview/"
@@ -209,12 +232,12 @@ def test_the_overview_counts_what_waits_by_as_many_queries_for_more_of_it(shop: 
     settle(attempt_id=attempt.pk, facts=paid(attempt, amount=1), now=NOW)
     fulfilled(shop)
     refund_of(Order.objects.get(status="FULFILLED"), now=NOW)
-    heaps = backlog(now=NOW)
+    heaps = backlog(reader=reader_of(User.objects.get(email="ann@example.com")), now=NOW)
     assert heaps[Waiting.EXCEPTIONS] == (1, NOW)
     assert heaps[Waiting.REFUNDING] == (1, NOW)
     assert heaps[Waiting.ORDERS_STUCK].number == 0
     page = text_of(ann.get(path))
-    assert "1 payment or refund needs a person" in page
+    assert "1 matter waits for you" in page
     assert "/admin/billing/refund/?status=PROCESSING" in page
     assert queries() == empty
 

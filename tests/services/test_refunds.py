@@ -28,7 +28,17 @@ from devices.lifecycle import Lock, State
 from devices.models import Command, DeviceService, EarlyEnd
 from devices.services.registration import terminate_device
 from tests.services.gateway import books_in_order, wire
-from tests.services.refunding import ANN, BOB, HALF, HALFWAY, device_trouble, ends, paid_order, refund_of, work
+from tests.services.refunding import (
+    ANN,
+    BOB,
+    HALF,
+    HALFWAY,
+    device_trouble,
+    ends,
+    paid_order,
+    refund_of,
+    work,
+)
 from tests.services.shop import NOW, Loopback, Shop, kinds, money, open_shop
 
 __all__ = ["books_in_order", "wire"]
@@ -218,6 +228,22 @@ def test_the_same_key_asks_once_and_another_refund_with_it_is_refused_R7(shop: S
     assert Refund.objects.count() == 1
 
 
+@pytest.mark.parametrize("other", ["lines", "days", "effect", "reason", "amount"])
+def test_the_same_key_with_any_other_content_is_refused_and_the_same_content_is_the_same_refund_R7(
+    shop: Shop, wire: Loopback, other: str
+) -> None:
+    order = paid_order(shop)
+    first, second = OrderLine.objects.filter(order=order).order_by("pk")[:2]
+    asked = {"amount": 100, "line_ids": [first.pk], "days": 3, "effect": Effect.SHORTEN, "reason": "returned"}
+    refund = refund_of(order, **asked, once_key="k1")
+    assert refund_of(order, **asked | {"line_ids": [first.pk, first.pk]}, once_key="k1").pk == refund.pk
+    changes = {"lines": {"line_ids": [second.pk]}, "days": {"days": 4}, "effect": {"effect": Effect.STOP}}
+    changes |= {"reason": {"reason": "broken"}, "amount": {"amount": None}}
+    with pytest.raises(OnceKeyReused):
+        refund_of(order, **asked | changes[other], once_key="k1")
+    assert Refund.objects.count() == 1
+
+
 def test_one_live_refund_per_line_in_the_service_and_in_the_database_F44(shop: Shop, wire: Loopback) -> None:
     order = paid_order(shop)
     refund_of(order, amount=100)
@@ -245,10 +271,10 @@ def test_the_database_refuses_more_than_was_paid_F44(shop: Shop, wire: Loopback)
 @pytest.mark.parametrize("status", ["PENDING", "PAID", "EXPIRED", "REFUNDED"])
 def test_only_an_order_that_is_paid_and_done_is_refunded(shop: Shop, wire: Loopback, status: str) -> None:
     order = paid_order(shop)
-    Order.objects.filter(pk=order.pk).update(status=status)
+    Order.objects.filter(pk=order.pk).update(status=status, due_at=NOW)
     with pytest.raises(RefundRefused):
         refund_of(order)
-    Order.objects.filter(pk=order.pk).update(status="FULFILLED")
+    Order.objects.filter(pk=order.pk).update(status="FULFILLED", due_at=None)
 
 
 @pytest.mark.parametrize("reason", ["", "   ", "x" * 201, "a\x00b"])

@@ -5,16 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
-from django.test import override_settings
+from django.test import Client, override_settings
 
+from amp.foundation.models import Role
+from amp.foundation.services.enterprises import create_enterprise
 from billing.models import Effect, Refund, RefundLine
 from billing.refunds import RefundStatus
 from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.refund_quotes import quote_refund
 from billing.services.refunds import approve_refund
 from billing.services.settlement import settle
-from devices.models import DeviceService
+from devices.models import Device, DeviceService
+from devices.services.shortening import Spared
 from devices.services.transfer import transfer_service
+from tests.factories import make_member
 from tests.services.gateway import books_in_order, wire
 from tests.services.refunding import ANN, BOB, HALFWAY, ends, paid_order, refund_of, work
 from tests.services.shop import NOW, Loopback, Shop, open_shop, paid
@@ -68,3 +72,44 @@ def test_a_refund_of_time_that_moved_away_takes_none_of_what_was_paid_since_A26(
     work(wire)
     assert fresh(refund).status == RefundStatus.SUCCEEDED.value
     assert ends(shop) == before
+
+
+@pytest.mark.parametrize("asked_before", [True, False])
+def test_a_refund_takes_no_time_from_a_device_that_is_another_enterprises_by_now_F36(
+    shop: Shop, wire: Loopback, asked_before: bool
+) -> None:
+    """The device changed hands between payment and refund: its new owner's service is not the old owner's to give."""
+    order = paid_order(shop, device_ids=shop.ids[:2])
+    with override_settings(REFUND_THRESHOLD=0):
+        refund = refund_of(order, effect=Effect.STOP) if asked_before else None
+        hand_over(shop, shop.ids[0])
+        spared = {each.line.device_id: each.spared for each in quote_refund(order=order, now=HALFWAY).lines}
+        assert spared == ({} if asked_before else {shop.ids[0]: Spared.OTHER_ENTERPRISE, shop.ids[1]: None})
+        refund = refund or refund_of(order, effect=Effect.STOP)
+        approve_refund(refund=refund, by=BOB, now=HALFWAY)
+    work(wire)
+    assert fresh(refund).status == RefundStatus.SUCCEEDED.value
+    assert ends(shop)[:2] == [END, HALFWAY]
+    line = RefundLine.objects.get(refund=refund, line__device_id=shop.ids[0])
+    assert (line.taken_seconds, line.ends_at) == (0, None)
+
+
+def test_the_page_says_whose_time_stays_F36_A26(shop: Shop, wire: Loopback) -> None:
+    order = paid_order(shop, device_ids=shop.ids[:2])
+    hand_over(shop, shop.ids[0])
+    DeviceService.objects.filter(device_id=shop.ids[2]).update(state="PENDING")
+    transfer_service(source_id=shop.ids[1], target_id=shop.ids[2], reason="broken", actor=ANN, now=NOW + DAY)
+    client = Client()
+    client.force_login(make_member(shop.enterprise, Role.FINANCE, email="fin@example.com"))
+    told = client.get(f"/admin/billing/order/{order.pk}/refund/").content.decode()
+    assert "belongs to another enterprise since" in told
+    assert "its time was moved to another device" in told
+
+
+def hand_over(shop: Shop, device: int) -> None:
+    """To another enterprise below the seller's."""
+    owner = create_enterprise(
+        name="New owner", parent=shop.enterprise, time_zone="Asia/Shanghai", currency="CNY", actor=ANN, now=NOW
+    )
+    Device.objects.filter(pk=device).update(enterprise=owner)
+    DeviceService.objects.filter(pk=device).update(enterprise=owner)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 from django.test import Client
 from django.urls import reverse
 
-from amp.foundation.models import Enterprise, Role
+from amp.foundation.access import NotAllowed
+from amp.foundation.models import Enterprise, Role, User
 from amp.foundation.services.enterprises import create_enterprise
 from billing.fapiao import Buyer
 from billing.models import BankReceipt, Order, PaymentAttempt, PaymentException, Refund
 from billing.refunds import Effect
+from billing.services.backlog import Waiting, backlog, reader_of
 from billing.services.fapiao import request_fapiao
+from billing.services.figures import count_sales
 from billing.services.fulfilment import fulfil_paid_orders
+from billing.services.ordering import confirm_free_order
 from billing.services.refunds import request_refund
 from billing.services.settlement import settle
 from tests.factories import make_member
@@ -38,14 +45,14 @@ def buyer(shop: Shop) -> Enterprise:
     )
 
 
-def browser(place: Enterprise, email: str) -> Client:
+def browser(place: Enterprise, email: str, role: Role = Role.FINANCE) -> Client:
     client = Client()
-    client.force_login(make_member(place, Role.FINANCE, email=email))
+    client.force_login(make_member(place, role, email=email))
     return client
 
 
-def bought(shop: Shop, buyer: Enterprise) -> PaymentAttempt:
-    attempt = shop.attempt(shop.order(device_ids=add_devices(shop, 1, prefix="b", enterprise=buyer)))
+def bought(shop: Shop, buyer: Enterprise, prefix: str = "b") -> PaymentAttempt:
+    attempt = shop.attempt(shop.order(device_ids=add_devices(shop, 1, prefix=prefix, enterprise=buyer)))
     assert (attempt.order.enterprise_id, attempt.account.enterprise_id) == (buyer.pk, shop.enterprise.pk)
     return attempt
 
@@ -120,3 +127,73 @@ def test_a_buyer_never_says_that_the_sellers_fapiao_exists(shop: Shop, buyer: En
     assert ann.post(reverse("admin:fapiao_issue", args=[asked.pk]), {"number": "12345678"}).status_code == 403
     seller = browser(shop.enterprise, "eve@example.com")
     assert seller.post(reverse("admin:fapiao_issue", args=[asked.pk]), {"number": "12345678"}).status_code == 302
+
+
+def test_a_buyer_never_renews_itself_for_nothing_with_the_sellers_free_plan_Q5(
+    shop: Shop, buyer: Enterprise, wire: Loopback
+) -> None:
+    free = shop.plan_like(name="Free", amount=0)
+    order = shop.order(device_ids=add_devices(shop, 1, prefix="b", enterprise=buyer), plan=free)
+    assert order.enterprise_id == buyer.pk
+    page, confirm = f"/admin/billing/order/{order.pk}/change/", reverse("admin:order_confirm_free", args=[order.pk])
+    ann, eve = browser(buyer, "ann@example.com"), browser(shop.enterprise, "eve@example.com")
+    assert confirm not in ann.get(page).content.decode()
+    assert ann.post(confirm).status_code == 403
+    with pytest.raises(NotAllowed):
+        confirm_free_order(order=order, user=User.objects.get(email="ann@example.com"), now=NOW)
+    assert Order.objects.get().status == "PENDING"
+    assert confirm in eve.get(page).content.decode()
+    assert eve.post(confirm).status_code == 302
+    assert Order.objects.get().status == "PAID"
+
+
+def test_what_only_the_sellers_people_can_decide_waits_for_nobody_else(
+    shop: Shop, buyer: Enterprise, wire: Loopback, settings: Any
+) -> None:
+    settings.REFUND_THRESHOLD = 0
+    attempt = bought(shop, buyer, prefix="wrong")
+    settle(attempt_id=attempt.pk, facts=paid(attempt, amount=1), now=NOW)
+    order = fulfilled(shop, buyer)
+    request_refund(order=order, effect=Effect.KEEP, reason="x", asked_by="eve@example.com", now=NOW)
+    count_sales(now=NOW, every=timedelta(hours=1))
+    people = {
+        "the buyer's": browser(buyer, "ann@example.com"),
+        "who asked": browser(shop.enterprise, "eve@example.com"),
+        "another one": browser(shop.enterprise, "bob@example.com"),
+        "a reader": browser(shop.enterprise, "rea@example.com", Role.READ_ONLY),
+    }
+    names = {"the buyer's": "ann", "who asked": "eve", "another one": "bob", "a reader": "rea"}
+    waits = {
+        who: backlog(reader=reader_of(User.objects.get(email=f"{name}@example.com")), now=NOW)
+        for who, name in names.items()
+    }
+    assert {who: each[Waiting.EXCEPTIONS].number for who, each in waits.items()} == {
+        **dict.fromkeys(("the buyer's", "a reader"), 0),
+        **dict.fromkeys(("who asked", "another one"), 1),
+    }
+    assert {who: each[Waiting.REQUESTED].number for who, each in waits.items()} == {
+        **dict.fromkeys(("the buyer's", "a reader", "who asked"), 0),
+        "another one": 1,
+    }
+    tiles = {
+        who: next(tile for tile in client.get("/admin/").context["tiles"] if "open=ours" in tile.url)
+        for who, client in people.items()
+    }
+    assert {who: tile.number for who, tile in tiles.items()} == {
+        **dict.fromkeys(("the buyer's", "a reader"), 0),
+        **dict.fromkeys(("who asked", "another one"), 1),
+    }
+    for who, rows in (("the buyer's", 0), ("who asked", 1)):
+        assert len(people[who].get(tiles[who].url).context["cl"].result_list) == rows
+
+
+def test_bank_transfers_wait_for_another_person_than_who_recorded_them(shop: Shop, wire: Loopback) -> None:
+    transfer_account(shop)
+    attempt = shop.attempt()
+    eve, _bob = browser(shop.enterprise, "eve@example.com"), browser(shop.enterprise, "bob@example.com")
+    eve.post(f"/admin/billing/paymentattempt/{attempt.pk}/receipt/", RECEIPT)
+    found = {
+        name: backlog(reader=reader_of(User.objects.get(email=f"{name}@example.com")), now=NOW)[Waiting.RECEIPTS].number
+        for name in ("eve", "bob")
+    }
+    assert found == {"eve": 0, "bob": 1}

@@ -278,3 +278,16 @@ def test_tokens_are_in_no_log_and_in_no_event(devices: list[Device], caplog) -> 
     kept = f"{list(Event.objects.values())}{list(PublicToken.objects.values())}{caplog.text}"
     assert len(tokens) == 3
     assert not any(token in kept for token in tokens)
+
+
+def test_a_long_makers_name_is_wrapped_and_never_loses_a_space_or_another_line() -> None:
+    """What fits in no way ends with dots; the name of the device and the serial number stay."""
+    maker = "Greenfield Agricultural Robotics and Precision Farming Equipment"
+    sheet = sticker_sheet(
+        [Sticker("https://a.example/r/x", "Heater", "4821", maker)], line="Scan", title="", cut_marks=False
+    )
+    told = pypdfium2.PdfDocument(sheet)[0].get_textpage().get_text_range()
+    lines = [line.strip() for line in told.splitlines()]
+    assert lines[:3] == ["Scan", "Heater", "…4821"]
+    assert " ".join(lines[3:]).startswith("Greenfield Agricultural Robotics and Precision Far")
+    assert len(lines) == 6

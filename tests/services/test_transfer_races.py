@@ -15,14 +15,17 @@ from catalog.models import Product
 from devices.invariants import violations
 from devices.lifecycle import State
 from devices.models import DeviceService, EarlyEnd, Period
-from devices.services import transfer
+from devices.online_time import Kind, PresenceEvent
+from devices.services import presence, transfer
 from devices.services.lifecycle import advance_due_services
+from devices.services.presence import Heard
 from devices.services.transfer import transfer_service
 from tests.factories import HOUR, NOW, make_device, make_product
 from tests.services.test_transfer import renew
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DAY = timedelta(days=1)
+HOURS = timedelta(hours=1)
 LATER = NOW + 10 * DAY
 
 
@@ -143,6 +146,7 @@ def test_without_the_locks_two_transfers_would_move_the_same_time_twice(
         return case
 
     monkeypatch.setattr(transfer, "_case", unlocked)
+    monkeypatch.setattr(transfer, "locked_states", lambda rows: {})
     errors = []
 
     def run(to: int) -> None:
@@ -188,3 +192,53 @@ def test_a_sweep_that_is_first_leaves_nothing_to_move_A17_A26(product: Product) 
     assert ["no time left" in str(error) for error in errors] == [True]
     assert Period.objects.filter(device_id=target).count() == 0
     assert violations(now=end) == []
+
+
+def meet(monkeypatch: pytest.MonkeyPatch, target: int, second: Callable[[], None]) -> list[BaseException]:
+    """While the target's presence is written and its trial not timed yet, `second` runs till it waits or is through."""
+    errors: list[BaseException] = []
+
+    def guarded() -> None:
+        try:
+            with system_scope():
+                second()
+        except BaseException as error:  # noqa: BLE001 (the tests look at it)
+            errors.append(error)
+        finally:
+            connection.close()
+
+    other, timing = threading.Thread(target=guarded), presence.reschedule_trials
+
+    def paused(states: Any, **options: Any) -> int:
+        if states:
+            other.start()
+            _until(lambda: waits_for_a_lock() or not other.is_alive())
+        return timing(states, **options)
+
+    monkeypatch.setattr(presence, "reschedule_trials", paused)
+    was_online = ((Kind.ONLINE, LATER - 3 * HOURS), (Kind.OFFLINE, LATER - HOURS))
+    events = [Heard(target, PresenceEvent(kind=kind, at=at, session="7")) for kind, at in was_online]
+    presence.record_presence(events, now=LATER)
+    other.join(60)
+    assert not other.is_alive()
+    return errors
+
+
+def test_what_a_device_says_as_it_is_moved_to_is_counted_first_A26_F23(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = pair(product)
+    assert meet(monkeypatch, target, lambda: move(source, target)) == []
+    assert service(target).trial_started_at == LATER - 3 * HOURS
+    assert service(target).state == State.ACTIVE.value
+    assert violations(now=LATER) == []
+
+
+def test_without_the_lock_on_its_presence_the_target_would_never_have_had_its_trial(
+    product: Product, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The control: both did meet."""
+    source, target = pair(product)
+    monkeypatch.setattr(transfer, "locked_states", lambda rows: {})
+    assert meet(monkeypatch, target, lambda: move(source, target)) == []
+    assert service(target).trial_started_at is None

@@ -1,4 +1,4 @@
-"""Payers of the gateways' simulator: a seller with both wallets, a device to pay for, how each browser goes about it."""
+"""Payers at the gateways' simulator: a seller with both wallets, a device to pay for, and what each browser does."""
 
 from __future__ import annotations
 

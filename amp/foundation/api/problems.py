@@ -90,6 +90,9 @@ TABLE: dict[str, Kind] = {
     "account_refused": Kind(422, _("No payment account"), _("Connect the merchant to a gateway in the admin.")),
     "no_receipt": Kind(409, _("There is no receipt yet"), _("Ask again once the order is paid.")),
     "order_refused": Kind(422, _("The order can't do that"), _("Read `detail`; read the order again.")),
+    "fapiao_refused": Kind(
+        422, _("No fapiao can be requested like this"), _("Read `detail`; read the order's receipt.")
+    ),
     "refund_refused": Kind(422, _("It can't be refunded like this"), _("Read `detail`; read the order again.")),
     "resolution_refused": Kind(422, _("The case can't be resolved so"), _("Choose one of its `ways`; read it again.")),
     "once_key_reused": Kind(422, _("The order was opened differently before"), _("Use a new Idempotency-Key.")),

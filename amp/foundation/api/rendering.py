@@ -38,6 +38,21 @@ class Json(BaseRenderer):
         return b"" if data is None else to_json(data)
 
 
+class Pdf(BaseRenderer):
+    """Lets an endpoint be asked for a document; what it answers as data, a problem say, stays JSON."""
+
+    media_type = "application/pdf"
+    format = "pdf"
+    charset = None
+    render_style = "binary"
+
+    def render(
+        self, data: Any, accepted_media_type: str | None = None, renderer_context: Mapping[str, Any] | None = None
+    ) -> bytes:
+        """Bytes as they are."""
+        return data if isinstance(data, bytes) else b"" if data is None else to_json(data)
+
+
 class JsonBody(BaseParser):
     """Reads a body, which the middleware has held to 1 MB."""
 

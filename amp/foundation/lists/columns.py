@@ -15,6 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from django.db.models import QuerySet
+from django.utils.translation import get_language, override
 from django.utils.translation import gettext as _
 
 from amp.foundation.cells import escaped
@@ -30,7 +31,7 @@ Value = str | int | float | Decimal
 class Column:
     """One column. `path` is a field path of the list's table; `currency` the path of the code that goes with money.
 
-    `names_actor`: the value says who did it, and is written in the reader's words.
+    `names_actor`: the value says who did it, and is written in the reader's words. `words` tells any other value so.
     """
 
     title: Any
@@ -38,6 +39,7 @@ class Column:
     choices: Sequence[tuple[Any, Any]] = ()
     currency: str = ""
     names_actor: bool = False
+    words: Callable[[Any], str] | None = None
 
 
 class Table:
@@ -81,6 +83,8 @@ def _writer(column: Column) -> Writer:
         return _money
     if column.names_actor:
         return lambda value, _beside, _zone: escaped(actor_name(value))
+    if column.words:
+        return _told(column.words, get_language())
     if column.choices:
         words = {value: str(word) for value, word in column.choices}
         return lambda value, _beside, _zone: escaped(words.get(value, str(value)))
@@ -95,6 +99,14 @@ def _writer(column: Column) -> Writer:
             case int() | float() | Decimal():
                 return value
         return escaped(str(value))
+
+    return write
+
+
+def _told(tell: Callable[[Any], str], language: str | None) -> Writer:
+    def write(value: Any, _beside: Any, _zone: tzinfo) -> Value:
+        with override(language):  # the answer is on its way, and the reader's language isn't active any more
+            return escaped(tell(value))
 
     return write
 

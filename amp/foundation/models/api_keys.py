@@ -35,6 +35,8 @@ class Scope(StrEnum):
     PAYMENTS_RESOLVE = "payments:resolve"
     REFUNDS_WRITE = "refunds:write"
     REFUNDS_APPROVE = "refunds:approve"
+    FAPIAO_READ = "fapiao:read"
+    FAPIAO_WRITE = "fapiao:write"
     COMMANDS_READ = "commands:read"
     COMMANDS_WRITE = "commands:write"
 

@@ -167,6 +167,12 @@ def long_duration(seconds: int | None) -> str:
 
 
 @register.filter
+def whole_hours(seconds: int | None) -> int | None:
+    """A length of more than a day without its minutes, which nobody counts then."""
+    return seconds - seconds % 3_600 if seconds and seconds >= 86_400 else seconds
+
+
+@register.filter
 def microseconds(value: int | None) -> str:
     """Online time, which is kept in microseconds."""
     return duration((value or 0) / 1_000_000)
