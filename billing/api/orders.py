@@ -21,7 +21,9 @@ from amp.foundation.models import Scope
 from billing.api.choices import Chosen, Devices, devices_of, refusal
 from billing.filters import OrderFilters, OrderLineFilters
 from billing.models import Order, OrderChannel, OrderLine
+from billing.orders import CodeForm
 from billing.services.attempts import start_attempt
+from billing.services.links import address_of_link, link_to
 from billing.services.ordering import DevicesNotEligible, cancel_order, open_order
 from billing.services.quoting import Quote, QuoteLine, quote, refusal_text
 from catalog.models import Plan
@@ -116,9 +118,10 @@ class OrderPreview(serializers.Serializer):
 
 
 class PaymentAnswer(serializers.Serializer):
-    """The open payment of an order: `code` is what the payer's QR code holds.
+    """The open payment of an order, and `pay_url`: a page of ours on which any browser pays as it can.
 
-    Empty while the gateway's answer is unknown: ask again in some seconds.
+    `code` is empty while the gateway's answer is unknown: ask again in some seconds. `code_form` says what to do with it:
+    draw it (QR), open it (LINK), hand it to the gateway's script (PARAMETERS), or write it on a bank transfer (REFERENCE).
     """
 
     number = serializers.CharField()
@@ -127,6 +130,9 @@ class PaymentAnswer(serializers.Serializer):
     amount = serializers.IntegerField()
     currency = serializers.CharField()
     code = serializers.CharField()
+    code_form = serializers.ChoiceField(choices=[each.value for each in CodeForm], allow_blank=True)
+    code_expires_at = Moment(allow_null=True)
+    pay_url = serializers.CharField()
     problem = serializers.CharField()
     expires_at = Moment()
 
@@ -206,10 +212,12 @@ class Orders(Reading):
     @extend_schema(summary="Ask for a payment code", tags=["orders"], request=Nothing, responses=PaymentAnswer)
     @action(detail=True, methods=["post"])
     def payment(self, request: Request, pk: str) -> Response:
-        """The code that a payer scans; the open one is returned while it lasts."""
+        """The code that a payer scans, and a page to pay on; the open ones are returned while they last."""
         self.checked(Nothing)
-        attempt = start_attempt(order=self.found(self.get_queryset(), pk), now=clock.now(), wall=clock.wall())
-        return Response(PaymentAnswer(attempt).data)
+        order, now = self.found(self.get_queryset(), pk), clock.now()
+        attempt = start_attempt(order=order, now=now, wall=clock.wall())
+        told = {name: getattr(attempt, name) for name in PaymentAnswer().fields if name != "pay_url"}
+        return Response(PaymentAnswer({**told, "pay_url": address_of_link(link_to(order=order, now=now))}).data)
 
 
 class OrderLines(Reading):

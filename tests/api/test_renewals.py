@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -102,6 +103,9 @@ def test_a_code_to_pay_is_asked_for_again_without_a_second_payment(ours: Tenant,
     first, second = (ours.api.post(f"/orders/{order['id']}/payment", once="") for _ in range(2))
     assert first.status_code == 200, first.content
     assert first.json() == second.json()
+    assert (first.json()["code_form"], first.json()["code_expires_at"]) == ("QR", first.json()["expires_at"])
+    page = ours.api.client.get(urlsplit(first.json()["pay_url"]).path)
+    assert order["number"] in page.content.decode()
     with system_scope():
         assert PaymentAttempt.objects.count() == 1
 
