@@ -21,7 +21,8 @@ POTS = ("APPLIED", "UNAPPLIED", "REFUNDED")
 
 def problems(day: Day) -> list[str]:
     """Everything that is wrong after the run; empty where all is well."""
-    return [found for check in (_accounts, _endings, _devices, _open_ends, _notices, _audit) for found in check(day)]
+    checks = (_accounts, _endings, _devices, _open_ends, _notices, _audit)
+    return [*day.broken, *(found for check in checks for found in check(day))]
 
 
 def _accounts(day: Day) -> Iterator[str]:

@@ -1,20 +1,22 @@
 """Time at the six sellers: customers act, gateways notify, beat's sweeps run; a seed decides who does what and when.
 
-Both clocks and the gateways' stand still and are moved from event to event. Sweeps run on production's grid of 20 s, at
-each moment of it at which any row is due.
+Both clocks and the gateways' stand still and are moved from event to event. Sweeps run on a grid of
+60 s, the longest that the product promises, at each moment of it at which any row is due.
 """
 
 from __future__ import annotations
 
 import heapq
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count, cycle, islice, zip_longest
 
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Min
 
+from amp.foundation.services.refusals import Refused
 from billing import tasks
 from billing.models import BankPayout, Order, PaymentAttempt, Refund, SandboxTrade
 from tests.gateways.process import Gateways, Sent
@@ -26,7 +28,7 @@ from tests.services.benches import KINDS, deliver
 from tests.services.shop import NOW, WALL, Loopback
 from tests.stack.waiting import at_once, failures
 
-SWEEP = timedelta(seconds=20)
+SWEEP = timedelta(seconds=60)
 WAVE, BETWEEN = timedelta(minutes=8), timedelta(minutes=45)
 WAVE_SIZE = 125
 AFTERWARDS = timedelta(days=2)
@@ -43,7 +45,8 @@ SWEEPS: tuple[Callable[[], int], ...] = (
 
 @dataclass
 class Day:
-    """One run. `forged` counts notices that must be refused, `bad_answers` those that were answered as none may be."""
+    """One run. `forged` counts notices that must be refused, `bad_answers` those that were answered as none may be;
+    `broken` are stories that found something else than they must."""
 
     wire: Loopback
     gateways: Gateways
@@ -51,6 +54,7 @@ class Day:
     buyers: list[Buyer] = field(default_factory=list)
     forged: int = 0
     bad_answers: list[int] = field(default_factory=list)
+    broken: list[str] = field(default_factory=list)
     passed: timedelta = timedelta()
     _waiting: list[tuple[timedelta, int, Buyer, Iterator[timedelta]]] = field(default_factory=list)
     _swept: timedelta = -SWEEP
@@ -69,7 +73,7 @@ class Day:
             self._expect(story, kind, number // WAVE_SIZE * BETWEEN, chance)
         self._play()
         if stories is ALL:
-            self._outage(chance)
+            self._outage(OUTAGE.kinds if orders > WAVE_SIZE else chance.sample(OUTAGE.kinds, 1), chance)
         self._sweep_until(self.passed + AFTERWARDS)
 
     def deliver(self) -> None:
@@ -101,14 +105,16 @@ class Day:
             except StopIteration as done:
                 ending: Ending = done.value
                 buyer.ending = ending
+            except (AssertionError, ObjectDoesNotExist, Refused) as wrong:
+                self.broken.append(f"{buyer.story} at {buyer.till.kind} broke off: {wrong!r}")
             else:
                 heapq.heappush(self._waiting, (self.passed + wait, next(self._turn), buyer, story))
             self.deliver()
 
-    def _outage(self, chance: random.Random) -> None:
+    def _outage(self, kinds: Sequence[str], chance: random.Random) -> None:
         """Both gateways answer no call for a while; people go on paying."""
         start = self.passed + timedelta(minutes=1)
-        for kind in OUTAGE.kinds:
+        for kind in kinds:
             self._expect(OUTAGE, kind, start, chance)
         self._play()
 

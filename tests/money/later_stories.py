@@ -15,7 +15,7 @@ def a_batch(buyer: Buyer) -> Play:
     attempt = buyer.buys(40)
     yield buyer.waits()
     buyer.pays(attempt)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     return buyer.fulfilled()
 
 
@@ -25,7 +25,7 @@ def renewed_again(buyer: Buyer) -> Play:
     attempt = buyer.buys(ids=buyer.chance.choice(before).ids if before else None)
     yield buyer.waits()
     buyer.pays(attempt)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     return buyer.fulfilled()
 
 
@@ -40,7 +40,7 @@ def devices_end_before_payment(buyer: Buyer) -> Play:
     yield buyer.waits()
     buyer.terminates(gone)
     buyer.pays(attempt)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     renewed = tuple(each for each in buyer.ids if each not in gone)
     lost = buyer.till.price * len(gone)
     kind, ending = ExceptionKind.UNAPPLIED_LINES, buyer.fulfilled(applied=buyer.total - lost, renewed=renewed)
@@ -49,33 +49,33 @@ def devices_end_before_payment(buyer: Buyer) -> Play:
             return ending._replace(status="PARTIALLY_FULFILLED", unapplied=lost, open_cases=(kind.value,))
         case 1:
             buyer.resolves(kind, Resolution.RETRY)
-            yield 2 * MINUTE
+            yield 6 * MINUTE
             return ending._replace(status="PARTIALLY_FULFILLED", unapplied=lost, open_cases=(kind.value,))
     buyer.resolves(kind, Resolution.REFUND)
-    yield 2 * MINUTE
+    yield 6 * MINUTE
     return ending._replace(status="PARTIALLY_FULFILLED" if renewed else "REFUNDED", refunded=lost)
 
 
 def refunded(buyer: Buyer) -> Play:
     attempt = buyer.buys(8)
     buyer.pays(attempt)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     buyer.refunds()
-    yield 2 * MINUTE
+    yield 6 * MINUTE
     return buyer.fulfilled(status="REFUNDED", applied=0, refunded=buyer.total)
 
 
 def refunded_in_parts(buyer: Buyer) -> Play:
     attempt = buyer.buys(8)
     buyer.pays(attempt)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     first = buyer.chance.randint(1, buyer.total - 1)
     buyer.refunds(amount=first)
-    yield 2 * MINUTE
+    yield 6 * MINUTE
     if buyer.chance.random() < 0.5:
         return buyer.fulfilled(applied=buyer.total - first, refunded=first)
     buyer.refunds()
-    yield 2 * MINUTE
+    yield 6 * MINUTE
     return buyer.fulfilled(status="REFUNDED", applied=0, refunded=buyer.total)
 
 
@@ -83,7 +83,7 @@ def refund_answered_by_nobody(buyer: Buyer) -> Play:
     """The gateway pays back and its answer is lost: asked about, never paid back twice (F45)."""
     attempt = buyer.buys()
     buyer.pays(attempt)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     buyer.day.gateways.say("fail", fault=Fault.LOST_ANSWER, verb="refund")
     buyer.refunds()
     yield 10 * MINUTE
@@ -93,7 +93,7 @@ def refund_answered_by_nobody(buyer: Buyer) -> Play:
 def refund_takes_its_time(buyer: Buyer) -> Play:
     attempt = buyer.buys()
     buyer.pays(attempt)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     buyer.till.refunds_go(attempt, Course.PROCESSING)
     buyer.refunds()
     yield 5 * MINUTE
@@ -108,10 +108,10 @@ def refund_accepted_then_failed(buyer: Buyer) -> Play:
     """Half of them are asked for again, under another number, and then succeed."""
     attempt = buyer.buys()
     buyer.pays(attempt)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     buyer.till.refunds_go(attempt, Course.PROCESSING if buyer.till.kind in REAL else Course.FAILED)
     first = buyer.refunds()
-    yield MINUTE
+    yield 3 * MINUTE
     buyer.till.refunds_go(attempt, Course.FAILED)
     yield 20 * MINUTE
     assert Refund.objects.get(pk=first.pk).status == "FAILED"
@@ -119,7 +119,7 @@ def refund_accepted_then_failed(buyer: Buyer) -> Play:
         return buyer.fulfilled()
     buyer.till.refunds_go(attempt, Course.DONE)
     buyer.refunds()
-    yield 2 * MINUTE
+    yield 6 * MINUTE
     return buyer.fulfilled(status="REFUNDED", applied=0, refunded=buyer.total)
 
 

@@ -34,7 +34,7 @@ def _is_paid(buyer: Buyer, fault: str = "") -> Play:
     attempt = buyer.buys()
     yield buyer.waits()
     buyer.pays(attempt, fault)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     return buyer.fulfilled()
 
 
@@ -68,7 +68,7 @@ def notice_and_poll_at_once(buyer: Buyer) -> Play:
     attempt = buyer.buys()
     buyer.pays(attempt, "" if buyer.till.kind in REAL else Fault.DROPPED)
     buyer.day.deliver_and_poll_at_once(attempt)
-    yield MINUTE
+    yield 4 * MINUTE
     return buyer.fulfilled()
 
 
@@ -76,9 +76,9 @@ def code_lost(buyer: Buyer, fault: str) -> Play:
     buyer.day.gateways.say("fail", fault=fault, verb="create")
     attempt = buyer.buys()
     assert (attempt.status, attempt.code) == ("UNKNOWN", "")
-    yield MINUTE
-    buyer.pays(attempt)
     yield 3 * MINUTE
+    buyer.pays(attempt)
+    yield 4 * MINUTE
     return buyer.fulfilled()
 
 
@@ -99,7 +99,7 @@ def forged_then_paid(buyer: Buyer) -> Play:
         yield buyer.waits(1, 5)
     assert buyer.status == "PENDING"
     buyer.pays(attempt)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     return buyer.fulfilled()
 
 
@@ -108,7 +108,7 @@ def _differs(buyer: Buyer, fault: Fault, kind: ExceptionKind, currency: str = "C
     attempt = buyer.buys()
     yield buyer.waits()
     buyer.pays(attempt, fault)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     received, ending = buyer.total - (fault is Fault.WRONG_AMOUNT), Ending("EXPIRED", currency=currency)
     if buyer.till.kind not in CALLED:  # it would wait for another transfer for two weeks
         buyer.cancels()
@@ -116,7 +116,7 @@ def _differs(buyer: Buyer, fault: Fault, kind: ExceptionKind, currency: str = "C
     if buyer.chance.random() < 0.5:
         return ending._replace(unapplied=received, open_cases=(kind.value,))
     buyer.resolves(kind, Resolution.REFUND)
-    yield 2 * MINUTE
+    yield 6 * MINUTE
     return ending._replace(refunded=received)
 
 
@@ -144,7 +144,7 @@ def paid_when_just_cancelled(buyer: Buyer, fault: str = "") -> Play:
     yield buyer.waits(1, 9)
     buyer.cancels()
     buyer.pays(attempt, fault)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     return (yield from _late(buyer))
 
 
@@ -172,7 +172,7 @@ def _late(buyer: Buyer) -> Play:
         buyer.resolves(ExceptionKind.LATE, Resolution.KEEP)
         return buyer.fulfilled()
     buyer.resolves(ExceptionKind.LATE, Resolution.REFUND)
-    yield 2 * MINUTE
+    yield 6 * MINUTE
     return buyer.fulfilled(status="REFUNDED", applied=0, refunded=buyer.total)
 
 
@@ -197,7 +197,7 @@ def two_payments(buyer: Buyer) -> Play:
     second = buyer.asks_for_code(new_code=True)
     buyer.pays(second)
     buyer.pays(first)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     return (yield from _paid_twice(buyer))
 
 
@@ -208,7 +208,7 @@ def one_code_paid_twice(buyer: Buyer) -> Play:
         buyer.pays(attempt)
         buyer.day.deliver()
     buyer.pays(attempt, Fault.SECOND_PAYMENT)
-    yield 3 * MINUTE
+    yield 4 * MINUTE
     return (yield from _paid_twice(buyer))
 
 
@@ -217,7 +217,7 @@ def _paid_twice(buyer: Buyer) -> Play:
     if buyer.chance.random() < 0.3:
         return buyer.fulfilled(unapplied=buyer.total, open_cases=(kind.value,))
     buyer.resolves(kind, Resolution.REFUND)
-    yield 2 * MINUTE
+    yield 6 * MINUTE
     return buyer.fulfilled(refunded=buyer.total)
 
 

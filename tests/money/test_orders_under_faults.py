@@ -12,7 +12,7 @@ import pytest
 from tests.money.balance import problems
 from tests.money.day import Day
 
-ORDERS = int(os.environ.get("AMP_MONEY_ORDERS", 45))
+ORDERS = int(os.environ.get("AMP_MONEY_ORDERS", 40))
 
 
 @pytest.mark.timeout(1_800)
