@@ -14,6 +14,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet, Sum
 
 from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.crashing import crash_point
 from amp.foundation.services.events import record_about
 from amp.foundation.services.failures import is_conflict, is_database_trouble
 from amp.foundation.wakeups import wake
@@ -46,6 +47,7 @@ AT_GATEWAY = (RefundStatus.APPROVED.value, RefundStatus.PROCESSING.value)
 def work_refunds(*, now: datetime, wall: datetime, limit: int = 10) -> int:
     """One step of each due refund: a call to its gateway, or a slice of its devices; number of refunds taken."""
     taken = _claim(now, limit)
+    crash_point("refund.claimed")
     for refund in taken:
         if refund.status == RefundStatus.SUCCEEDED.value:
             _take_time(refund, now)
@@ -117,7 +119,9 @@ def _call(refund: Refund, now: datetime, wall: datetime) -> None:
     """One poisonous refund, whatever it raises, holds up no other."""
     try:
         facts, problem = _asked(refund, wall)
+        crash_point("refund.answered")
         settle_refund(refund_id=refund.pk, facts=facts, problem=problem, now=now)
+        crash_point("refund.settled")
     except (GatewayTimeout, GatewayRefused) as lost:
         log.warning("Refund %s: the gateway gave no answer: %s", refund.number, lost)
     except Exception:
@@ -154,8 +158,11 @@ def _succeed(refund: Refund, now: datetime) -> None:
     is_due = lines.filter(taken_seconds=None).exists()
     refund.due_at, refund.attempts_made = now if is_due else None, 0
     refund.save(update_fields=["status", "ended_at", "problem", "due_at", "attempts_made"])
+    crash_point("refund.succeeded")
     _book(refund, now)
+    crash_point("refund.booked")
     _close_cases(refund, now)
+    crash_point("refund.cases_closed")
     is_whole = _refund_order(refund, now)
     record_refund(refund, "order.refunded", actor="gateway", before=before, now=now, in_full=is_whole)
     if is_due:
@@ -219,6 +226,7 @@ def _take_time(refund: Refund, now: datetime, retries: int = 3) -> None:
     try:
         with transaction.atomic():
             _take_slice(refund.pk, now)
+        crash_point("refund.committed")
     except Exception as failure:
         if retries and is_conflict(failure):
             return _take_time(refund, now, retries - 1)
@@ -260,6 +268,7 @@ def _shorten(refund: Refund, lines: Sequence[RefundLine], now: datetime) -> None
         for each in lines
     ]
     made = shorten_services(wishes, why=f"refund {refund.number}", actor=refund.requested_by, now=now)
+    crash_point("refund.shortened")
     by_source = {each.source: each for each in made}
     rows = [
         (
@@ -270,6 +279,7 @@ def _shorten(refund: Refund, lines: Sequence[RefundLine], now: datetime) -> None
         for each in lines
     ]
     update_rows(RefundLine, ("taken_seconds", "ends_at"), rows)
+    crash_point("refund.marked")
 
 
 def _time(seconds: int | None) -> timedelta | None:
