@@ -24,7 +24,7 @@ from tests.money.buyers import Buyer, Ending
 from tests.money.later_stories import LATER_STORIES
 from tests.money.stories import OUTAGE, STORIES, Story
 from tests.money.tills import Till, open_tills, people_pay_out
-from tests.services.benches import KINDS, deliver
+from tests.services.benches import deliver
 from tests.services.shop import NOW, WALL, Loopback
 from tests.stack.waiting import at_once, failures
 
@@ -130,7 +130,10 @@ class Day:
 
     def _next_tick(self) -> timedelta | None:
         moments = [
-            *(rows.aggregate(at=Min("due_at"))["at"] for rows in (PaymentAttempt.objects, Order.objects, Refund.objects)),
+            *(
+                rows.aggregate(at=Min("due_at"))["at"]
+                for rows in (PaymentAttempt.objects, Order.objects, Refund.objects)
+            ),
             SandboxTrade.objects.aggregate(at=Min("notify_due_at"))["at"],
             self.now if BankPayout.objects.filter(confirmed_at=None).exists() else None,
         ]

@@ -114,7 +114,9 @@ def left_by(ids: Sequence[int], gateways: Gateways) -> dict[str, Any]:
         "order": (order.status, order.total, order.paid_at, order.fulfilled_at is not None),
         "lines": _rows(OrderLine.objects.filter(order=order), "status", "amount", "refunded", "retries", "ends_at"),
         "attempts": _rows(attempts, "status", "received", "refunded", "paid_amount", "paid_at", "settles"),
-        "open attempts": PaymentAttempt.objects.filter(order=order, status__in=["CREATED", "UNKNOWN", "PENDING"]).count(),
+        "open attempts": PaymentAttempt.objects.filter(
+            order=order, status__in=["CREATED", "UNKNOWN", "PENDING"]
+        ).count(),
         "money": _rows(MoneyEntry.objects.filter(attempt__order=order), "kind", "taken_from", "amount", "currency"),
         "refunds": _rows(Refund.objects.filter(order=order), "status", "amount", "effect", "has_lines", "approved_by"),
         "refund lines": _rows(

@@ -57,7 +57,9 @@ BOUGHT = (Step("order", 0), Step("code", 5))
 PAID = (*BOUGHT, Step("pay", 20), Step("notice", 25), Step("sweep", 30, sweeps=3))
 GIVEN_BACK = (Step("refund", 3_600), Step("approve", 3_660))
 LIVES = {
-    "found by the poll": Life("alipay-direct", (*BOUGHT, Step("pay", 20, fault="dropped"), Step("sweep", 30, sweeps=4))),
+    "found by the poll": Life(
+        "alipay-direct", (*BOUGHT, Step("pay", 20, fault="dropped"), Step("sweep", 30, sweeps=4))
+    ),
     "never paid": Life("wechat-partner", (*BOUGHT, Step("sweep", 1_830, sweeps=3))),
     "paid": Life("wechat-direct", PAID),
     "bank transfer": Life(
@@ -116,7 +118,12 @@ def _make_order(command: dict[str, Any]) -> None:
     plan = Plan.objects.get(pk=command["plan"])
     key = f"life {command['devices'][0]}"
     open_order(
-        device_ids=command["devices"], plan=plan, channel=OrderChannel.STAFF, created_by=ANN, once_key=key, now=clock.now()
+        device_ids=command["devices"],
+        plan=plan,
+        channel=OrderChannel.STAFF,
+        created_by=ANN,
+        once_key=key,
+        now=clock.now(),
     )
 
 

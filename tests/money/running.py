@@ -108,4 +108,3 @@ def sign_in(amp: Amp, product: Product) -> requests.Session:
 def is_signed_in(browser: requests.Session, amp: Amp) -> bool:
     """Whether the admin still knows who that is."""
     return browser.get(f"{amp.url}/admin/", timeout=SECONDS, allow_redirects=False).status_code == 200
-

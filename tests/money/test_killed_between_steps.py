@@ -54,7 +54,9 @@ def killer(
 
 
 def test_the_registry_names_every_point_of_the_product_once() -> None:
-    found = [name for app in APPS for path in (REPOSITORY / app).rglob("*.py") for name in IN_CODE.findall(path.read_text())]
+    found = [
+        name for app in APPS for path in (REPOSITORY / app).rglob("*.py") for name in IN_CODE.findall(path.read_text())
+    ]
     assert sorted(found) == sorted(POINTS)
 
 

@@ -42,7 +42,14 @@ EVERY = 2.0
 LEASE = timedelta(seconds=61)
 TROUBLES = ("", "dropped", "twice", "")
 DEATHS = (
-    *("attempt.committed", "attempt.answered", "attempt.stored", "notice.received", "notice.verified", "notice.settled"),
+    *(
+        "attempt.committed",
+        "attempt.answered",
+        "attempt.stored",
+        "notice.received",
+        "notice.verified",
+        "notice.settled",
+    ),
     *("settle.locked", "settle.marked", "settle.booked", "settle.order_paid", "wakeup.unsent"),
     *("fulfil.claimed", "fulfil.locked", "fulfil.renewed", "fulfil.marked", "fulfil.booked", "fulfil.committed"),
     *("refund.made", "refund.reserved", "refund.approved", "refund.claimed", "refund.answered", "refund.settled"),
@@ -126,9 +133,7 @@ def test_r2_killed_in_web_or_worker_at_any_step_of_money_the_end_is_the_same(
         now = clock.now()
         product = factories.make_product(factories.make_enterprise("Maker", now=now), now=now)
         plan = factories.make_plan(product, now=now)
-        open_account(
-            merchant=plan.merchant, provider=Provider.WECHAT, secret=wechat_secret(), actor="test", now=now
-        )
+        open_account(merchant=plan.merchant, provider=Provider.WECHAT, secret=wechat_secret(), actor="test", now=now)
         clerk, chief = (
             Customer.of(amp, product, factories.make_member(product.enterprise, Role.ENTERPRISE_ADMINISTRATOR))
             for _ in range(2)
@@ -148,7 +153,7 @@ def test_r2_killed_in_web_or_worker_at_any_step_of_money_the_end_is_the_same(
 
 def _live(clerk: Customer, chief: Customer, gateways: Gateways, plan: Any, name: str) -> dict[str, Any]:
     """An order, paid, fulfilled and refunded in part, over HTTP and by the worker; what it left."""
-    ids = expired_devices(plan.level.standard_of, 2, now=clock.now(), prefix=f"{name}-")
+    ids = expired_devices(plan.level.standard_of, 2, now=clock.now(), prefix=f"{name.replace(chr(46), chr(45))}-")
     order = clerk.post("/orders", {"devices": ids, "plan": plan.pk})["id"]
     code = eventually(lambda: clerk.post(f"/orders/{order}/payment")["code"], every=1, what="a code")
     gateways.pay(code, payer=OPENID)

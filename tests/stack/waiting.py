@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -27,10 +28,11 @@ def eventually(probe: Callable[[], T], *, within: float = 30.0, every: float = 0
         time.sleep(every)
 
 
-def at_once(*work: Callable[[], object], within: float = 60) -> list[Any]:
-    """Do all of `work` at the same moment, each in a thread with a connection and the system's scope of its own.
+def at_once(*work: Callable[[], object], scoped: bool = True, within: float = 60) -> list[Any]:
+    """Do all of `work` at the same moment, each in a thread with a connection of its own, in the system's scope.
 
-    What each answered or raised, in the order of `work`. Raises `AssertionError` where one isn't done `within` seconds.
+    What each answered or raised, in the order of `work`; without `scoped` each has to bring its own scope. Raises
+    `AssertionError` where one isn't done `within` seconds.
     """
     from django.db import connection
 
@@ -41,7 +43,7 @@ def at_once(*work: Callable[[], object], within: float = 60) -> list[Any]:
 
     def run(place: int) -> None:
         try:
-            with system_scope():
+            with system_scope() if scoped else nullcontext():
                 start.wait(within)
                 answers[place] = work[place]()
         except Exception as failure:  # noqa: BLE001 (the caller looks at whatever it was)
@@ -62,3 +64,15 @@ def at_once(*work: Callable[[], object], within: float = 60) -> list[Any]:
 def failures(answers: list[Any]) -> list[Exception]:
     """What went wrong of it."""
     return [answer for answer in answers if isinstance(answer, Exception)]
+
+
+def waits_for_a_lock() -> bool:
+    """Whether anybody waits for a lock in our database.
+
+    May be asked inside a transaction, where pg_stat_activity would go on showing what it showed at first.
+    """
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
