@@ -1,4 +1,4 @@
-"""Lives of orders in which one process dies by kill -9 at a named point, compared with the same life in which none does.
+"""Lives of orders in which a process dies by kill -9 at a named point, compared with the same lives without a death.
 
 Whoever had called the dead process calls again, as people, gateways and beat do; then both lives must have come to the
 same end, row by row and at the gateway.

@@ -1,4 +1,4 @@
-"""kill -9 between any two steps of paying, settling, fulfilling and refunding: the end is the same (R1, R2, F01, F02, F45).
+"""kill -9 between any two steps of paying, settling, fulfilling and refunding: the end is the same (R1, R2, F01, F45).
 
 `make test` dies once at each point, `make prove` at each point of each life.
 """

@@ -1,4 +1,4 @@
-"""1,000 orders under every fault that gateways are known for, and not one minor unit astray (R1, R2, F24–F31, F44, F45).
+"""1,000 orders under every fault that gateways are known for, and no minor unit astray (R1, R2, F24–F31, F44, F45).
 
 `AMP_MONEY_ORDERS` says how many; `make test` plays each story at two sellers at most, `make prove` 1,000 orders.
 """
