@@ -276,8 +276,6 @@ API_REQUESTS_PER_MINUTE: int = env.int("AMP_API_REQUESTS_PER_MINUTE", default=60
 REFUND_THRESHOLD: int = env.int("AMP_REFUND_THRESHOLD", default=100_000)
 ORDER_MINUTES: int = env.int("AMP_ORDER_MINUTES", default=30)  # Q2: an unpaid order expires
 SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
-# Where tests say at which step a process dies (amp.foundation.crashing); production refuses it.
-CRASH_FILE: str = "" if IS_PRODUCTION else env.str("AMP_CRASH_FILE", default="")
 # Demo and test may name a simulator on this machine; production refuses all hosts but the gateways' own (X9).
 PAYMENT_GATEWAYS: dict[str, str] = {
     "wechat": env.str("WECHAT_GATEWAY_URL", default="") or "https://api.mch.weixin.qq.com",
