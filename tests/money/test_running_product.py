@@ -141,7 +141,9 @@ def test_r2_killed_in_web_or_worker_at_any_step_of_money_the_end_is_the_same(
     }
     with system_scope():
         now = clock.now()
-        product = factories.make_product(factories.make_enterprise("Maker", now=now), now=now)
+        product = factories.make_product(
+            factories.make_enterprise("Maker", now=now), now=now, renewal_before_trial_end=True
+        )
         plan = factories.make_plan(product, now=now)
         open_account(merchant=plan.merchant, provider=Provider.WECHAT, secret=wechat_secret(), actor="test", now=now)
         clerk, chief = (
@@ -163,7 +165,7 @@ def test_r2_killed_in_web_or_worker_at_any_step_of_money_the_end_is_the_same(
 
 def _live(clerk: Customer, chief: Customer, gateways: Gateways, plan: Any, way: str, name: str) -> dict[str, Any]:
     """An order over HTTP, and what web and worker make of it; what it left."""
-    ids = expired_devices(plan.level.standard_of, 2, now=clock.now(), prefix=f"{name.replace('.', '-')}-")
+    ids = [_new_device(plan, f"{name.replace('.', '-')}-{number}") for number in range(2)]
     order = clerk.post("/orders", {"devices": ids, "plan": plan.pk})["id"]
     code = eventually(lambda: clerk.post(f"/orders/{order}/payment")["code"], every=1, what="a code")
     if way == "never paid":
@@ -178,6 +180,11 @@ def _live(clerk: Customer, chief: Customer, gateways: Gateways, plan: Any, way: 
     if way in {"paid and refunded", "refund fails"}:
         _refund(clerk, chief, gateways, order, "FAILED" if way == "refund fails" else "SUCCEEDED")
     return left_by(ids, gateways)
+
+
+def _new_device(plan: Any, key: str) -> int:
+    """One that is bought before its trial (A12)."""
+    return int(factories.make_device(plan.level.standard_of, key=key, now=clock.now()).device.pk)
 
 
 def _refund(clerk: Customer, chief: Customer, gateways: Gateways, order: int, ending: str) -> None:
