@@ -15,6 +15,8 @@ ARGS ?=
 WORKERS ?= 2
 # How many requests `make prove` makes up for the API; `make test` makes 5,000.
 FUZZ ?= 25000
+# How many orders `make prove` plays under the gateways' faults; `make test` plays 40.
+ORDERS ?= 1000
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
@@ -60,9 +62,10 @@ messages: $(VENV)/runtime ## Collect the texts and compile the translations; nee
 bench: test-packages $(VENV)/dev ## Measure the product against its limits; BENCH_SCALE sets the number of devices
 	$(BIN)/python -m bench
 
-prove: test-packages $(VENV)/dev ## Run the journeys alone, with real processes; then FUZZ made-up requests to the API
-	AMP_EVERY_PAGE=all $(BIN)/python -m pytest -m journey $(ARGS)
+prove: test-packages $(VENV)/dev ## Run the journeys alone, with real processes; FUZZ made-up requests; ORDERS under faults
+	AMP_EVERY_PAGE=all AMP_MONEY_ORDERS=$(ORDERS) $(BIN)/python -m pytest -m journey $(ARGS)
 	AMP_FUZZ_REQUESTS=$(FUZZ) $(BIN)/python -m pytest tests/api/test_fuzzing.py
+	AMP_MONEY_ORDERS=$(ORDERS) $(BIN)/python -m pytest -m "not journey" tests/money
 
 lock: $(VENV)/dev ## Resolve the versions in pyproject.toml anew, into the two lock files
 	$(LOCK) pyproject.toml --output-file requirements.lock

@@ -139,6 +139,8 @@ def _switches(environment: Mapping[str, str]) -> Iterator[str]:
         yield "AMP_BROWSABLE_API is on: its forms list what others own. Unset it."
     if is_on("AMP_TEST_CLOCK"):
         yield "AMP_TEST_CLOCK is on: production lives on real time. Unset it."
+    if environment.get("AMP_CRASH_FILE", "").strip():
+        yield "AMP_CRASH_FILE is set: it lets a test kill processes. Unset it."
 
 
 def _proxies(environment: Mapping[str, str]) -> Iterator[str]:

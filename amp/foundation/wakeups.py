@@ -11,6 +11,8 @@ from functools import partial
 from celery import current_app
 from django.db import transaction
 
+from amp.foundation.crashing import crash_point
+
 log = logging.getLogger(__name__)
 
 
@@ -20,6 +22,7 @@ def wake(task: str) -> None:
 
 
 def _send(task: str) -> None:
+    crash_point("wakeup.unsent")
     try:
         current_app.send_task(task, ignore_result=True, retry=False)
     except Exception as lost:  # noqa: BLE001 (whatever a broker raises, the caller's work is done and committed)

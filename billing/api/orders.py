@@ -120,8 +120,8 @@ class OrderPreview(serializers.Serializer):
 class PaymentAnswer(serializers.Serializer):
     """The open payment of an order, and `pay_url`: a page of ours on which any browser pays as it can.
 
-    `code` is empty while the gateway's answer is unknown: ask again in some seconds. `code_form` says what to do with it:
-    draw it (QR), open it (LINK), hand it to the gateway's script (PARAMETERS), or write it on a bank transfer (REFERENCE).
+    `code` is empty while the gateway's answer is unknown: ask again in some seconds. `code_form` says what to do with
+    it: draw it (QR), open it (LINK), hand it to the gateway's script (PARAMETERS), write it on a transfer (REFERENCE).
     """
 
     number = serializers.CharField()
@@ -216,8 +216,8 @@ class Orders(Reading):
         self.checked(Nothing)
         order, now = self.found(self.get_queryset(), pk), clock.now()
         attempt = start_attempt(order=order, now=now, wall=clock.wall())
-        told = {name: getattr(attempt, name) for name in PaymentAnswer().fields if name != "pay_url"}
-        return Response(PaymentAnswer({**told, "pay_url": address_of_link(link_to(order=order, now=now))}).data)
+        told = vars(attempt) | {"pay_url": address_of_link(link_to(order=order, now=now))}
+        return Response(PaymentAnswer(told).data)
 
 
 class OrderLines(Reading):

@@ -9,6 +9,7 @@ from django.db import transaction
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 
+from amp.foundation.crashing import crash_point
 from amp.foundation.scoping import system_scope
 from amp.foundation.sealed import seal, unseal
 from billing.models import MerchantAccount, Order, OrderChannel, PaymentAttempt, Provider
@@ -60,6 +61,7 @@ def start_attempt(
         attempt = _committed(order, provider_account, _checked_path(return_path), payer, new_code, now)
         if attempt.code:
             return attempt
+        crash_point("attempt.committed")
         return ask_for_code(attempt=attempt, now=now, wall=wall)
 
 
@@ -67,6 +69,7 @@ def ask_for_code(*, attempt: PaymentAttempt, now: datetime, wall: datetime) -> P
     """Call the gateway with what is stored, byte for byte the same each time, and store what came of it."""
     try:
         code = gateway_of_attempt(attempt).create(_request(attempt), wall=wall)
+        crash_point("attempt.answered")
     except GatewayTimeout as lost:
         return _stored(attempt, AttemptStatus.UNKNOWN, problem=str(lost), due_at=now + UNKNOWN_RETRY, now=now)
     except GatewayRefused as refused:
@@ -167,6 +170,7 @@ def _stored(
                 stored.code, stored.code_form = code.text, code.form.value
                 stored.code_expires_at = min(stored.expires_at, now + code.lives if code.lives else stored.expires_at)
             stored.save(update_fields=["status", "code", "code_form", "code_expires_at", "problem", "due_at"])
+            crash_point("attempt.stored")
     return stored
 
 

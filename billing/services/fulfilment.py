@@ -15,6 +15,7 @@ from django.db import transaction
 from django.db.models import F, QuerySet, Sum
 
 from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.crashing import crash_point
 from amp.foundation.services.events import record_about
 from amp.foundation.services.failures import is_conflict, is_database_trouble
 from amp.foundation.wakeups import wake
@@ -57,7 +58,9 @@ def fulfil_paid_orders(*, now: datetime, limit: int = 10) -> int:
         order_id = _claim(now)
         if order_id is None:
             return done
+        crash_point("fulfil.claimed")
         _work(order_id, now)
+        crash_point("fulfil.committed")
     return limit
 
 
@@ -134,6 +137,7 @@ def _fulfil_slice(order_id: int, now: datetime) -> None:
     order = Order.objects.select_for_update(no_key=True).get(pk=order_id)  # waits for a notice that is being settled
     if order.status != OrderStatus.PAID.value:
         return
+    crash_point("fulfil.locked")
     queued = OrderLine.objects.filter(order=order, status=LineStatus.QUEUED.value).order_by("device_id")
     lines = [_Line(*values) for values in queued.values_list(*_Line._fields)[: SLICE + 1]]
     payment = PaymentAttempt.objects.filter(order=order, settles=True).first()
@@ -179,10 +183,13 @@ def _apply(order: Order, payment: PaymentAttempt | None, lines: Sequence[_Line],
     ]
     by_source = {each.source: each for each in renew_services(requests, actor=order.created_by, now=now)}
     outcomes = [(line, by_source[f"line:{line.pk}"]) for line in lines]
+    crash_point("fulfil.renewed")
     update_rows(OrderLine, ("status", "ends_at", "reason"), [_marked(line, each) for line, each in outcomes])
+    crash_point("fulfil.marked")
     if payment:
         booked = [(line, each) for line, each in outcomes if not (line.retries and each.refusal)]
         insert_rows(MoneyEntry, ENTRY_COLUMNS, [_entry(order, payment, line, each, now) for line, each in booked])
+    crash_point("fulfil.booked")
 
 
 def _marked(line: _Line, outcome: RenewalOutcome) -> tuple[object, ...]:

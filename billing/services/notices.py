@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
+from amp.foundation.crashing import crash_point
 from amp.foundation.models import Event
 from amp.foundation.services.events import EventDraft, record_event
 from billing.models import MerchantAccount, PaymentAttempt, Provider
@@ -31,6 +32,7 @@ def take_notice(
     sold by its merchant (F29). A repeated notice gets the same success (F24). Nonces need no memory: a replay within
     the ±300 s says what is known already. Runs in the system's scope.
     """
+    crash_point("notice.received")
     account = _account(provider, account_id)
     if account is None:
         return _refuse(None, 404, "unknown account", now)
@@ -42,7 +44,9 @@ def take_notice(
     attempt = PaymentAttempt.objects.filter(number=facts.number).select_related("order").first()
     if attempt is None or attempt.account_id != account.pk or attempt.order.merchant_id != account.merchant_id:
         return _refuse(account, 403, "signed by an account that this payment was not asked for with", now)
+    crash_point("notice.verified")
     settle(attempt_id=attempt.pk, facts=facts, now=now)
+    crash_point("notice.settled")
     return gateway.ack()
 
 

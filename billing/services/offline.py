@@ -11,6 +11,7 @@ from datetime import datetime
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
+from amp.foundation.crashing import crash_point
 from amp.foundation.money import MAX_MINOR
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.events import record_about
@@ -78,6 +79,7 @@ def confirm_receipt(*, receipt: BankReceipt, by: str, now: datetime) -> Settled 
         receipt.save(update_fields=["confirmed_by", "confirmed_at"])
         attempt = PaymentAttempt.objects.get(number=receipt.number)
         _record("payment.receipt_confirmed", attempt, receipt, by, now)
+        crash_point("receipt.confirmed")
         return settle(attempt_id=attempt.pk, facts=facts_of(receipt), now=now)
 
 
@@ -110,6 +112,7 @@ def record_payout(*, payout: BankPayout, reference: str, by: str, now: datetime)
     payout.reference, payout.recorded_by, payout.recorded_at = reference, by, now
     payout.save(update_fields=["reference", "recorded_by", "recorded_at"])
     _record_payout("refund.paid_out", payout, by, now)
+    crash_point("payout.noted")
     return payout
 
 
@@ -132,6 +135,7 @@ def confirm_payout(*, payout: BankPayout, by: str, now: datetime) -> Refund:
             payout.confirmed_by, payout.confirmed_at = by, now
             payout.save(update_fields=["confirmed_by", "confirmed_at"])
             _record_payout("refund.payout_confirmed", payout, by, now)
+            crash_point("payout.confirmed")
         return settle_refund(refund_id=refund.pk, facts=payout_facts(payout), now=now)
 
 

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import F, Q
 
+from amp.foundation.crashing import crash_point
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.events import record_about
 from billing.models import Order, PaymentAttempt
@@ -46,6 +47,7 @@ def poll_due_attempts(*, now: datetime, wall: datetime, limit: int = 10) -> int:
     A gateway that doesn't answer costs one timeout in a slice: its other attempts wait for their lease to end.
     """
     taken = _claim(now, limit)
+    crash_point("poll.claimed")
     silent: set[int] = set()
     for attempt in taken:
         if attempt.account_id in silent:
@@ -59,8 +61,10 @@ def poll_due_attempts(*, now: datetime, wall: datetime, limit: int = 10) -> int:
 def expire_due_orders(*, now: datetime, wall: datetime, limit: int = 10) -> int:
     """End orders that nobody paid in time: query, close, query again, then EXPIRED; number of orders taken."""
     taken = _claim_orders(now, limit)
+    crash_point("expire.claimed")
     for order in taken:
         if _is_closed_at_gateways(order, now, wall) or now >= order.expires_at + PATIENCE:
+            crash_point("expire.closed")
             _expire(order.pk, now)
     return len(taken)
 
@@ -108,11 +112,13 @@ def _ask(attempt: PaymentAttempt, *, must_close: bool, now: datetime, wall: date
     """Query; close and query again where nobody should pay any more; ask for the code where it was lost."""
     gateway = gateway_of_attempt(attempt)
     facts = gateway.query(attempt.number, wall=wall)
+    crash_point("poll.answered")
     settle(attempt_id=attempt.pk, facts=facts, now=now)
     if facts.state is GatewayState.PAID:
         return
     if must_close and attempt.status in OPEN:
         gateway.close(attempt.number, wall=wall)
+        crash_point("poll.closed")
         facts = gateway.query(attempt.number, wall=wall)
         if facts.state is not GatewayState.PAID:  # also where the gateway never heard of it: our side is closed
             facts = GatewayFacts(attempt.number, GatewayState.CLOSED)

@@ -7,15 +7,14 @@ the same in every call, and from the second call on we ask first: whatever is ki
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.db.models import F, QuerySet, Sum
 
-from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.bulk import insert_rows
+from amp.foundation.crashing import crash_point
 from amp.foundation.services.events import record_about
-from amp.foundation.services.failures import is_conflict, is_database_trouble
 from amp.foundation.wakeups import wake
 from billing.models import (
     EntryKind,
@@ -29,26 +28,26 @@ from billing.models import (
 )
 from billing.orders import ExceptionKind, OrderStatus, check_transition
 from billing.providers.protocol import GatewayRefused, GatewayTimeout, RefundFacts, RefundState
-from billing.refunds import EFFECT_RETRIES, UNUSED_KINDS, RefundStatus, Resolution, check_step, next_ask
+from billing.refunds import UNUSED_KINDS, RefundStatus, Resolution, check_step, next_ask
 from billing.services.accounts import gateway_of_attempt
 from billing.services.fulfilment import ENTRY_COLUMNS
+from billing.services.refund_effects import take_time
 from billing.services.refund_proposals import record_refund, unused_money
 from billing.services.refunds import WORK, fail, locked_refund
-from devices.services.shortening import Shortening, shorten_services
 
 log = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
-SLICE = 1_000
 AT_GATEWAY = (RefundStatus.APPROVED.value, RefundStatus.PROCESSING.value)
 
 
 def work_refunds(*, now: datetime, wall: datetime, limit: int = 10) -> int:
     """One step of each due refund: a call to its gateway, or a slice of its devices; number of refunds taken."""
     taken = _claim(now, limit)
+    crash_point("refund.claimed")
     for refund in taken:
         if refund.status == RefundStatus.SUCCEEDED.value:
-            _take_time(refund, now)
+            take_time(refund, now)
         else:
             _call(refund, now, wall)
     return len(taken)
@@ -117,7 +116,9 @@ def _call(refund: Refund, now: datetime, wall: datetime) -> None:
     """One poisonous refund, whatever it raises, holds up no other."""
     try:
         facts, problem = _asked(refund, wall)
+        crash_point("refund.answered")
         settle_refund(refund_id=refund.pk, facts=facts, problem=problem, now=now)
+        crash_point("refund.settled")
     except (GatewayTimeout, GatewayRefused) as lost:
         log.warning("Refund %s: the gateway gave no answer: %s", refund.number, lost)
     except Exception:
@@ -154,8 +155,11 @@ def _succeed(refund: Refund, now: datetime) -> None:
     is_due = lines.filter(taken_seconds=None).exists()
     refund.due_at, refund.attempts_made = now if is_due else None, 0
     refund.save(update_fields=["status", "ended_at", "problem", "due_at", "attempts_made"])
+    crash_point("refund.succeeded")
     _book(refund, now)
+    crash_point("refund.booked")
     _close_cases(refund, now)
+    crash_point("refund.cases_closed")
     is_whole = _refund_order(refund, now)
     record_refund(refund, "order.refunded", actor="gateway", before=before, now=now, in_full=is_whole)
     if is_due:
@@ -214,81 +218,3 @@ def _close_cases(refund: Refund, now: datetime) -> None:
         resolution=Resolution.REFUND.value,
         resolution_reason=refund.reason,
     )
-
-
-def _take_time(refund: Refund, now: datetime, retries: int = 3) -> None:
-    """A slice of devices in one transaction; a killed worker leaves nothing half done."""
-    try:
-        with transaction.atomic():
-            _take_slice(refund.pk, now)
-    except Exception as failure:
-        if retries and is_conflict(failure):
-            return _take_time(refund, now, retries - 1)
-        log.exception("The devices of refund %s could not be shortened this time.", refund.number)
-        _put_off(refund.pk, now)
-
-
-def _take_slice(refund_id: int, now: datetime) -> None:
-    refund = Refund.objects.select_for_update(no_key=True).get(pk=refund_id)
-    undone = RefundLine.objects.filter(refund=refund, taken_seconds=None).select_related("line").order_by("pk")
-    lines = list(undone[: SLICE + 1])
-    done = _shorten_or_halve(refund, lines[:SLICE], now) if lines else 0
-    if lines and not done:
-        raise RuntimeError(f"None of {len(lines)} devices could be shortened.")
-    refund.attempts_made = 0
-    refund.due_at = None if done == len(lines) else now
-    refund.save(update_fields=["attempts_made", "due_at"])
-
-
-def _shorten_or_halve(refund: Refund, lines: Sequence[RefundLine], now: datetime) -> int:
-    """Shorten these; where that fails, their halves, until the fault stands alone: that line stays undone (F15)."""
-    try:
-        with transaction.atomic():
-            _shorten(refund, lines, now)
-            return len(lines)
-    except Exception as failure:
-        if is_database_trouble(failure):
-            raise
-        if len(lines) == 1:
-            log.exception("Line %s of refund %s could not be shortened this time.", lines[0].pk, refund.number)
-            return 0
-    middle = len(lines) // 2
-    return sum(_shorten_or_halve(refund, half, now) for half in (lines[:middle], lines[middle:]))
-
-
-def _shorten(refund: Refund, lines: Sequence[RefundLine], now: datetime) -> None:
-    wishes = [
-        Shortening(
-            device_id=each.line.device_id,
-            source=f"refund:{each.pk}",
-            wanted=_time(each.wanted_seconds),
-            period=f"line:{each.line_id}",
-            enterprise_id=each.line.enterprise_id,
-        )
-        for each in lines
-    ]
-    made = shorten_services(wishes, why=f"refund {refund.number}", actor=refund.requested_by, now=now)
-    by_source = {each.source: each for each in made}
-    rows = [
-        (
-            each.pk,
-            -(-by_source[f"refund:{each.pk}"].taken // timedelta(seconds=1)),
-            by_source[f"refund:{each.pk}"].ends_at,
-        )
-        for each in lines
-    ]
-    update_rows(RefundLine, ("taken_seconds", "ends_at"), rows)
-
-
-def _time(seconds: int | None) -> timedelta | None:
-    return None if seconds is None else timedelta(seconds=seconds)
-
-
-@transaction.atomic
-def _put_off(refund_id: int, now: datetime) -> None:
-    refund = Refund.objects.select_for_update(no_key=True).get(pk=refund_id)
-    tried = refund.attempts_made
-    refund.due_at = now + EFFECT_RETRIES[tried - 1] if 1 <= tried <= len(EFFECT_RETRIES) else None
-    refund.save(update_fields=["due_at"])
-    if refund.due_at is None:
-        record_refund(refund, "refund.stuck", actor="system", now=now)

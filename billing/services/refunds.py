@@ -15,6 +15,7 @@ from django.db.models import F, OuterRef, Subquery, Sum
 from django.utils.translation import gettext as _
 
 from amp.foundation.bulk import insert_rows
+from amp.foundation.crashing import crash_point
 from amp.foundation.services.configuration import refund_threshold
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
@@ -145,9 +146,11 @@ def fail(refund: Refund, *, problem: str, kind: str, actor: str, now: datetime) 
     refund.status, refund.problem = RefundStatus.FAILED.value, problem[:300]
     refund.ended_at, refund.due_at = now, None
     refund.save(update_fields=["status", "problem", "ended_at", "due_at"])
+    crash_point("refund.failed")
     _count_lines(refund, -1)
     RefundLine.objects.filter(refund=refund).update(is_live=False)
     reserve(refund.attempt, -refund.amount, refund.currency)
+    crash_point("refund.released")
     _open_cases(refund)
     record_refund(refund, kind, actor=actor, why=problem, before=before, now=now)
 
@@ -220,7 +223,9 @@ def check_wish(amount: int, days: int | None, quoted: RefundQuote) -> None:
 
 def _asked(refund: Refund, now: datetime) -> Refund:
     """Reserve the money, and approve what needs nobody else."""
+    crash_point("refund.made")
     reserve(refund.attempt, refund.amount, refund.currency)
+    crash_point("refund.reserved")
     return refund if refund.needs_two else _approved(refund, refund.requested_by, now)
 
 
@@ -238,6 +243,7 @@ def _approved(refund: Refund, by: str, now: datetime) -> Refund:
     refund.status, refund.approved_by, refund.approved_at = RefundStatus.APPROVED.value, by, now
     refund.due_at = now
     refund.save(update_fields=["status", "approved_by", "approved_at", "due_at"])
+    crash_point("refund.approved")
     record_refund(refund, "refund.approved", actor=by, before=before, now=now)
     wake(WORK)
     return refund

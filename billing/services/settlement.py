@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 from django.db import transaction
 from django.db.models import F
 
+from amp.foundation.crashing import crash_point
 from amp.foundation.services.events import record_about
 from amp.foundation.wakeups import wake
 from billing.models import (
@@ -61,6 +62,7 @@ def settle(*, attempt_id: int, facts: GatewayFacts, now: datetime) -> Settled:
     Runs in the system's scope. A crash leaves nothing behind: the gateway or the poll comes again.
     """
     order, attempt = _locked(attempt_id)
+    crash_point("settle.locked")
     decided = verdict(OrderStatus(order.status), _facts_of(attempt, facts), facts)
     if decided.receives:
         _receive(order, attempt, facts, decided, now)
@@ -142,9 +144,12 @@ def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided
     if is_first:
         _mark_paid(order, attempt, facts, decided, now)
     attempt.save(update_fields=[*(PAID_FIELDS if is_first else ()), "received"])
+    crash_point("settle.marked")
     _book(order, attempt, EntryKind.RECEIVED, facts, source, now)
+    crash_point("settle.booked")
     if decided.order_to is OrderStatus.PAID:
         _mark_order_paid(order, attempt, now)
+        crash_point("settle.order_paid")
     else:
         _book(order, attempt, EntryKind.UNAPPLIED, facts, source, now)
     if decided.problem:
@@ -152,6 +157,7 @@ def _receive(order: Order, attempt: PaymentAttempt, facts: GatewayFacts, decided
         case = raise_exception(
             attempt, decided.problem, amount=facts.amount, currency=facts.currency, facts=told, now=now
         )
+        crash_point("settle.case_raised")
         if decided.problem is ExceptionKind.SECOND_PAYMENT:
             propose_refund(case, attempt, currency=facts.currency, now=now)
 

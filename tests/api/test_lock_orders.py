@@ -26,7 +26,7 @@ from devices.models import Device, DeviceService
 from devices.services.registration import terminate_device
 from tests.api.calling import Tenant, make_tenant
 from tests.factories import make_device
-from tests.services.test_transfer_races import waits_for_a_lock
+from tests.stack.waiting import waits_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 TICKS = 3_000

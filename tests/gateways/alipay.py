@@ -92,6 +92,7 @@ class Alipay:
             "trade_status": self._status(trade, paid),
             "subject": trade.subject,
             "total_amount": _yuan(paid.amount),
+            "trans_currency": paid.currency,
             "receipt_amount": _yuan(paid.amount - 1),
             "gmt_create": _time(paid.at),
             "gmt_payment": _time(paid.at),
@@ -162,7 +163,7 @@ class Alipay:
             return named | self._told(trade, paid)
         number = content["out_request_no"]
         if verb == "refund":
-            if self.books.course == Course.FAILED:
+            if self.books.course_of(trade) == Course.FAILED:
                 raise Refused("NO_BALANCE")
             refund, is_new = self.books.refund(trade, number, _minor(content["refund_amount"]))
             moved = is_new and refund.course == Course.DONE
@@ -215,6 +216,7 @@ class Alipay:
         return told | {
             "trade_no": paid.id,
             "total_amount": _yuan(paid.amount),
+            "trans_currency": paid.currency,
             "receipt_amount": _yuan(paid.amount - 1),
             "send_pay_date": _time(paid.at),
             "buyer_logon_id": "sim***@example.com",

@@ -12,13 +12,14 @@ LATE = timedelta(hours=1)
 
 
 class Fault(StrEnum):
-    """What goes wrong on demand. The first eight are told with a payment, the others wait for a call."""
+    """What goes wrong on demand. The first nine are told with a payment, the others wait for a call."""
 
     DUPLICATE = "duplicate"
     LATE = "late"
     DROPPED = "dropped"
     WRONG_AMOUNT = "wrong_amount"
     WRONG_MERCHANT = "wrong_merchant"
+    WRONG_CURRENCY = "wrong_currency"
     FORGED = "forged"
     FOREIGN_KEY = "foreign_key"
     SECOND_PAYMENT = "second_payment"
@@ -75,6 +76,7 @@ class Transaction:
     amount: int
     at: datetime
     seller: str
+    currency: str = "CNY"
 
 
 @dataclass
@@ -134,6 +136,8 @@ class Books:
     faults: list[tuple[str, str]] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
     course: Course = Course.DONE
+    courses: dict[str, Course] = field(default_factory=dict)
+    down: set[str] = field(default_factory=set)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
 
     @property
@@ -168,7 +172,8 @@ class Books:
         amount = trade.amount - 1 if fault == Fault.WRONG_AMOUNT else trade.amount
         seller = "1999999999999999" if fault == Fault.WRONG_MERCHANT else trade.seller or trade.merchant
         number = f"42{self.now:%Y%m%d}{next(self.numbers):010}"
-        paid = Transaction(number, amount, self.now, seller)
+        currency = "USD" if fault == Fault.WRONG_CURRENCY else trade.currency
+        paid = Transaction(number, amount, self.now, seller, currency)
         if fault not in UNPAID:
             trade.transactions.append(paid)
             trade.is_scanned = True
@@ -195,16 +200,24 @@ class Books:
             raise Refused("NOT_PAID")
         if amount <= 0 or trade.refunded + amount > sum(paid.amount for paid in trade.transactions):
             raise Refused("NOT_ENOUGH", 403)
-        made = trade.refunds[number] = Refund(number, amount, f"50{next(self.numbers):010}", self.course, self.now)
+        course = self.course_of(trade)
+        made = trade.refunds[number] = Refund(number, amount, f"50{next(self.numbers):010}", course, self.now)
         return made, True
 
-    def take_course(self, course: str) -> None:
-        """From now on refunds go so, also those that are on their way."""
-        self.course = Course(course)
+    def take_course(self, course: str, number: str = "") -> None:
+        """From now on refunds go so, also those that are on their way; only those of one trade where it is named."""
+        if number:
+            self.courses[number] = Course(course)
+        else:
+            self.course = Course(course)
         for trade in self.trades.values():
             for refund in trade.refunds.values():
-                if refund.course == Course.PROCESSING:
-                    refund.course = self.course
+                if number in {"", trade.number} and refund.course == Course.PROCESSING:
+                    refund.course = Course(course)
+
+    def course_of(self, trade: Trade) -> Course:
+        """How refunds of this trade go now."""
+        return self.courses.get(trade.number, self.course)
 
     def due_notices(self) -> list[Notice]:
         """The notices whose time has come; each is handed out once."""

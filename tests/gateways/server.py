@@ -35,12 +35,14 @@ class Simulator:
 
     def answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> Reply:
         """One request to a gateway."""
-        is_alipay = target.startswith(("/gateway.do", "/downloadBillFile"))
-        wire: WeChat | Alipay | OpenIds = self.wires["alipay" if is_alipay else "wechat"]
+        name = "alipay" if target.startswith(("/gateway.do", "/downloadBillFile")) else "wechat"
+        wire: WeChat | Alipay | OpenIds = self.wires[name]
         if urlsplit(target).path in {AUTHORIZE, TOKEN}:
             wire = self.openids
         with self.lock:
             self.books.calls.append(f"{method} {target.partition('?')[0]}")
+            if name in self.books.down:
+                return Reply(503, {"Content-Type": "text/html"}, b"<html>Service Unavailable</html>")
             return wire.answer(method, target, headers, body)
 
     def control(self, verb: str, told: dict[str, Any]) -> Any:
@@ -75,9 +77,13 @@ class Simulator:
         """The next calls of that kind go wrong so; "none" forgets all such orders."""
         self.books.faults += [(fault, verb)] * times
 
-    def do_refunds(self, course: str = "") -> None:
-        """Refunds go so from now on: "processing", "failed", or "" for at once."""
-        self.books.take_course(course)
+    def do_down(self, gateways: list[str]) -> None:
+        """These gateways answer no call from now on, the others do; payers and notices are not affected."""
+        self.books.down = set(gateways)
+
+    def do_refunds(self, course: str = "", number: str = "") -> None:
+        """Refunds go so from now on: "processing", "failed", or "" for at once; of one trade where it is named."""
+        self.books.take_course(course, number)
 
     def do_scan(self, code: str, payer: str = "") -> str:
         """The payer scans or opens the code, and looks at the price."""

@@ -198,7 +198,7 @@ class WeChat:
                 trade = self.books.find(merchant.id, seller, content["out_trade_no"])
             except Refused:
                 raise Refused("RESOURCE_NOT_EXISTS", 404) from None
-            if content["amount"]["total"] != trade.amount:
+            if content["amount"]["total"] not in {trade.amount, *(paid.amount for paid in trade.transactions)}:
                 raise Refused("INVALID_REQUEST")
             refund, is_new = self.books.refund(trade, content["out_refund_no"], content["amount"]["refund"])
             return self._refund_told(trade, refund, "PROCESSING" if is_new else _course(refund))
@@ -231,7 +231,7 @@ class WeChat:
             "trade_state": "REFUND" if trade.refunds else "SUCCESS",
             "transaction_id": paid.id,
             "success_time": _time(paid.at),
-            "amount": {"total": paid.amount, "payer_total": paid.amount - 1, "currency": trade.currency},
+            "amount": {"total": paid.amount, "payer_total": paid.amount - 1, "currency": paid.currency},
         }
 
     def _certificates(self, merchant: Merchant) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from django.db import connection, transaction
+from django.db import transaction
 
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
@@ -19,7 +19,7 @@ from devices.models import DeviceService, Period
 from tests import factories
 from tests.journeys.fleets import expired_devices
 from tests.stack.processes import Product
-from tests.stack.waiting import eventually
+from tests.stack.waiting import eventually, waits_for_a_lock
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(300)]
 LINES = 2 * SLICE + 10
@@ -34,9 +34,9 @@ def test_f01_f02_a_batch_goes_on_where_a_killed_worker_left_it(product_on_test_d
             DeviceService.objects.select_for_update().get(pk=sorted(ids)[SLICE])
             amp.beat()
             worker = amp.worker()
-            eventually(is_waiting, what="the worker in its second slice")
+            eventually(waits_for_a_lock, what="the worker in its second slice")
             worker.kill()
-        eventually(lambda: not is_waiting(), what="the end of its transaction")
+        eventually(lambda: not waits_for_a_lock(), what="the end of its transaction")
         assert (applied(order), Period.objects.count()) == (SLICE, SLICE)
         assert violations() == []
         testclock.advance(LEASE, wall=clock.wall())  # nobody waits for the dead one's lease
@@ -64,10 +64,3 @@ def paid_batch() -> tuple[Order, list[int]]:
 
 def applied(order: Order) -> int:
     return OrderLine.objects.filter(order=order, status=LineStatus.APPLIED.value).count()
-
-
-def is_waiting() -> bool:
-    """Whether some process waits for the lock that we hold."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")  # unlike activity, never a snapshot
-        return bool(cursor.fetchone()[0])

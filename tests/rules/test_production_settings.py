@@ -58,6 +58,7 @@ WEAK = [
     ("AMP_REQUIRE_TOTP", "off"),
     ("AMP_BROWSABLE_API", "yes"),
     ("AMP_TEST_CLOCK", "on"),
+    ("AMP_CRASH_FILE", "/tmp/anything"),
     ("WECHAT_GATEWAY_URL", "http://api.mch.weixin.qq.com"),
     ("WECHAT_GATEWAY_URL", "https://api.mch.weixin.qq.com.example"),
     ("WECHAT_GATEWAY_URL", "https://somebody@api.mch.weixin.qq.com"),

@@ -91,7 +91,7 @@ def open_shop(devices: int = 1, *, name: str = "Maker", **plan: Any) -> Shop:
     )
     shop = Shop(enterprise, user, merchant, product, plan=None)  # type: ignore[arg-type]
     shop.plan = shop.plan_like(**plan)
-    shop.ids = add_devices(shop, devices)
+    shop.ids = add_devices(shop, devices) if devices else []
     return shop
 
 

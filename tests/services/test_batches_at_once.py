@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.db.models import QuerySet
 
 from amp.foundation.scoping import system_scope
@@ -20,6 +19,7 @@ from billing.services.selecting import order_selection, select_devices
 from billing.services.settlement import settle
 from devices.models import DeviceService, Period
 from tests.services.shop import ACTOR, MINUTE, NOW, WALL, Shop, money, open_shop, paid
+from tests.stack.waiting import at_once
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LATER = NOW + 5 * MINUTE
@@ -46,27 +46,6 @@ def click(selection: RenewalSelection, shop: Shop) -> Order:
     """One press of the button."""
     order, _is_new = order_selection(selection=selection, plan=shop.plan, created_by=ACTOR, expected=4, now=NOW)
     return order
-
-
-def at_once(*work: Callable[[], Any]) -> list[Any]:
-    """All of these, each in a thread with a connection of its own; what they answered or raised."""
-    answers: list[Any] = []
-
-    def run(one: Callable[[], Any]) -> None:
-        try:
-            with system_scope():
-                answers.append(one())
-        except Exception as failure:  # noqa: BLE001 (the test looks at whatever it was)
-            answers.append(failure)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run, args=(one,)) for one in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    return answers
 
 
 def meet(monkeypatch: pytest.MonkeyPatch, parties: int) -> None:

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -21,6 +20,7 @@ from devices.services.import_secrets import take_secrets
 from devices.services.import_work import LEASE, run_due_imports, work_off
 from tests.factories import NOW
 from tests.services.importing import WALL, Desk, counts, device_list, make_desk
+from tests.stack.waiting import at_once, failures
 
 ROWS = 1_300
 KILLED = """
@@ -48,25 +48,6 @@ def running(desk: Desk) -> Import:
     return desk.start(desk.stage(device_list(ROWS)))
 
 
-def at_once(work: Callable[[], object], times: int = 2) -> None:
-    """The same work in several connections."""
-    start = threading.Barrier(times)
-
-    def one() -> None:
-        try:
-            with system_scope():
-                start.wait(30)
-                work()
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=one) for _ in range(times)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(120)
-
-
 def is_whole(job: Import) -> bool:
     """Every row is done, once, with its own device, event and secret."""
     job.refresh_from_db()
@@ -84,7 +65,7 @@ def is_whole(job: Import) -> bool:
 def test_f12_two_workers_at_one_import_give_the_result_of_one() -> None:
     with system_scope():
         job = running(make_desk())
-        at_once(lambda: work_off(job.pk, now=NOW, wall=WALL))
+        assert failures(at_once(*[lambda: work_off(job.pk, now=NOW, wall=WALL)] * 2)) == []
         assert is_whole(job)
 
 
@@ -103,7 +84,7 @@ def test_without_the_lock_on_the_import_two_workers_do_not(monkeypatch: pytest.M
         job = running(make_desk())
         monkeypatch.setattr(import_work, "_open_rows", look_and_wait)
         monkeypatch.setattr(Import.objects.none().__class__, "select_for_update", lambda rows, **_given: rows)
-        at_once(lambda: import_work._work(job.pk, NOW, WALL))
+        at_once(*[lambda: import_work._work(job.pk, NOW, WALL)] * 2)
         monkeypatch.undo()
         job.refresh_from_db()
         assert (job.rows_done, Device.objects.count()) != (1_000, 1_000)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError
 from django.db.models import QuerySet
 from psycopg.errors import UniqueViolation
 
@@ -23,6 +23,7 @@ from billing.services.refunds import RefundRefused, request_refund
 from billing.services.settlement import settle
 from devices.models import EarlyEnd
 from tests.services.shop import NOW, Shop, money, open_shop, paid
+from tests.stack.waiting import at_once, failures
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CROWD = 8
@@ -59,8 +60,8 @@ def sent(refund: Refund) -> RefundFacts:
 
 def test_of_many_who_refund_a_line_at_once_one_does_F44(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
     meet(monkeypatch, refunds, "quote_refund")
-    failures = at_once(lambda: ask(order))
-    assert [type(failure) for failure in failures] == [RefundRefused] * (CROWD - 1)
+    failed = failures(at_once(*[lambda: ask(order)] * CROWD))
+    assert [type(failure) for failure in failed] == [RefundRefused] * (CROWD - 1)
     assert (Refund.objects.count(), PaymentAttempt.objects.get().refunded) == (1, PRICE)
 
 
@@ -71,15 +72,15 @@ def test_without_the_locks_they_all_read_before_the_first_writes_and_the_databas
     with monkeypatch.context() as patch:
         patch.setattr(QuerySet, "select_for_update", lambda rows, **_: rows.all())
         meet(patch, refunds, "quote_refund")
-        failures = at_once(lambda: ask(order))
-    assert {type(failure) for failure in failures} <= REFUSED_BY_THE_DATABASE
-    assert len(failures) == CROWD - 1
+        failed = failures(at_once(*[lambda: ask(order)] * CROWD))
+    assert {type(failure) for failure in failed} <= REFUSED_BY_THE_DATABASE
+    assert len(failed) == CROWD - 1
     assert Refund.objects.count() == 1
 
 
 def test_the_same_key_at_once_asks_once_and_all_get_the_same_refund_R7(order: Order) -> None:
     found: list[int] = []
-    assert at_once(lambda: found.append(ask(order, once_key="click").pk)) == []
+    assert failures(at_once(*[lambda: found.append(ask(order, once_key="click").pk)] * CROWD)) == []
     assert set(found) == {Refund.objects.get().pk}
 
 
@@ -89,7 +90,7 @@ def test_a_word_of_success_that_comes_many_times_at_once_is_booked_once(
     refund = ask(order)
     facts = sent(refund)
     meet(monkeypatch, refund_work, "check_step")
-    assert at_once(lambda: settle_refund(refund_id=refund.pk, facts=facts, now=NOW)) == []
+    assert failures(at_once(*[lambda: settle_refund(refund_id=refund.pk, facts=facts, now=NOW)] * CROWD)) == []
     assert money(order) == {"RECEIVED": PRICE, "APPLIED": PRICE, "REFUNDED": PRICE}
     assert MoneyEntry.objects.filter(kind="REFUNDED").count() == 1
     work_refunds(now=NOW, wall=NOW)
@@ -104,8 +105,8 @@ def test_without_the_locks_only_the_ledgers_unique_source_keeps_the_second_booki
     with monkeypatch.context() as patch:
         patch.setattr(QuerySet, "select_for_update", lambda rows, **_: rows.all())
         meet(patch, refund_work, "check_step")
-        failures = at_once(lambda: settle_refund(refund_id=refund.pk, facts=facts, now=NOW))
-    assert REFUSED_BY_THE_DATABASE & {type(failure) for failure in failures}
+        failed = failures(at_once(*[lambda: settle_refund(refund_id=refund.pk, facts=facts, now=NOW)] * CROWD))
+    assert REFUSED_BY_THE_DATABASE & {type(failure) for failure in failed}
     assert money(order)["REFUNDED"] == PRICE
     work_refunds(now=NOW, wall=NOW)
 
@@ -113,7 +114,7 @@ def test_without_the_locks_only_the_ledgers_unique_source_keeps_the_second_booki
 def test_many_workers_take_the_devices_time_once_R2(order: Order) -> None:
     refund = ask(order)
     settle_refund(refund_id=refund.pk, facts=sent(refund), now=NOW)
-    assert at_once(lambda: work_refunds(now=NOW, wall=NOW)) == []
+    assert failures(at_once(*[lambda: work_refunds(now=NOW, wall=NOW)] * CROWD)) == []
     assert EarlyEnd.objects.count() == 1
     assert Refund.objects.get().due_at is None
 
@@ -129,25 +130,3 @@ def meet(patch: pytest.MonkeyPatch, module: Any, name: str) -> None:
         return found
 
     patch.setattr(module, name, together)
-
-
-def at_once(work: Callable[[], object]) -> list[BaseException]:
-    """Run `work` in a crowd of threads, each with a connection of its own; what they raised."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            with system_scope():
-                work()
-        except Exception as failure:  # noqa: BLE001 (the test looks at whatever it was)
-            failures.append(failure)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(CROWD)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert not any(thread.is_alive() for thread in threads)
-    return failures

@@ -89,7 +89,7 @@ def test_a_worker_that_dies_between_devices_takes_time_once(
     wire.now = wire.wall = HALFWAY
     work_refunds(now=HALFWAY, wall=HALFWAY)
     with monkeypatch.context() as killed:
-        killed.setattr("billing.services.refund_work.update_rows", _killed)
+        killed.setattr("billing.services.refund_effects.update_rows", _killed)
         with pytest.raises(KeyboardInterrupt), transaction.atomic():
             work(wire)
     assert EarlyEnd.objects.count() == 0

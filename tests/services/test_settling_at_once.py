@@ -19,6 +19,7 @@ from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.settlement import settle
 from devices.services import renewal
 from tests.services.shop import MINUTE, NOW, Shop, kinds, money, open_shop, paid, paid_periods
+from tests.stack.waiting import at_once, failures
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,7 +45,7 @@ def test_24_settles_of_one_payment_at_once_renew_its_device_exactly_once_F25(
 ) -> None:
     attempt = shop.attempt()
     _make_them_meet(monkeypatch)
-    assert _at_once(lambda: _settle_and_fulfil(attempt)) == []
+    assert failures(at_once(*[lambda: _settle_and_fulfil(attempt)] * CROWD)) == []
     assert paid_periods(shop) == 1
     assert money(attempt.order) == {"RECEIVED": PRICE, "APPLIED": PRICE}
     assert Order.objects.get(pk=attempt.order_id).status == OrderStatus.FULFILLED.value
@@ -59,7 +60,7 @@ def test_without_the_row_locks_and_unique_guards_24_settles_renew_the_device_mor
     monkeypatch.setattr(QuerySet, "select_for_update", lambda rows, **_: rows.all())
     _make_them_meet(monkeypatch)
     with _unguarded("billing_moneyentry", "devices_period", "devices_command"):
-        _at_once(lambda: _settle_and_fulfil(attempt))
+        at_once(*[lambda: _settle_and_fulfil(attempt)] * CROWD)
         renewals, booked = paid_periods(shop), money(attempt.order)["RECEIVED"]
         with connection.cursor() as cursor:  # what nobody guarded leaves, with whatever it was about
             cursor.execute("TRUNCATE billing_order, devices_period, devices_command CASCADE")
@@ -75,9 +76,9 @@ def test_without_the_row_locks_alone_the_unique_guards_still_renew_once(
     with monkeypatch.context() as patch:
         patch.setattr(QuerySet, "select_for_update", lambda rows, **_: rows.all())
         _make_them_meet(patch)
-        failures = _at_once(lambda: _settle_and_fulfil(attempt))
-    assert len(failures) == CROWD - 1
-    assert {type(failure) for failure in failures} == {IntegrityError}
+        failed = failures(at_once(*[lambda: _settle_and_fulfil(attempt)] * CROWD))
+    assert len(failed) == CROWD - 1
+    assert {type(failure) for failure in failed} == {IntegrityError}
     fulfil_paid_orders(now=LATER + 10 * MINUTE)
     assert paid_periods(shop) == 1
     assert money(attempt.order) == {"RECEIVED": PRICE, "APPLIED": PRICE}
@@ -95,7 +96,7 @@ def test_two_payments_of_one_order_at_once_settle_it_once_F31(shop: Shop, monkey
             attempt = next(turns)
         settle(attempt_id=attempt.pk, facts=paid(attempt), now=LATER)
 
-    assert _at_once(one) == []
+    assert failures(at_once(*[one] * CROWD)) == []
     fulfil_paid_orders(now=LATER)
     assert PaymentAttempt.objects.filter(settles=True).count() == 1
     assert money(order) == {"RECEIVED": 6 * PRICE, "APPLIED": PRICE, "UNAPPLIED": 5 * PRICE}
@@ -123,28 +124,6 @@ def _meeting(read: Callable[..., Any]) -> Callable[..., Any]:
         return found
 
     return meet
-
-
-def _at_once(work: Callable[[], object]) -> list[BaseException]:
-    """Run `work` in a crowd of threads, each with a connection of its own; what they raised."""
-    failures: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            with system_scope():
-                work()
-        except Exception as failure:  # noqa: BLE001 (the test looks at whatever it was)
-            failures.append(failure)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(CROWD)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(timeout=60)
-    assert not any(thread.is_alive() for thread in threads)
-    return failures
 
 
 @contextlib.contextmanager

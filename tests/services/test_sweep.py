@@ -11,7 +11,6 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from amp.foundation.models import Enterprise, Event
-from amp.foundation.scoping import system_scope
 from catalog.models import ServiceRule
 from devices.invariants import violations
 from devices.lifecycle import State
@@ -20,7 +19,8 @@ from devices.services import lifecycle
 from devices.services.lifecycle import advance_due_services
 from devices.services.stuck import RETRIES
 from tests.services.fleet import Fleet, make_fleet, scope
-from tests.services.trials import DAY, HOUR, MINUTE, NOW, at_once, free_year, service, story, young_fleet
+from tests.services.trials import DAY, HOUR, MINUTE, NOW, free_year, service, story, young_fleet
+from tests.stack.waiting import at_once, failures
 
 __all__ = ["scope"]
 
@@ -233,12 +233,10 @@ def test_f12_four_sweeps_at_once_do_what_one_would_do() -> None:
     fleet = young_fleet(40)
 
     def sweep() -> None:
-        with system_scope():
-            while advance_due_services(now=NOW + HOUR, limit=3).found:
-                pass
-        connection.close()
+        while advance_due_services(now=NOW + HOUR, limit=3).found:
+            pass
 
-    at_once([sweep] * 4)
+    assert failures(at_once(*[sweep] * 4)) == []
     assert Command.objects.count() == 40
     assert Event.objects.filter(kind="device_service.expired").count() == 40
     assert {service.generation for service in DeviceService.objects.filter(pk__in=fleet.ids)} == {1}

@@ -22,6 +22,7 @@ from devices.services.presence import Heard
 from devices.services.transfer import transfer_service
 from tests.factories import HOUR, NOW, make_device, make_product
 from tests.services.test_transfer import renew
+from tests.stack.waiting import waits_for_a_lock
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DAY = timedelta(days=1)
@@ -86,13 +87,6 @@ def together(first: Callable[[], Any], second: Callable[[], Any]) -> list[BaseEx
         thread.join(60)
     assert not any(thread.is_alive() for thread in (one, other))
     return errors
-
-
-def waits_for_a_lock() -> bool:
-    """Asked inside a transaction, where pg_stat_activity would go on showing what it showed at first."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
-        return bool(cursor.fetchone()[0])
 
 
 def _until(is_so: Callable[[], bool]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -64,12 +63,3 @@ def pay(
 def story(fleet: Fleet, index: int = 0) -> list[tuple[str, datetime]]:
     events = Event.objects.filter(subject=f"device:{fleet.ids[index]}", kind__startswith="device_service.")
     return [(event.kind.split(".")[1], event.happened_at) for event in events.order_by("id")]
-
-
-def at_once(work: list[Any]) -> None:
-    threads = [threading.Thread(target=each) for each in work]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-        assert not thread.is_alive()
