@@ -53,6 +53,9 @@ def weak_values(values: Mapping[str, Any]) -> list[str]:
         "REST_FRAMEWORK shows the browsable API: its forms list what others own.": any(
             "Browsable" in str(renderer) for renderer in renderers
         ),
+        "WEBHOOK_LOOPBACK is on: webhooks would reach this machine's own services.": values.get(
+            "WEBHOOK_LOOPBACK", False
+        ),
         "PAYMENT_GATEWAYS leads elsewhere than to the gateways: payments could be made up.": not all(
             _leads_to(url, GATEWAY_HOSTS[f"{name.upper()}_GATEWAY_URL"])
             for name, url in values.get("PAYMENT_GATEWAYS", {}).items()
@@ -122,6 +125,8 @@ def _switches(environment: Mapping[str, str]) -> Iterator[str]:
         yield "AMP_REQUIRE_TOTP is off: administrators and finance sign in with a second factor. Unset it."
     if is_on("AMP_BROWSABLE_API"):
         yield "AMP_BROWSABLE_API is on: its forms list what others own. Unset it."
+    if is_on("AMP_WEBHOOK_LOOPBACK"):
+        yield "AMP_WEBHOOK_LOOPBACK is on: webhooks would reach this machine's own services. Unset it."
     if is_on("AMP_TEST_CLOCK"):
         yield "AMP_TEST_CLOCK is on: production lives on real time. Unset it."
 

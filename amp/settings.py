@@ -282,6 +282,9 @@ PAYMENT_GATEWAYS: dict[str, str] = {
     "alipay": env.str("ALIPAY_GATEWAY_URL", default="") or "https://openapi.alipay.com/gateway.do",
 }
 
+# Webhooks may lead to this machine, by http and to any port: for demo and test; production refuses it (F87).
+WEBHOOK_LOOPBACK: bool = env.bool("AMP_WEBHOOK_LOOPBACK", default=not IS_PRODUCTION)
+
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,

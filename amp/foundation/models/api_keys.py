@@ -37,6 +37,8 @@ class Scope(StrEnum):
     REFUNDS_APPROVE = "refunds:approve"
     COMMANDS_READ = "commands:read"
     COMMANDS_WRITE = "commands:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
 
 
 class ApiKey(models.Model):
