@@ -181,6 +181,11 @@ class WebhookDelivery(models.Model):
     def __str__(self) -> str:
         return f"{self.type} {self.event_id}"
 
+    @property
+    def problem_or_status(self) -> str:
+        """Why the last attempt failed: in words, or the status of the answer; empty before the first."""
+        return self.problem or (str(self.response_status) if self.response_status else "")
+
 
 class WebhookAttempt(models.Model):
     """One request that was made for a delivery, and what came back."""

@@ -12,7 +12,8 @@ import random
 from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
@@ -182,12 +183,12 @@ def _message(delivery: WebhookDelivery, body: bytes, wall: datetime) -> Message 
     except SealBroken:
         log.exception("The secret of webhook %s can't be opened.", delivery.webhook_id)
         return Answer(None, "", 0, "the secret could not be opened: rotate it")
-    return Message(delivery.webhook.url, body, signed_headers(message_id(delivery.event), wall, body, keys))
+    return Message(delivery.webhook.url, body, signed_headers(message_id(delivery.event.public_id), wall, body, keys))
 
 
-def message_id(event: Any) -> str:
-    """The stable public id of an event: the same for every attempt, every endpoint, for ever."""
-    return f"evt_{event.public_id.hex}"
+def message_id(public_id: UUID) -> str:
+    """The stable id of an event's message: the same for every attempt, every endpoint, for ever."""
+    return f"evt_{public_id.hex}"
 
 
 def _answer(future: Future[Answer]) -> Answer:
