@@ -93,7 +93,7 @@ def target_of(url: str, policy: Policy) -> Target:
         raise AddressRefused(Wrong.WITH_USER)
     if "#" in url:
         raise AddressRefused(Wrong.WITH_FRAGMENT)
-    if not _is_host(host):
+    if not _is_host(host) or ("[" in parts.netloc) != (":" in host):
         raise AddressRefused(Wrong.NOT_AN_ADDRESS)
     port = (443 if is_tls else 80) if port is None else port
     if port not in policy.ports and not is_near:

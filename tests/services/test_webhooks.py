@@ -205,7 +205,7 @@ def test_both_secrets_sign_during_a_rotation_and_one_after_it(maker: Enterprise)
 def test_f88_a_receiver_that_fails_for_71_hours_gets_every_event(maker: Enterprise) -> None:
     with receiver(answers(500)) as erp:
         webhook = hook(maker, erp.url)
-        now, step = NOW, timedelta(minutes=20)
+        now, step = NOW, HOUR
         while now < NOW + 71 * HOUR:
             if (now - NOW) % (6 * HOUR) == timedelta(0):
                 happen(maker, now=now)
@@ -217,7 +217,7 @@ def test_f88_a_receiver_that_fails_for_71_hours_gets_every_event(maker: Enterpri
         failed, erp.got = erp.got, []
         while now <= NOW + 72 * HOUR:
             send(now)
-            now += MINUTE
+            now += 5 * MINUTE
         assert {row[0] for row in standing(webhook)} == {"DELIVERED"}
         assert sorted(erp.ids) == sorted({got.id for got in failed})
         assert len(erp.ids) == 12
@@ -234,7 +234,7 @@ def test_f88_after_72_hours_deliveries_are_dead_the_endpoint_is_disabled_and_sta
     now = NOW
     while now <= NOW + 74 * HOUR:
         send(now)
-        now += 15 * MINUTE
+        now += HOUR
     webhook.refresh_from_db()
     assert (webhook.state, webhook.state_why) == ("DISABLED", "FAILED")
     assert webhook.state_since >= NOW + 72 * HOUR
@@ -455,7 +455,7 @@ def test_queries_of_a_claim_don_t_grow_with_what_waits(maker: Enterprise, django
     hook(maker, "https://erp.example/")
     for number in (5, 200):
         happen(maker, number)
-        with django_assert_num_queries(8):
+        with django_assert_num_queries(11):  # the last look, which finds nothing, included
             spread()
     with django_assert_num_queries(8):
         claim(now=NOW, limit=32)
