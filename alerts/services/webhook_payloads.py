@@ -26,7 +26,7 @@ def bodies(deliveries: Sequence[WebhookDelivery]) -> dict[int, bytes | None]:
     }
     paths = _paths(deliveries)
     return {
-        delivery.pk: _body(delivery.event, about) if _reaches(delivery.webhook, delivery.event, paths) else None
+        delivery.pk: _body(delivery.event, about) if _may_see(delivery.webhook, delivery.event, paths) else None
         for delivery in deliveries
     }
 
@@ -44,7 +44,10 @@ def _body(event: Event, about: dict[About, Facts]) -> bytes:
     return json.dumps(told, ensure_ascii=False, separators=(",", ":")).encode()
 
 
-def _reaches(webhook: Webhook, event: Event, paths: Mapping[int, str]) -> bool:
+def _may_see(webhook: Webhook, event: Event, paths: Mapping[int, str]) -> bool:
+    """Within its reach, and of a kind that is (still) public."""
+    if event.kind not in TABLE:
+        return False
     if event.enterprise_id == webhook.enterprise_id:
         return True
     own, place = paths[webhook.enterprise_id], paths.get(event.enterprise_id or 0, "")
@@ -58,7 +61,8 @@ def _paths(deliveries: Sequence[WebhookDelivery]) -> dict[int, str]:
 
 
 def _ids(events: Sequence[Event], about: About) -> set[int]:
-    return {subject_id(event.subject) for event in events if TABLE[event.kind].about is about}
+    public = [event for event in events if event.kind in TABLE]
+    return {subject_id(event.subject) for event in public if TABLE[event.kind].about is about}
 
 
 def _devices(ids: set[int]) -> Facts:
