@@ -14,6 +14,8 @@ from alerts.webhooks.public import TEST, TYPES
 from amp.foundation.lists.filters import EnterpriseFilterSet, FromDay, ListFilterSet, ToDay
 from amp.foundation.lists.offered import Offered, RowChoiceFilter
 
+TYPE_CHOICES = [(name, name) for name in (*TYPES, TEST)]
+
 
 class WebhookFilters(EnterpriseFilterSet):
     """Endpoints."""
@@ -32,7 +34,7 @@ class DeliveryFilters(ListFilterSet):
 
     webhook = RowChoiceFilter(label=_("webhook"), choices=())
     status = django_filters.ChoiceFilter(label=_("status"), choices=STATUS_CHOICES)
-    type = django_filters.ChoiceFilter(label=_("event"), choices=[(name, name) for name in (*TYPES, TEST)])
+    type = django_filters.ChoiceFilter(label=_("event"), choices=TYPE_CHOICES)
     created_from = FromDay(label=_("created from"), field_name="created_at")
     created_to = ToDay(label=_("created to"), field_name="created_at")
 

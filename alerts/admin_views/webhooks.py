@@ -62,7 +62,7 @@ def add(request: HttpRequest) -> HttpResponse:
                 actor=actor(request),
                 now=clock.now(),
                 waits=time.monotonic(),
-                **form.terms(),  # type: ignore[arg-type]
+                **form.terms(),
             )
         except Refused as refused:
             show(form, refused)

@@ -80,7 +80,7 @@ class WebhookRow(Row):
 
     class Meta:
         model = Webhook
-        fields = (
+        fields: tuple[str, ...] = (
             *("id", "enterprise", "name", "url", "types", "includes_descendants", "state", "state_since", "state_why"),
             *("secret_since", "old_secret_until", "created_at", "created_by"),
         )

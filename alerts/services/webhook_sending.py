@@ -55,7 +55,7 @@ class Sender:
     """One run of a worker: `turn` after `turn` it claims, sends and stores until nothing is due or under way."""
 
     def __init__(self, post: Post | None = None) -> None:
-        self._post = post or channel.post
+        self._post: Post = post or channel.post
         self._threads = ThreadPoolExecutor(PLACES, thread_name_prefix="webhook")
         self._under_way: dict[Future[Answer], Claimed] = {}
 
@@ -66,7 +66,9 @@ class Sender:
         """
         claimed = claim(now=now, limit=PLACES - len(self._under_way))
         for row, message in messages(claimed, now=now, wall=wall):
-            self._under_way[self._threads.submit(self._post, *message, policy=policy())] = row
+            self._under_way[
+                self._threads.submit(self._post, message.url, message.body, message.headers, policy=policy())
+            ] = row
         self._store(now, LOOK_SECONDS)
         return len(claimed) or int(bool(self._under_way))
 
