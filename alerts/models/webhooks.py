@@ -143,7 +143,7 @@ class WebhookDelivery(models.Model):
     event = models.ForeignKey(Event, models.PROTECT, related_name="+", verbose_name=_("event"))
     type = models.CharField(_("event"), max_length=60)
     status = models.CharField(_("status"), max_length=10, choices=STATUS_CHOICES, default=DeliveryStatus.PENDING.value)
-    attempts = models.PositiveIntegerField(_("attempts"), default=0)
+    attempts = models.PositiveIntegerField(pgettext_lazy("delivery", "attempts"), default=0)
     created_at = models.DateTimeField(_("created"))
     first_attempt_at = models.DateTimeField(null=True)
     next_attempt_at = models.DateTimeField(_("next attempt"), null=True)
