@@ -8,12 +8,14 @@ from django.contrib import admin
 from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from alerts.admin_views import deliveries, webhooks
 from alerts.filters import DeliveryFilters, offered_webhooks
 from alerts.models import Webhook, WebhookDelivery
 from alerts.models.webhooks import STATUS_CHOICES
+from alerts.webhooks.public import TYPES
 from amp.foundation.access import Action, may_anywhere
 from amp.foundation.admin import MemberAdmin, RecordAdmin
 from amp.foundation.lists.columns import Column
@@ -58,7 +60,7 @@ class WebhookAdmin(_Managed):
     tools = ((_("Deliveries"), "list_alt", "admin:alerts_webhookdelivery_changelist", Action.MANAGE_WEBHOOKS),)
     list_title = _("Webhooks")
     add_title = _("Add webhook")
-    list_display = ("name", "url", "state_word", "events", "enterprise", "delivered")
+    list_display = ("name", "address", "state_word", "events", "enterprise", "delivered")
     list_select_related = ("enterprise",)
     search_fields = ("name__istartswith", "url__icontains")
     sortable_by = ()
@@ -75,8 +77,13 @@ class WebhookAdmin(_Managed):
 
     @admin.display(description=_("events"))
     def events(self, webhook: Webhook) -> str:
-        """Which."""
-        return ", ".join(webhook.types) or str(_("All"))
+        """How many of those that there are."""
+        return f"{len(webhook.types)} / {len(TYPES)}" if webhook.types else str(_("All"))
+
+    @admin.display(description="URL")
+    def address(self, webhook: Webhook) -> str:
+        """Its beginning: the rest may be long, and is on the page."""
+        return Truncator(webhook.url).chars(40)
 
     @admin.display(description=_("last delivered"))
     def delivered(self, webhook: Webhook) -> str:
@@ -133,7 +140,7 @@ class WebhookDeliveryAdmin(Listed, _Managed, RecordAdmin):
     @admin.display(description=_("answer"))
     def answer(self, delivery: WebhookDelivery) -> str:
         """Status of the last one, or why there was none."""
-        return delivery.problem or str(delivery.response_status or "—")
+        return delivery.problem_or_status or "—"
 
     @admin.display(description=_("created"))
     def created(self, delivery: WebhookDelivery) -> str:

@@ -82,7 +82,7 @@ def post(
     except NoAnswer as failed:
         problem = str(failed)
     except TimeoutError:
-        problem = f"no answer within {seconds:g} s"
+        problem = f"no answer in time: {seconds:g} s"
     except ssl.SSLCertVerificationError as failed:
         problem = f"the certificate is not valid: {failed.verify_message}"
     except ssl.SSLError as failed:

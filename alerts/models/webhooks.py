@@ -54,6 +54,31 @@ STATUS_CHOICES = [
     (DeliveryStatus.WITHHELD.value, pgettext_lazy("delivery", "Withheld")),
 ]
 
+PROBLEM_WORDS = {
+    "the address is not allowed": _("the address is not allowed"),
+    "the name was not found": _("the name was not found"),
+    "the name server did not answer in time": _("the name server did not answer in time"),
+    "no answer in time": _("no answer in time"),
+    "no connection": _("no connection"),
+    "the certificate is not valid": _("the certificate is not valid"),
+    "TLS failed": _("TLS failed"),
+    "the answer is not HTTP": _("the answer is not HTTP"),
+    "the answer is too long": _("the answer is too long"),
+    "the secret could not be opened": _("the secret could not be opened"),
+    "the event is outside the reach of this webhook": _("the event is outside the reach of this webhook"),
+    "the webhook was disabled": _("the webhook was disabled"),
+    "the webhook was removed": _("the webhook was removed"),
+    "not sent": _("not sent"),
+}
+"""How a problem is told to people; what follows a colon is told as it is."""
+
+
+def problem_word(problem: str, status: int | None) -> str:
+    """Why an attempt failed: in words, or the status of the answer; empty where neither is known."""
+    head, colon, detail = problem.partition(": ")
+    word = str(PROBLEM_WORDS.get(head, head))
+    return f"{word}{colon}{detail}" or (str(status) if status else "")
+
 
 class Webhook(models.Model):
     """An endpoint: a URL of an enterprise's own system that is told what happens in its subtree.
@@ -183,8 +208,8 @@ class WebhookDelivery(models.Model):
 
     @property
     def problem_or_status(self) -> str:
-        """Why the last attempt failed: in words, or the status of the answer; empty before the first."""
-        return self.problem or (str(self.response_status) if self.response_status else "")
+        """What the last attempt brought; empty before the first."""
+        return problem_word(self.problem, self.response_status)
 
 
 class WebhookAttempt(models.Model):
@@ -202,3 +227,8 @@ class WebhookAttempt(models.Model):
     class Meta:
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
+
+    @property
+    def problem_or_status(self) -> str:
+        """What came of it."""
+        return problem_word(self.problem, self.response_status)

@@ -361,7 +361,7 @@ def test_one_receiver_that_hangs_delays_nobody_else(maker: Enterprise, monkeypat
 
 def test_more_endpoints_that_hang_than_places_give_their_places_back(maker: Enterprise) -> None:
     """Each is paused after its first silence, so the places that they take become few."""
-    away = lambda *_args, **_kwargs: Answer(None, "", 10_000, "no answer within 10 s")  # noqa: E731
+    away = lambda *_args, **_kwargs: Answer(None, "", 10_000, "no answer in time: 10 s")  # noqa: E731
     for number in range(12):
         hook(maker, f"https://{number}.example/")
     happen(maker, 10)
