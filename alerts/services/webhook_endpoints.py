@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import transaction
@@ -84,11 +85,11 @@ def add_webhook(
 def edit_webhook(*, webhook: Webhook, actor: str, now: datetime, waits: float, **terms: Unpack[Terms]) -> Webhook:
     """Other terms; what isn't given stays. Deliveries that wait go to the new address. Raises WebhookRefused."""
     locked = lock(webhook)
-    before, url = told(locked), locked.url
+    before, was = told(locked), {name: getattr(locked, name) for name in terms}
     _take(locked, terms, waits)
-    if locked.url != url:  # another receiver: what is known of the old one doesn't count
+    if was.get("url", locked.url) != locked.url:  # another receiver: what is known of the old one doesn't count
         locked.failing_since, locked.failures, locked.paused_until = None, 0, None
-    if told(locked) != before:
+    if was != {name: getattr(locked, name) for name in terms}:
         locked.save()
         record_about(locked, "webhook.edited", actor=actor, now=now, before=before, after=told(locked))
     return locked
@@ -173,10 +174,10 @@ def lock(webhook: Webhook) -> Webhook:
 
 
 def told(webhook: Webhook) -> dict[str, Any]:
-    """The endpoint as the record keeps it; never a secret."""
+    """The endpoint as the record keeps it; never a secret, nor a path or query, which often hold one."""
     return {
         "name": webhook.name,
-        "url": webhook.url,
+        "host": urlsplit(webhook.url).netloc,
         "types": webhook.types,
         "includes_descendants": webhook.includes_descendants,
         "state": webhook.state,

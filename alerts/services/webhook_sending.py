@@ -16,7 +16,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Case, Count, Exists, F, IntegerField, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, Count, Exists, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from alerts.channels import webhooks as channel
@@ -121,9 +121,9 @@ def messages(claimed: list[Claimed], *, now: datetime, wall: datetime) -> list[t
 
 def oldest_due(now: datetime) -> datetime | None:
     """Since when the oldest delivery is due, of endpoints that are enabled and not paused."""
-    open_ones = _reachable(now).filter(pk=OuterRef("webhook"))
-    due = WebhookDelivery.objects.filter(_is_due(now)).filter(Exists(open_ones)).order_by("next_attempt_at")
-    first: datetime | None = due.values_list("next_attempt_at", flat=True).first()
+    due = WebhookDelivery.objects.filter(_is_due(now), webhook=OuterRef("pk")).order_by("next_attempt_at")
+    rows = _reachable(now).annotate(first=Subquery(due.values("next_attempt_at")[:1]))
+    first: datetime | None = rows.aggregate(oldest=Min("first"))["oldest"]
     return first
 
 

@@ -175,7 +175,7 @@ FIELDS = {
     "cache_seconds": _("Keep commands for"),
     "heartbeat_seconds": _("Heartbeat"),
     "ticket": _("Ticket"),
-    "url": "URL",
+    "host": _("Host"),
     "types": _("Events"),
     "includes_descendants": _("With the enterprises below"),
     "why": _("Why"),

@@ -102,7 +102,7 @@ def test_it_is_edited_switched_and_removed_by_buttons_and_each_is_on_record(ours
     client, path = ours.client(), f"{LIST}{webhook.pk}/"
     for verb in ("rotate", "switch", "test", "again", "remove"):
         assert client.get(f"{path}{verb}/").status_code == 405
-    client.post(f"{path}edit/", {"name": "Shop", "url": webhook.url})
+    client.post(f"{path}edit/", {"name": "Shop", "url": f"{webhook.url}hook?token=private"})
     client.post(f"{path}switch/", {"to": "DISABLED"})
     assert "No event is sent." in page(ours, f"{path}change/")
     assert "Enable it first" in client.post(f"{path}again/", follow=True).content.decode()
@@ -111,6 +111,9 @@ def test_it_is_edited_switched_and_removed_by_buttons_and_each_is_on_record(ours
     assert client.get(f"{path}change/").status_code == 404
     assert "Shop" not in page(ours, LIST)
     with system_scope():
+        told = str(list(Event.objects.filter(subject=f"webhook:{webhook.pk}").values_list("before", "after")))
+        assert "93.184.216.34" in told
+        assert "private" not in told  # the audit is read by people who don't manage webhooks
         kinds = Event.objects.filter(subject=f"webhook:{webhook.pk}").order_by("pk").values_list("kind", flat=True)
         assert list(kinds) == [
             *("webhook.added", "webhook.edited", "webhook.disabled", "webhook.enabled", "webhook.removed")
