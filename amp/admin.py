@@ -114,6 +114,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     platform = may_anywhere(signed_in(request), Action.OPERATE_PLATFORM)
     keys = may_anywhere(signed_in(request), Action.MANAGE_API_KEYS)
     books = may_anywhere(signed_in(request), Action.KEEP_BOOKS)
+    hooks = may_anywhere(signed_in(request), Action.MANAGE_WEBHOOKS)
     return [
         _group("", _item(_("Overview"), "space_dashboard", "admin:index")),
         _group(
@@ -147,6 +148,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _item(_("Exceptions"), "report", "admin:billing_paymentexception_changelist"),
             *(_book_items() if books else []),
         ),
+        *([_group(_("Alerts"), *_hook_items())] if hooks else []),
         _group(
             _("System"),
             _item(_("Audit"), "history", "admin:audit"),
@@ -162,6 +164,13 @@ def _book_items() -> list[Item]:
         _item(_("Money ledger"), "account_balance", "admin:billing_moneyentry_changelist"),
         _item(_("Fapiao requests"), "request_quote", "admin:billing_fapiaorequest_changelist"),
         _item(_("Gateway bills"), "rule", "admin:billing_bill_changelist"),
+    ]
+
+
+def _hook_items() -> list[Item]:
+    return [
+        _item(_("Webhooks"), "webhook", "admin:alerts_webhook_changelist"),
+        _item(_("Deliveries"), "list_alt", "admin:alerts_webhookdelivery_changelist"),
     ]
 
 

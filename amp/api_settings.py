@@ -28,6 +28,11 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "amp.foundation.api.schema.add_problem",
     ],
-    "ENUM_NAME_OVERRIDES": {"ServiceKindEnum": "devices.models.validities.SERVICE_CHOICES"},
+    "ENUM_NAME_OVERRIDES": {
+        "ServiceKindEnum": "devices.models.validities.SERVICE_CHOICES",
+        "StateEnum": "devices.models.service.STATE_CHOICES",
+        "WebhookStateEnum": "alerts.models.webhooks.STATE_CHOICES",
+        "DeliveryStatusEnum": "alerts.models.webhooks.STATUS_CHOICES",
+    },
     "SERVERS": [{"url": "/"}],
 }

@@ -62,6 +62,9 @@ def weak_values(values: Mapping[str, Any]) -> list[str]:
         "REST_FRAMEWORK shows the browsable API: its forms list what others own.": any(
             "Browsable" in str(renderer) for renderer in renderers
         ),
+        "WEBHOOK_LOOPBACK is on: webhooks would reach this machine's own services.": values.get(
+            "WEBHOOK_LOOPBACK", False
+        ),
         "PAYMENT_GATEWAYS leads elsewhere than to the gateways: payments could be made up.": not all(
             _leads_to(url, GATEWAY_HOSTS[GATEWAY_SETTINGS[name]])
             for name, url in values.get("PAYMENT_GATEWAYS", {}).items()
@@ -120,25 +123,29 @@ def _weak_address(name: str, value: str) -> Iterator[str]:
         yield "REDIS_URL must hold a password: this Redis is reached over the network."
 
 
+MUST_BE_OFF = {
+    "DEBUG": "production has no debug mode",
+    "DJANGO_DEBUG": "production has no debug mode",
+    "AMP_BROWSABLE_API": "its forms list what others own",
+    "AMP_WEBHOOK_LOOPBACK": "webhooks would reach this machine's own services",
+    "AMP_TEST_CLOCK": "production lives on real time",
+}
+MUST_BE_ON = {
+    "AMP_SECURE_COOKIES": "sessions would travel in the clear",
+    "AMP_REQUIRE_TOTP": "administrators and finance sign in with a second factor",
+}
+
+
 def _switches(environment: Mapping[str, str]) -> Iterator[str]:
     """Switches that demo and test mode know, and production refuses instead of ignoring them."""
 
     def is_on(name: str, default: str = "") -> bool:
         return environment.get(name, default).strip().lower() in TRUE
 
-    for name in ("DEBUG", "DJANGO_DEBUG"):
-        if is_on(name):
-            yield f"{name} is on: production has no debug mode. Unset it."
-    if not is_on("AMP_SECURE_COOKIES", "true"):
-        yield "AMP_SECURE_COOKIES is off: sessions would travel in the clear. Unset it."
+    yield from (f"{name} is on: {why}. Unset it." for name, why in MUST_BE_OFF.items() if is_on(name))
+    yield from (f"{name} is off: {why}. Unset it." for name, why in MUST_BE_ON.items() if not is_on(name, "true"))
     if environment.get("AMP_HSTS_SECONDS", "1").strip() in {"", "0"}:
         yield "AMP_HSTS_SECONDS is 0: browsers would go on trying without TLS. Unset it."
-    if not is_on("AMP_REQUIRE_TOTP", "true"):
-        yield "AMP_REQUIRE_TOTP is off: administrators and finance sign in with a second factor. Unset it."
-    if is_on("AMP_BROWSABLE_API"):
-        yield "AMP_BROWSABLE_API is on: its forms list what others own. Unset it."
-    if is_on("AMP_TEST_CLOCK"):
-        yield "AMP_TEST_CLOCK is on: production lives on real time. Unset it."
     if environment.get("AMP_CRASH_FILE", "").strip():
         yield "AMP_CRASH_FILE is set: it lets a test kill processes. Unset it."
 

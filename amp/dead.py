@@ -15,6 +15,8 @@ from django.db.models import Model, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
+from alerts.models import WebhookDelivery
+from alerts.services.webhook_retries import dead_deliveries, retry_deliveries
 from billing.services.bill_fetches import failed_fetches, problem_of, retry_fetch
 from billing.services.fulfilment import retry_fulfilment, stuck_orders
 from billing.services.refund_work import retry_refund, stuck_refunds
@@ -89,6 +91,11 @@ def _failed_imports() -> QuerySet[Import]:
     return rows
 
 
+def _told_delivery(row: WebhookDelivery) -> DeadRow:
+    page = _page("alerts_webhookdelivery_change", row)
+    return DeadRow(row.pk, f"{row.type} → {row.webhook.name}", page, row.ended_at, row.problem)
+
+
 def _page(name: str, row: Model) -> str:
     return reverse(f"admin:{name}", args=[row.pk])
 
@@ -137,5 +144,11 @@ KINDS = {
             row.pk, row.client_id, f"{_page('device_details', row.device)}?tab=access", row.closed_at, row.problem
         ),
         retry=lambda rows, actor, now, _wall: [ask_again(device=row.device, actor=actor, now=now) for row in rows],
+    ),
+    "webhooks": _Kind(
+        word=_("Webhook deliveries that no attempt could make"),
+        rows=dead_deliveries,
+        told=_told_delivery,
+        retry=lambda rows, actor, now, _wall: retry_deliveries(rows, actor=actor, now=now),
     ),
 }

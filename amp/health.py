@@ -16,6 +16,7 @@ from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
+from alerts.services.webhook_sending import oldest_due
 from amp.dead import dead_numbers
 from amp.foundation import clock
 from amp.foundation.models import SweepRun
@@ -137,6 +138,7 @@ def _figures(now: datetime) -> dict[str, Any]:
             "oldest_due_command_seconds": _overdue(Command.objects.all(), now),
             "oldest_paid_order_seconds": _overdue(paid, now),
             "oldest_due_refund_seconds": _overdue(Refund.objects.all(), now),
+            "oldest_due_webhook_seconds": _age(oldest_due(now), now),
             "open_payment_exceptions": PaymentException.objects.filter(resolved_at=None).count(),
             **{f"dead_{kind}": number for kind, number in dead_numbers().items()},
         }
@@ -145,7 +147,11 @@ def _figures(now: datetime) -> dict[str, Any]:
 def _overdue(rows: QuerySet[Any], now: datetime) -> float:
     """Age of the oldest row whose moment has come; one probe of the partial index on `due_at`."""
     oldest = rows.filter(due_at__lte=now).order_by("due_at").values_list("due_at", flat=True).first()
-    return round((now - oldest).total_seconds(), 1) if oldest else 0.0
+    return _age(oldest, now)
+
+
+def _age(since: datetime | None, now: datetime) -> float:
+    return round((now - since).total_seconds(), 1) if since else 0.0
 
 
 urlpatterns = [path("live", live), path("ready", ready)]

@@ -37,6 +37,7 @@ def defaults() -> list[Beat]:
         Beat("Count devices for the overview", "devices.tasks.count_devices", max(often, 3)),
         Beat("Count sales for the overview", "billing.tasks.count_sales", max(often, 3)),
         Beat("Work off imports", "devices.tasks.run_imports", max(often, 10)),
+        Beat("Send webhooks", "alerts.tasks.send_webhooks", dispatch),
         Beat("Forget old selections of devices", "billing.tasks.forget_selections", 3600),
         Beat("Forget answers to repeated requests", "amp.foundation.tasks.forget_answers", 3600),
         Beat("Worker heartbeat", "amp.foundation.tasks.beat_heart", 15),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from alerts.models import Webhook
+from alerts.services.webhook_endpoints import owner_of as webhook_owner
 from amp.foundation.models import IdempotencyRecord
 from amp.foundation.models.authenticators import Authenticator
 from amp.foundation.models.authenticators import owner_of as authenticator_owner
@@ -20,5 +22,7 @@ SEALED_COLUMNS = (
     SealedColumn(MerchantAccount, "sealed_draft", draft_owner),
     SealedColumn(PaymentLink, "sealed_token", lambda link: link.digest),
     SealedColumn(PaymentLink, "sealed_return_path", lambda link: link.digest),
+    SealedColumn(Webhook, "secret", webhook_owner),
+    SealedColumn(Webhook, "old_secret", webhook_owner),
     SealedColumn(PaymentAttempt, "sealed_return_path", lambda attempt: attempt.number),
 )

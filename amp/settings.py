@@ -275,9 +275,9 @@ TRUSTED_PROXIES: int = env.int("AMP_TRUSTED_PROXIES", default=0)
 API_REQUESTS_PER_MINUTE: int = env.int("AMP_API_REQUESTS_PER_MINUTE", default=600)
 
 # --- what the product may be told ------------------------------------------------------------------------------------
-# Minor units: above it, another person approves a refund.
-REFUND_THRESHOLD: int = env.int("AMP_REFUND_THRESHOLD", default=100_000)
+REFUND_THRESHOLD: int = env.int("AMP_REFUND_THRESHOLD", default=100_000)  # minor units; above it another approves
 ORDER_MINUTES: int = env.int("AMP_ORDER_MINUTES", default=30)  # Q2: an unpaid order expires
+WEBHOOK_LOOPBACK: bool = env.bool("AMP_WEBHOOK_LOOPBACK", default=not IS_PRODUCTION)  # F87: http to this machine
 SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
 # Demo and test may name a simulator on this machine; production refuses all hosts but the gateways' own (X9).
 PAYMENT_GATEWAYS: dict[str, str] = {

@@ -46,6 +46,7 @@ OTHERS = {
     "user": _("Person"),
     "member": _("Member"),
     "api_key": _("API key"),
+    "webhook": _("Webhook"),
     "import": _("Import"),
     "list": _("List"),
     "clock": _("Test clock"),

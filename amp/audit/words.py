@@ -87,6 +87,14 @@ WORDS = {
     "user.recovery_codes_renewed": _("Recovery codes renewed"),
     "api_key.created": _("API key made"),
     "api_key.revoked": _("API key revoked"),
+    "webhook.added": _("Webhook added"),
+    "webhook.edited": _("Webhook edited"),
+    "webhook.secret_rotated": _("Secret of a webhook replaced"),
+    "webhook.enabled": _("Webhook enabled"),
+    "webhook.disabled": _("Webhook disabled"),
+    "webhook.removed": _("Webhook removed"),
+    "webhook.test": _("Webhook tested"),
+    "webhook.redelivered": _("Webhook deliveries sent again"),
     "list.export_started": _("Export begun"),
     "list.exported": _("Export ended"),
     "saved_view.saved": _("View of a list saved"),
@@ -103,7 +111,7 @@ GROUPS = {
     "order": (_("Orders and payments"), ("order.", "payment.", "refund.", "fapiao.", "bill.")),
     "catalog": (_("Products, rules and plans"), ("product.", "tsl.", "rule.", "plan.")),
     "enterprise": (_("Enterprises and merchants"), ("enterprise.", "merchant.")),
-    "people": (_("People and keys"), ("member.", "user.", "api_key.")),
+    "people": (_("People and keys"), ("member.", "user.", "api_key.", "webhook.")),
     "platform": (_("Platform, imports and exports"), ("platform.", "clock.", "import.", "list.", "saved_view.")),
 }
 """Value of the filter → its name, and how the kinds of the group begin."""
@@ -169,6 +177,12 @@ FIELDS = {
     "cache_seconds": _("Keep commands for"),
     "heartbeat_seconds": _("Heartbeat"),
     "ticket": _("Ticket"),
+    "host": _("Host"),
+    "types": _("Events"),
+    "includes_descendants": _("With the enterprises below"),
+    "why": _("Why"),
+    "overlap_hours": _("Hours in which both secrets sign"),
+    "deliveries": _("Deliveries"),
 }
 """Names of recorded facts; others are shown as they are stored."""
 

@@ -34,6 +34,7 @@ class Action(StrEnum):
     KEEP_BOOKS = "keep_books"
     MANAGE_MEMBERS = "manage_members"
     MANAGE_API_KEYS = "manage_api_keys"
+    MANAGE_WEBHOOKS = "manage_webhooks"
     OPERATE_PLATFORM = "operate_platform"
 
 
@@ -55,6 +56,7 @@ ACTION_NAMES = {
     Action.KEEP_BOOKS: _("See totals and the money ledger, issue fapiao, compare gateways' bills"),
     Action.MANAGE_MEMBERS: _("Invite, change and remove members"),
     Action.MANAGE_API_KEYS: _("Issue and revoke API keys"),
+    Action.MANAGE_WEBHOOKS: _("Set up webhooks and see what they were sent"),
     Action.OPERATE_PLATFORM: _("See and steer the platform's operations"),
 }
 """What each action means to people; it stands on the page of roles and in docs/roles.md."""

@@ -36,6 +36,8 @@ SCOPE_NAMES: dict[Scope, Any] = {
     Scope.FAPIAO_WRITE: _("Request fapiao"),
     Scope.COMMANDS_READ: _("Read commands"),
     Scope.COMMANDS_WRITE: _("Send commands again and cancel them"),
+    Scope.WEBHOOKS_READ: _("Read webhooks and what they were sent"),
+    Scope.WEBHOOKS_WRITE: _("Set up webhooks, rotate their secrets, send again"),
 }
 VALIDITIES = [(30, _("30 days")), (90, _("90 days")), (180, _("180 days")), (365, _("365 days"))]
 

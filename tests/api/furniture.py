@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from alerts.models import Webhook, WebhookDelivery
 from amp.foundation import clock
+from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
 from billing.fapiao import Buyer
 from billing.models import Effect, FapiaoRequest, Order, OrderChannel, PaymentException, Refund
@@ -62,6 +64,26 @@ def grow(tenant: Tenant, rows: int) -> None:
             [CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1) for device in devices],
             now=now,
         )
+        add_webhooks(tenant, rows)
+
+
+def add_webhooks(tenant: Tenant, rows: int) -> None:
+    """Endpoints, each with a delivery that was given up."""
+    now = clock.now()
+    event = Event.objects.filter(enterprise=tenant.enterprise, kind="order.created").latest("pk")
+    own = {"enterprise": tenant.enterprise, "created_at": now}
+    fields = {
+        "url": "https://erp.example/",
+        "state_since": now,
+        "secret": "x",
+        "secret_since": now,
+        "state": "DISABLED",
+    }
+    for number in range(rows):
+        webhook = Webhook.objects.create(**own, **fields, name=f"ERP {number}", state_why="BY_STAFF", created_by="test")
+        WebhookDelivery.objects.create(
+            **own, webhook=webhook, event=event, type="order.paid", status="DEAD", ended_at=now
+        )
 
 
 def address(path: str, tenant: Tenant) -> str:
@@ -78,6 +100,8 @@ def address(path: str, tenant: Tenant) -> str:
             "fapiao": FapiaoRequest.objects.values_list("pk", flat=True).first(),
             "refund": Refund.objects.values_list("pk", flat=True).first(),
             "case": PaymentException.objects.values_list("pk", flat=True).first(),
+            "webhook": Webhook.objects.values_list("pk", flat=True).first(),
+            "delivery": WebhookDelivery.objects.values_list("pk", flat=True).first(),
             "order": Order.objects.order_by("-line_count").values_list("pk", flat=True).first(),
             "paid": Order.objects.exclude(paid_at=None).values_list("pk", flat=True).first(),
         }

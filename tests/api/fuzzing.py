@@ -25,6 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from alerts.models import Webhook, WebhookDelivery
 from amp.foundation.models import Enterprise, Merchant
 from amp.foundation.scoping import system_scope
 from billing.models import Order, PaymentException, Refund
@@ -50,6 +51,8 @@ TABLES: dict[str, Any] = {
     "orders": Order,
     "refunds": Refund,
     "payment-exceptions": PaymentException,
+    "webhooks": Webhook,
+    "webhook-deliveries": WebhookDelivery,
     "level": ServiceLevel,
     "merchant": Merchant,
 }
@@ -60,6 +63,7 @@ OF_FIELD |= {
     "merchant": "merchant",
     "device": "devices",
     "parent": "enterprises",
+    "webhook": "webhooks",
 }
 ALIKE = hypothesis_settings(
     derandomize=True, database=None, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
@@ -211,6 +215,11 @@ def _good_body(label: str, rows: Rows) -> dict[str, Any]:
         "POST /api/v1/orders/preview": by_filter,
         "POST /api/v1/orders/{id}/refunds": {"amount": 1, "effect": "KEEP", "reason": "returned"},
         "POST /api/v1/payment-exceptions/{id}/resolve": {"resolution": "REFUND", "reason": "paid twice"},
+        "POST /api/v1/webhooks": {"enterprise": told["enterprises"], "name": "ERP", "url": "https://93.184.216.34/amp"}
+        | {"types": ["order.paid"], "includes_descendants": False},
+        "PATCH /api/v1/webhooks/{id}": {"name": "Shop"},
+        "POST /api/v1/webhooks/{id}/secret": {"overlap_hours": "24"},
+        "POST /api/v1/webhooks/{id}/redeliver": {"since": "2026-01-01T00:00:00Z"},
         "POST /api/v1/device-services/{id}/renew": {"plan": told["plans"]},
         "POST /api/v1/plans": {**plan, "currency": "CNY", "months": 12},
         "POST /api/v1/plans/{id}/versions": {"amount": 17_900},

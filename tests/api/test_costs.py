@@ -53,6 +53,10 @@ COSTS = {
     "/refunds/{refund}": 3,
     "/payment-exceptions": 4,
     "/payment-exceptions/{case}": 3,
+    "/webhooks": 4,
+    "/webhooks/{webhook}": 3,
+    "/webhook-deliveries": 4,
+    "/webhook-deliveries/{delivery}": 3,
 }
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from django.core.cache import cache
 from pytest_django.live_server_helper import LiveServer
 
+from alerts.models import Webhook, WebhookDelivery
+from alerts.webhooks.signing import new_secret, secret_text, signed_headers
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
@@ -24,7 +27,7 @@ from catalog.models import Plan
 from devices.models import Command, CommandKind, Device, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
-from tests.api.furniture import order_paid
+from tests.api.furniture import add_webhooks, order_paid
 from tests.api.generated import PACKAGE, generated
 from tests.factories import STANDARD_TSL, make_device, make_plan
 
@@ -66,6 +69,8 @@ def ids(tenant: Tenant) -> dict[str, int]:
         asked = order_paid(tenant, billed, "D")
         buyer = Buyer("上海暖通科技有限公司", "91310000MA1FL0XX8A", "a@b.cn")
         fapiao = request_fapiao(order=asked, buyer=buyer, actor="x", now=now)
+        add_webhooks(tenant, 1)
+        Webhook.objects.update(state="ENABLED", state_why="")
         return {
             "ENTERPRISE": tenant.enterprise.pk,
             "PRODUCT": tenant.product.pk,
@@ -74,6 +79,8 @@ def ids(tenant: Tenant) -> dict[str, int]:
             "DEVICE": device,
             "RETIRED": retired,
             "ORDER": order.pk,
+            "WEBHOOK": Webhook.objects.get().pk,
+            "DELIVERY": WebhookDelivery.objects.get().pk,
             "COMMAND": Command.objects.earliest("pk").pk,
             "PAID": paid_twice.pk,
             "FAPIAO": fapiao.pk,
@@ -113,6 +120,7 @@ def test_shell_examples_do_what_they_say(
         assert Order.objects.get(pk=ids["ORDER"]).status == "CANCELLED"
         assert Refund.objects.get(pk=ids["REFUND"]).status == "APPROVED"
         assert PaymentException.objects.get(pk=ids["CASE"]).resolution == "REFUND"
+        assert Webhook.objects.get(pk=ids["WEBHOOK"]).removed_at is not None
 
 
 def test_refused_example_would_be_seen(
@@ -148,3 +156,23 @@ def test_python_example_renews_what_has_expired(
             Order.objects.exclude(created_by__in=["x", "test"]).values_list("number", flat=True)
         )
     assert len(told) == 5
+
+
+def test_examples_that_verify_a_webhook_tell_a_genuine_one_from_a_forged_one(tmp_path: Path) -> None:
+    """Standard Webhooks, by the reader's own means: the functions of the guide, given what a receiver got."""
+    secret, body = new_secret(), '{"type":"order.paid","data":{"name":"锁"}}'.encode()
+    headers = signed_headers("evt_1", clock.wall(), body, [new_secret(), secret])
+    told = re.search(r"```python\n(import base64.*?)```", DOCUMENT.read_text(), re.DOTALL)
+    assert told
+    names: dict[str, Any] = {}
+    exec(compile(told[1], str(DOCUMENT), "exec"), names)
+    assert names["is_genuine"](secret_text(secret), headers, body)
+    assert not names["is_genuine"](secret_text(secret), headers, body + b" ")
+    assert not names["is_genuine"](secret_text(new_secret()), headers, body)
+    old = signed_headers("evt_1", clock.wall() - timedelta(minutes=6), body, [secret])
+    assert not names["is_genuine"](secret_text(secret), old, body)
+    for content, said in ((body, "genuine"), (body + b" ", "forged")):
+        (tmp_path / "body").write_bytes(content)
+        settings = {f"WEBHOOK_{name.removeprefix('webhook-').upper()}": value for name, value in headers.items()}
+        done = shell(blocks("bash"), tmp_path, SECRET=secret_text(secret), BODY=tmp_path / "body", **settings)
+        assert done.stdout.strip() == said, done.stderr

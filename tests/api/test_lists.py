@@ -171,6 +171,6 @@ def test_a_row_of_a_list_tells_what_its_own_address_tells(ours: Tenant) -> None:
             single = ours.api.get(f"{head}/{row['id']}").json()
             assert {name: single[name] for name in row} == row, path
             compared.add(head)
-    names = "enterprises products plans devices device-services commands orders refunds"
-    names += " payment-exceptions fapiao-requests"
+    names = "enterprises products plans devices device-services commands orders refunds payment-exceptions"
+    names += " fapiao-requests webhooks webhook-deliveries"
     assert compared == {f"/{name}" for name in names.split()}

@@ -14,6 +14,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from alerts.models import Webhook, WebhookDelivery
 from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, SavedView
 from billing.models import (
     BankReceipt,
@@ -51,6 +52,7 @@ BY_MODEL: dict[str, type[Model]] = {
         *(Bill, BillRow, FapiaoRequest, MoneyEntry),
         *(ApiKey, Device, DeviceService, Enterprise, Event, Import, Invitation, Membership, Order),
         *(PaymentAttempt, PaymentException, Plan, Product, Refund, ServiceRule, ThingModel, Validity),
+        *(Webhook, WebhookDelivery),
     )
 }
 DEVICE: Kwargs = {"pk": Device}
@@ -79,6 +81,8 @@ ROWS: dict[str, Kwargs] = {
     **{f"admin:member_{verb}": {"pk": Membership} for verb in ("remove", "switch", "reset_totp")},
     **{f"admin:invitation_{verb}": {"pk": Invitation} for verb in ("again", "withdraw")},
     "admin:api_key_revoke": {"pk": ApiKey},
+    **{f"admin:webhook_{verb}": {"pk": Webhook} for verb in ("edit", "rotate", "switch", "test", "again", "remove")},
+    "admin:webhook_delivery_again": {"pk": WebhookDelivery},
     **{f"admin:devices_import_{verb}": {"pk": Import} for verb in (
         "confirm", "cancel", "retry", "status", "credentials", "problems",
     )},
@@ -102,7 +106,7 @@ ROWS: dict[str, Kwargs] = {
     **{f"admin:{name}_drop_view": {"pk": SavedView} for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
         "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
-        "billing_refund",
+        "billing_refund", "alerts_webhookdelivery",
     )},
     "api:enterprise-detail": {"pk": Enterprise},
     **{f"api:product-{name}": {"pk": Product} for name in ("detail", "thing-model", "rule", "rule-preview")},
@@ -120,6 +124,8 @@ ROWS: dict[str, Kwargs] = {
     "api:fapiao-request-detail": {"pk": FapiaoRequest},
     **{f"api:refund-{name}": {"pk": Refund} for name in ("detail", "approve")},
     **{f"api:payment-exception-{name}": {"pk": PaymentException} for name in ("detail", "resolve")},
+    **{f"api:webhook-{name}": {"pk": Webhook} for name in ("detail", "rotate", "enable", "disable", "redeliver")},
+    **{f"api:webhook-delivery-{name}": {"pk": WebhookDelivery} for name in ("detail", "redeliver")},
 }  # fmt: skip
 LISTS = {
     "admin:index",
@@ -144,12 +150,12 @@ LISTS = {
     *(f"admin:{name}_{verb}" for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
         "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
-        "billing_refund",
+        "billing_refund", "alerts_webhookdelivery",
     ) for verb in ("keep_view", "export")),
     "api:me",
     *(f"api:{name}-list" for name in (
         *("enterprise", "product", "plan", "device", "device-service", "validity", "command", "order"),
-        *("refund", "payment-exception", "fapiao-request"),
+        *("refund", "payment-exception", "fapiao-request", "webhook", "webhook-delivery"),
     )),
     "api:order-preview",
 }  # fmt: skip
@@ -209,7 +215,7 @@ def registered_models() -> list[type[Model]]:
     return [
         model
         for model in admin.site._registry
-        if model._meta.app_label in {"foundation", "catalog", "devices", "billing"}
+        if model._meta.app_label in {"foundation", "catalog", "devices", "billing", "alerts"}
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from django.db.models import Model
 from django.test import Client
 
+from alerts.models import Webhook, WebhookDelivery
+from alerts.services.webhook_endpoints import add_webhook
 from amp.foundation import clock
 from amp.foundation.models import (
     ApiKey,
@@ -21,6 +24,7 @@ from amp.foundation.models import (
 )
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.api_keys import create_api_key
+from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.invitations import Invitee, invite
 from amp.foundation.services.saved_views import save_view
 from billing.models import (
@@ -182,6 +186,7 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
             ),
             DeviceService.objects.get(pk=device.pk),
             *make_books(mark, attempt, now=now),
+            *make_webhook(mark, enterprise, order.pk, now=now),
             Membership.objects.get(user=staff),
             *(
                 model.objects.filter(**{path: enterprise}).latest("pk")
@@ -201,6 +206,27 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
     tenant.key()
     tenant.rows[ApiKey] = _first_key(enterprise)
     return tenant
+
+
+def make_webhook(mark: str, enterprise: Enterprise, order: int, *, now: datetime) -> list[Model]:
+    """An endpoint with a delivery that was given up."""
+    terms: Any = {"name": f"{mark} webhook", "url": f"https://{mark}.example/hook"}
+    webhook, _secret = add_webhook(
+        enterprise=enterprise, actor=f"staff@{mark}.example", now=now, waits=time.monotonic(), **terms
+    )
+    record_event(EventDraft("order.paid", f"order:{order}", enterprise.pk, now), now=now)
+    delivery = WebhookDelivery.objects.create(
+        enterprise=enterprise,
+        webhook=webhook,
+        event=Event.objects.filter(enterprise=enterprise, kind="order.paid").latest("pk"),
+        type="order.paid",
+        status="DEAD",
+        attempts=1,
+        created_at=now,
+        ended_at=now,
+        problem=f"{mark} problem",
+    )
+    return [Webhook.objects.get(pk=webhook.pk), delivery]
 
 
 def make_books(mark: str, attempt: PaymentAttempt, *, now: datetime) -> list[Model]:

@@ -59,6 +59,7 @@ WEAK = [
     ("AMP_BROWSABLE_API", "yes"),
     ("AMP_TEST_CLOCK", "on"),
     ("AMP_CRASH_FILE", "/tmp/anything"),
+    ("AMP_WEBHOOK_LOOPBACK", "true"),
     ("WECHAT_GATEWAY_URL", "http://api.mch.weixin.qq.com"),
     ("WECHAT_GATEWAY_URL", "https://api.mch.weixin.qq.com.example"),
     ("WECHAT_GATEWAY_URL", "https://somebody@api.mch.weixin.qq.com"),

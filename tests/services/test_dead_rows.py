@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from alerts.models import WebhookDelivery
 from amp import health
 from amp.dead import KINDS, dead_numbers, dead_work, retry_dead
 from amp.foundation.models import Enterprise, Event, Role
@@ -20,6 +21,7 @@ from devices.services.credentials import revoke_credential
 from devices.services.disconnects import REFUSALS, end_connections
 from devices.transports.base import BrokerRefused
 from tests.factories import NOW, make_device, make_enterprise, make_member, make_product
+from tests.services.receivers import happen, hook, spread
 from tests.services.refunding import paid_order, refund_of
 from tests.services.shop import MINUTE, Shop, open_shop, paid
 from tests.services.test_credentials import Broker
@@ -69,6 +71,14 @@ def dead_disconnect() -> int:
     return Disconnect.objects.get(device=device).pk
 
 
+def dead_delivery(enterprise: Enterprise) -> int:
+    hook(enterprise, "https://93.184.216.34/")
+    happen(enterprise)
+    spread()
+    WebhookDelivery.objects.filter(status="PENDING").update(status="DEAD", next_attempt_at=None, ended_at=NOW)
+    return WebhookDelivery.objects.get().pk
+
+
 def stuck_refund(shop: Shop) -> int:
     """Its money is back, its device was given up."""
     refund = refund_of(paid_order(shop))
@@ -95,6 +105,7 @@ def dead() -> dict[str, int]:
         "bills": failed_bill(shop),
         "imports": failed_import(Enterprise.objects.earliest("id")),
         "disconnects": dead_disconnect(),
+        "webhooks": dead_delivery(Enterprise.objects.earliest("id")),
     }
 
 

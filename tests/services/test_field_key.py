@@ -101,6 +101,7 @@ def test_every_place_that_seals_is_among_the_columns_X8() -> None:
         if any(isinstance(call.func, ast.Name) and call.func.id == "seal" for call in calls):
             sealing.add(path.relative_to(root).as_posix())
     assert sealing == {
+        "alerts/services/webhook_endpoints.py",
         "amp/foundation/models/authenticators.py",
         "amp/foundation/services/idempotency.py",
         "billing/services/account_changes.py",
@@ -109,4 +110,4 @@ def test_every_place_that_seals_is_among_the_columns_X8() -> None:
         "billing/services/links.py",
         "devices/services/import_work.py",
     }, "add the column to amp/sealed_columns.py, then the file here"
-    assert len(SEALED_COLUMNS) == 8
+    assert len(SEALED_COLUMNS) == 10

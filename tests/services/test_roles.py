@@ -42,6 +42,7 @@ EXPECTED = {
     Action.KEEP_BOOKS: "yes no yes no yes no",
     Action.MANAGE_MEMBERS: "yes no yes no no no",
     Action.MANAGE_API_KEYS: "yes no yes no no no",
+    Action.MANAGE_WEBHOOKS: "yes no yes no no no",
     Action.OPERATE_PLATFORM: "yes no no no no no",
 }
 CELLS = [

@@ -33,7 +33,7 @@ CALLS = {"_", "gettext", "gettext_lazy", "ngettext", "npgettext", "pgettext", "p
 LITERAL = r"""(u?'(?:[^'\\]|\\.)*'|u?"(?:[^"\\]|\\.)*")"""
 TEMPLATE_CALL = re.compile(rf"\b(_|n?gettext|pgettext)\({LITERAL}(?:, {LITERAL})?[^)]*")
 ENGLISH = re.compile(r"\b(Service|Choose|Pay|Paid|Device|Serial|Total|Seller|Order|Amount|New|End|TEST)\b")
-SAME_IN_BOTH = frozenset({"CSV", "JSON", "RTK", "SIM", "TSL", "XLSX"})
+SAME_IN_BOTH = frozenset({"Webhook", "CSV", "JSON", "RTK", "SIM", "TSL", "XLSX"})
 NAME = re.compile(r"%\((\w+)\)|\{(\w+)\}")
 
 

@@ -95,6 +95,8 @@ TABLE: dict[str, Kind] = {
     ),
     "refund_refused": Kind(422, _("It can't be refunded like this"), _("Read `detail`; read the order again.")),
     "resolution_refused": Kind(422, _("The case can't be resolved so"), _("Choose one of its `ways`; read it again.")),
+    "webhook_refused": Kind(422, _("The webhook can't be saved"), _("Mend what `errors` names.")),
+    "delivery_refused": Kind(422, _("It can't be sent again"), _("Read `detail`; read the webhook again.")),
     "once_key_reused": Kind(422, _("The order was opened differently before"), _("Use a new Idempotency-Key.")),
 }
 OF_STATUS = {400: "bad_request", 403: "bad_request", 404: "not_found", 405: "method_not_allowed", 413: "too_large"}

@@ -39,6 +39,8 @@ class Scope(StrEnum):
     FAPIAO_WRITE = "fapiao:write"
     COMMANDS_READ = "commands:read"
     COMMANDS_WRITE = "commands:write"
+    WEBHOOKS_READ = "webhooks:read"
+    WEBHOOKS_WRITE = "webhooks:write"
 
 
 class ApiKey(models.Model):

@@ -1,0 +1,1 @@
+"""How word leaves the house: `webhooks`, requests to systems of enterprises."""

@@ -1,0 +1,3 @@
+"""Use cases of the alerts. Webhooks: `webhook_endpoints` (what staff set), `webhook_outbox` (events become deliveries),
+`webhook_payloads`, `webhook_sending` (claim, send, store), `webhook_outcomes`, `webhook_retries`, `webhook_notices`.
+"""
