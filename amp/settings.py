@@ -274,6 +274,9 @@ API_REQUESTS_PER_MINUTE: int = env.int("AMP_API_REQUESTS_PER_MINUTE", default=60
 # --- what the product may be told ------------------------------------------------------------------------------------
 # Minor units: above it, another person approves a refund.
 REFUND_THRESHOLD: int = env.int("AMP_REFUND_THRESHOLD", default=100_000)
+LOCK_SETTLE_MINUTES: int = env.int("AMP_LOCK_SETTLE_MINUTES", default=5 if IS_PRODUCTION else 0)  # P8
+LOCK_ALLOWANCE: int = env.int("AMP_LOCK_ALLOWANCE", default=100)
+LOCK_ALLOWANCE_PERCENT: int = env.int("AMP_LOCK_ALLOWANCE_PERCENT", default=20)
 ORDER_MINUTES: int = env.int("AMP_ORDER_MINUTES", default=30)  # Q2: an unpaid order expires
 SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
 # Demo and test may name a simulator on this machine; production refuses all hosts but the gateways' own (X9).
