@@ -18,7 +18,7 @@ from django.views.decorators.http import require_safe
 
 from amp.dead import dead_numbers
 from amp.foundation import clock
-from amp.foundation.models import SweepRun
+from amp.foundation.models import AlarmRow, SweepRun
 from amp.foundation.scoping import system_scope
 from billing.models import Order, OrderStatus, PaymentException, Refund
 from devices.models import Bridge, Command, DeviceService
@@ -137,6 +137,8 @@ def _figures(now: datetime) -> dict[str, Any]:
             "oldest_due_command_seconds": _overdue(Command.objects.all(), now),
             "oldest_paid_order_seconds": _overdue(paid, now),
             "oldest_due_refund_seconds": _overdue(Refund.objects.all(), now),
+            "open_alarms": AlarmRow.objects.filter(cleared_at=None).count(),
+            "held_locks": Command.objects.filter(hold__isnull=False).count(),
             "open_payment_exceptions": PaymentException.objects.filter(resolved_at=None).count(),
             **{f"dead_{kind}": number for kind, number in dead_numbers().items()},
         }

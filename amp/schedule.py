@@ -39,6 +39,7 @@ def defaults() -> list[Beat]:
         Beat("Work off imports", "devices.tasks.run_imports", max(often, 10)),
         Beat("Forget old selections of devices", "billing.tasks.forget_selections", 3600),
         Beat("Forget answers to repeated requests", "amp.foundation.tasks.forget_answers", 3600),
+        Beat("Watch for alarms", "amp.tasks.watch_alarms", max(often, 20)),
         Beat("Worker heartbeat", "amp.foundation.tasks.beat_heart", 15),
     ]
 

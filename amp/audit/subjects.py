@@ -48,6 +48,7 @@ OTHERS = {
     "api_key": _("API key"),
     "import": _("Import"),
     "list": _("List"),
+    "lock_hold": _("Hold on locks"),
     "clock": _("Test clock"),
     "platform": _("Platform"),
 }

@@ -142,8 +142,13 @@ def settled_after(limits: Limits, *, now: datetime) -> datetime | None:
     """Until when presence settles after an outage of a bridge, at the soonest; None where it doesn't."""
     if not limits.settle:
         return None
-    bridges = Bridge.objects.filter(heard_at__isnull=False).values_list("name", "heard_at", "recovered_at")
-    return settles_until((Listener(*row) for row in bridges), settle=limits.settle, now=now)
+    return settles_until(known_listeners(), settle=limits.settle, now=now)
+
+
+def known_listeners() -> list[Listener]:
+    """Bridges that were ever in contact."""
+    rows = Bridge.objects.values_list("name", "heard_at", "recovered_at")
+    return [Listener(name, heard_at, recovered_at) for name, heard_at, recovered_at in rows if heard_at]
 
 
 def next_look(until: datetime, now: datetime) -> datetime:
