@@ -78,8 +78,8 @@ class AmpAdminSite(UnfoldAdminSite):
                 name="payment_account_change",
             ),
             path("billing/overview/", self.admin_view(backlog.payments_overview), name="payments_overview"),
-            path("devices/held-locks/", self.admin_view(lock_holds.held_locks), name="held_locks"),
-            path("devices/held-locks/<int:pk>/", self.admin_view(lock_holds.decide_hold), name="held_locks_decide"),
+            path("devices/held_locks/", self.admin_view(lock_holds.held_locks), name="held_locks"),
+            path("devices/held_locks/<int:pk>/", self.admin_view(lock_holds.decide_hold), name="held_locks_decide"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
             path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
         ]

@@ -7,11 +7,13 @@ from datetime import datetime, timedelta
 from amp.foundation.models import Enterprise, Figure
 from amp.foundation.services.configuration import LockLimits, set_lock_limits
 from devices.models import Bridge, Command, DeviceService, LockHold
+from devices.services.lock_releases import work_off_holds
 from tests.services.fleet import NOW, Fleet
 from tests.services.trials import young_fleet
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SETTLE = 5 * MINUTE
+ANN = "ann@example.com"
 
 
 def limit(*, settle: int = 5, least: int = 100, percent: int = 20) -> None:
@@ -59,3 +61,17 @@ def going() -> int:
 
 def the_hold() -> LockHold:
     return LockHold.objects.get()
+
+
+def work_off(now: datetime, limit: int = 2_000) -> int:
+    """Until nothing is due; number of commands."""
+    total = 0
+    while moved := work_off_holds(now=now, limit=limit):
+        total += moved
+    return total
+
+
+def fate(fleet: Fleet, index: int = 0) -> tuple[str, bool]:
+    """Status of a device's newest command, and whether a brake holds it."""
+    row = Command.objects.filter(device_id=fleet.ids[index]).latest("generation")
+    return row.status, row.hold_id is not None

@@ -64,7 +64,7 @@ def test_p8_a_brake_that_comes_on_is_one_row_and_one_mail_however_often_it_is_se
     [sent] = mail.outbox
     assert sent.to == ["root@example.com"], "platform administrators alone"
     assert "3 locks of Maker are held until somebody confirms them." in sent.subject
-    assert "/admin/devices/held-locks/" in sent.body
+    assert "/admin/devices/held_locks/" in sent.body
 
 
 def test_p8_its_end_is_mailed_once_after_some_quiet_minutes(root: User) -> None:

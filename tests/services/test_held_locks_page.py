@@ -19,7 +19,7 @@ from devices.services.lock_releases import work_off_holds
 from tests.factories import NOW, make_device, make_enterprise, make_member, make_product
 
 pytestmark = pytest.mark.django_db
-PAGE, CONFIGURATION = "/admin/devices/held-locks/", "/admin/configuration/"
+PAGE, CONFIGURATION = "/admin/devices/held_locks/", "/admin/configuration/"
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 
 
