@@ -71,7 +71,9 @@ def operations(request: HttpRequest) -> HttpResponse:
         bridges=Bridge.objects.order_by("name"),
         due=DeviceService.objects.filter(due_at__lte=now).aggregate(number=Count("pk"), oldest=Min("due_at")),
         commands=open_commands.aggregate(
-            waiting=Count("pk", filter=Q(status="PENDING")), sent=Count("pk", filter=Q(status="SENT"))
+            waiting=Count("pk", filter=Q(status="PENDING", hold=None)),
+            held=Count("hold"),
+            sent=Count("pk", filter=Q(status="SENT")),
         ),
         unknown=PaymentAttempt.objects.filter(status="UNKNOWN").count(),
         exceptions=PaymentException.objects.filter(resolved_at=None).count(),
