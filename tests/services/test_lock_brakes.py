@@ -278,3 +278,14 @@ def test_an_idle_look_at_the_holds_is_one_statement_P8(django_assert_num_queries
     advance_due_services(now=NOW)
     with django_assert_num_queries(1):
         assert work_off_holds(now=NOW + DAY) == 0
+
+
+def test_p8_after_a_confirmation_within_the_hour_the_count_begins_anew() -> None:
+    fleet = expiring(230)
+    end_at(fleet.ids[130:], NOW + DAY)
+    advance_due_services(now=NOW)
+    release_held_locks(hold=the_hold(), actor=ANN, now=NOW + MINUTE)
+    work_off(NOW + MINUTE)
+    end_at(fleet.ids[130:], NOW + MINUTE)
+    advance_due_services(now=NOW + 2 * MINUTE)
+    assert (held(), LockHold.objects.count()) == (0, 1), "another hundred go at once"
