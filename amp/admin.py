@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.admin import ModelAdmin as UnfoldModelAdmin
 from unfold.sites import UnfoldAdminSite
 
+from amp.dashboard.brakes import brakes_on
 from amp.foundation.access import Action, may_anywhere
 from amp.foundation.models import User
 from amp.foundation.pages import signed_in
@@ -42,6 +43,7 @@ class AmpAdminSite(UnfoldAdminSite):
         from amp.audit import pages as audit
         from billing.admin_views import accounts, backlog
         from billing.admin_views.books import totals_page
+        from devices.admin_views import lock_holds
         from devices.admin_views.rules import product_rule
 
         return [
@@ -76,6 +78,8 @@ class AmpAdminSite(UnfoldAdminSite):
                 name="payment_account_change",
             ),
             path("billing/overview/", self.admin_view(backlog.payments_overview), name="payments_overview"),
+            path("devices/held_locks/", self.admin_view(lock_holds.held_locks), name="held_locks"),
+            path("devices/held_locks/<int:pk>/", self.admin_view(lock_holds.decide_hold), name="held_locks_decide"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
             path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
         ]
@@ -133,6 +137,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _item(_("Device List"), "router", "admin:devices_device_changelist"),
             _item(_("SIM and RTK services"), "sim_card", "admin:devices_validity_changelist"),
             _item(_("Imports"), "upload_file", "admin:devices_import_changelist"),
+            _held_locks(),
         ),
         _group(
             _("Plan"),
@@ -172,6 +177,12 @@ def _hook_items() -> list[Item]:
         _item(_("Webhooks"), "webhook", "admin:alerts_webhook_changelist"),
         _item(_("Deliveries"), "list_alt", "admin:alerts_webhookdelivery_changelist"),
     ]
+
+
+def _held_locks() -> Item:
+    item = _item(_("Held locks"), "lock_clock", "admin:held_locks")
+    waiting = brakes_on()
+    return {**item, "badge": waiting, "badge_variant": "danger"} if waiting else item
 
 
 def _platform_items() -> list[Item]:

@@ -19,6 +19,7 @@ from django.db.models import F
 
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
+from devices.brakes import OUTAGE
 from devices.models import Bridge
 from devices.online_time import BrokerLife, Contact, broker_life
 from devices.services.session_ends import close_sessions_of_dead_broker
@@ -98,8 +99,9 @@ class BridgeLoop:
 
     def _listen(self) -> None:
         row, _ = Bridge.objects.get_or_create(name=self.name)
-        self._contact = Contact(row.broker_alive_at, _stored_life(row))
         self._refresh_shift()
+        stored_at = row.heard_at - self._shift if row.heard_at else None
+        self._contact = Contact(row.broker_alive_at, _stored_life(row), stored_at)
         extras = [self._uptime_topic] if self._uptime_topic else []
         listener = MqttListener(
             self._address, client_id=self.name, filters=self._filters, extras=extras, stamp=clock.wall
@@ -170,6 +172,7 @@ class BridgeLoop:
         alive_at = self._contact.alive_at
         if alive_at is not None and listener.sessions_lost > self._contact.sessions_lost:
             closed = close_sessions_of_dead_broker(alive_at=alive_at, now=self._product_now())
+            self._contact.missed_something = True
             log.warning(
                 "Bridge %s: the broker has lost its state; %s sessions closed at %s.", self.name, closed, alive_at
             )
@@ -187,6 +190,7 @@ class BridgeLoop:
         if self._contact.lost_at and self._contact.meets_another(lives[0]):
             alive_at = min(self._contact.lost_at, lives[0].began_at + self._shift)
             closed = close_sessions_of_dead_broker(alive_at=alive_at, now=self._product_now())
+            self._contact.missed_something = True
             log.warning("Bridge %s: the broker was restarted; %s sessions closed at %s.", self.name, closed, alive_at)
         self._contact.know(lives[-1])
 
@@ -215,13 +219,19 @@ class BridgeLoop:
             log.warning("Bridge %s can't send its echo: %s", self.name, trouble)
 
     def _beat(self, *, connected: bool) -> None:
-        """Say in the database that the bridge lives, and when the broker was last known alive."""
-        contact = self._contact
+        """Say in the database that the bridge lives, when the broker last did, and when an outage ended (P8)."""
+        contact, wall = self._contact, clock.wall()
         seen: dict[str, object] = {"broker_alive_at": contact.alive_at}
+        if connected:
+            seen["heard_at"] = wall + self._shift
+            if contact.is_back(wall, after=OUTAGE):
+                seen["recovered_at"] = wall + self._shift
         if contact.life:
             seen |= {"broker_uptime": contact.life.uptime, "broker_uptime_at": contact.life.heard_at}
         try:
-            Bridge.objects.filter(name=self.name).update(beat_at=clock.wall(), connected=connected, **seen)
+            Bridge.objects.filter(name=self.name).update(beat_at=wall, connected=connected, **seen)
+            if connected:
+                contact.stored(wall)
         except Error as trouble:
             log.warning("Bridge %s could not store its heartbeat: %s", self.name, trouble)
             connections.close_all()

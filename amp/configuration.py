@@ -22,13 +22,23 @@ from amp.foundation.access import Action
 from amp.foundation.money import MAX_MINOR
 from amp.foundation.pages import actor, done, needs, page, show
 from amp.foundation.services import configuration
-from amp.foundation.services.configuration import LEAST_MINUTES, MOST_MINUTES, AlertedService, ConfigurationRefused
+from amp.foundation.services.configuration import (
+    LEAST_MINUTES,
+    LOCK_BOUNDS,
+    MOST_MINUTES,
+    AlertedService,
+    ConfigurationRefused,
+    LockLimits,
+)
 
 SERVICES = {
     AlertedService.SIM: gettext_lazy("Expiry alerts of SIM services"),
     AlertedService.RTK: gettext_lazy("Expiry alerts of RTK services"),
     AlertedService.DEVICE: gettext_lazy("Expiry alerts of device services"),
 }
+
+LOCK_FIELDS = ("lock_settle_minutes", "lock_allowance", "lock_allowance_percent")
+"""In the order of `LockLimits`."""
 
 
 class Fact(NamedTuple):
@@ -59,6 +69,36 @@ class ConfigurationForm(forms.Form):
         help_text=gettext_lazy(
             "In the smallest unit of the order's currency: 100000 is ¥1,000.00. Above it another person approves; "
             "0 asks for two people always."
+        ),
+    )
+
+    lock_allowance = forms.IntegerField(
+        label=gettext_lazy("Locks of an enterprise in an hour without a person"),
+        required=False,
+        min_value=LOCK_BOUNDS["lock_allowance"][0],
+        max_value=LOCK_BOUNDS["lock_allowance"][1],
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+        help_text=gettext_lazy("The larger of this number and the percentage below; further ones are held."),
+    )
+    lock_allowance_percent = forms.IntegerField(
+        label=gettext_lazy("The same, percent of its devices"),
+        required=False,
+        min_value=LOCK_BOUNDS["lock_allowance_percent"][0],
+        max_value=LOCK_BOUNDS["lock_allowance_percent"][1],
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+        help_text=gettext_lazy(
+            "0: only the number counts. 100: all devices of an enterprise may be locked in an hour."
+        ),
+    )
+    lock_settle_minutes = forms.IntegerField(
+        label=gettext_lazy("Minutes that locks wait after an outage"),
+        required=False,
+        min_value=LOCK_BOUNDS["lock_settle_minutes"][0],
+        max_value=LOCK_BOUNDS["lock_settle_minutes"][1],
+        widget=UnfoldAdminTextInputWidget(attrs={"inputmode": "numeric"}),
+        help_text=gettext_lazy(
+            "While a bridge is away, and so long after, locks from trial ends are held: online times settle first. "
+            "0: they aren't held."
         ),
     )
 
@@ -104,6 +144,7 @@ def _initial() -> dict[str, Any]:
     return {
         "order_minutes": configuration.order_minutes(),
         "refund_threshold": configuration.refund_threshold(),
+        **dict(zip(LOCK_FIELDS, configuration.lock_limits(), strict=True)),
         **switches,
     }
 
@@ -113,6 +154,10 @@ def _save(form: ConfigurationForm, who: str) -> None:
     configuration.set_order_minutes(minutes=form.cleaned_data["order_minutes"], actor=who, now=now)
     if (threshold := form.cleaned_data["refund_threshold"]) is not None:
         configuration.set_refund_threshold(minor=threshold, actor=who, now=now)
+    known = zip(LOCK_FIELDS, configuration.lock_limits(), strict=True)
+    typed = (form.cleaned_data[name] for name in LOCK_FIELDS)
+    limits = LockLimits(*(old if new is None else new for (_name, old), new in zip(known, typed, strict=True)))
+    configuration.set_lock_limits(limits=limits, actor=who, now=now)
     for service in SERVICES:
         if service.value in form.fields:
             on = form.cleaned_data[service.value]

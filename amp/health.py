@@ -19,7 +19,7 @@ from django.views.decorators.http import require_safe
 from alerts.services.webhook_sending import oldest_due
 from amp.dead import dead_numbers
 from amp.foundation import clock
-from amp.foundation.models import SweepRun
+from amp.foundation.models import AlarmRow, SweepRun
 from amp.foundation.scoping import system_scope
 from billing.models import Order, OrderStatus, PaymentException, Refund
 from devices.models import Bridge, Command, DeviceService
@@ -139,6 +139,8 @@ def _figures(now: datetime) -> dict[str, Any]:
             "oldest_paid_order_seconds": _overdue(paid, now),
             "oldest_due_refund_seconds": _overdue(Refund.objects.all(), now),
             "oldest_due_webhook_seconds": _age(oldest_due(now), now),
+            "open_alarms": AlarmRow.objects.filter(cleared_at=None).count(),
+            "held_locks": Command.objects.filter(hold__isnull=False).count(),
             "open_payment_exceptions": PaymentException.objects.filter(resolved_at=None).count(),
             **{f"dead_{kind}": number for kind, number in dead_numbers().items()},
         }

@@ -12,6 +12,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from amp.alarms.facts import read_facts
+from amp.alarms.rules import alarms
+from amp.alarms.words import tell
 from amp.dead import dead_work, retry_dead
 from amp.foundation import clock
 from amp.foundation.access import Action, may
@@ -55,18 +58,22 @@ def device_details(request: HttpRequest, pk: int) -> HttpResponse:
 @needs(Action.OPERATE_PLATFORM)
 def operations(request: HttpRequest) -> HttpResponse:
     """What keeps the product moving: sweeps, bridges, and rows that wait."""
+    now, wall = clock.now(), clock.wall()
     open_commands = Command.objects.filter(status__in=OPEN_STATUSES)
     return page(
         request,
         "admin/amp_operations.html",
         _("Operations"),
-        now=clock.now(),
-        wall=clock.wall(),
+        now=now,
+        wall=wall,
+        alarms=[tell(alarm) for alarm in alarms(read_facts(now=now), now=now, wall=wall)],
         sweeps=SweepRun.objects.order_by("name"),
         bridges=Bridge.objects.order_by("name"),
-        due=DeviceService.objects.filter(due_at__lte=clock.now()).aggregate(number=Count("pk"), oldest=Min("due_at")),
+        due=DeviceService.objects.filter(due_at__lte=now).aggregate(number=Count("pk"), oldest=Min("due_at")),
         commands=open_commands.aggregate(
-            waiting=Count("pk", filter=Q(status="PENDING")), sent=Count("pk", filter=Q(status="SENT"))
+            waiting=Count("pk", filter=Q(status="PENDING", hold=None)),
+            held=Count("hold"),
+            sent=Count("pk", filter=Q(status="SENT")),
         ),
         unknown=PaymentAttempt.objects.filter(status="UNKNOWN").count(),
         exceptions=PaymentException.objects.filter(resolved_at=None).count(),

@@ -26,6 +26,7 @@ def defaults() -> list[Beat]:
         Beat("Move services that are due", "devices.tasks.advance_due_services", often),
         Beat("Send waiting commands", "devices.tasks.dispatch_commands", dispatch),
         Beat("Close commands", "devices.tasks.close_commands", dispatch),
+        Beat("Release held locks", "devices.tasks.work_off_lock_holds", dispatch),
         Beat("Close silent sessions", "devices.tasks.close_silent_sessions", max(often, 10)),
         Beat("End connections of revoked devices", "devices.tasks.end_connections", max(often, 10)),
         Beat("Renew devices of paid orders", "billing.tasks.fulfil_paid_orders", often),
@@ -40,6 +41,7 @@ def defaults() -> list[Beat]:
         Beat("Send webhooks", "alerts.tasks.send_webhooks", dispatch),
         Beat("Forget old selections of devices", "billing.tasks.forget_selections", 3600),
         Beat("Forget answers to repeated requests", "amp.foundation.tasks.forget_answers", 3600),
+        Beat("Watch for alarms", "amp.tasks.watch_alarms", max(often, 20)),
         Beat("Worker heartbeat", "amp.foundation.tasks.beat_heart", 15),
     ]
 

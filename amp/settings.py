@@ -23,6 +23,7 @@ from amp.api_settings import REST_FRAMEWORK as REST_FRAMEWORK
 from amp.api_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from amp.checks import weak_settings, weak_values
 from amp.logs import logging_settings
+from amp.payment_settings import PAYMENT_GATEWAYS as PAYMENT_GATEWAYS
 from amp.theme import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -174,9 +175,8 @@ CACHES: dict[str, dict[str, Any]] = {
         "OPTIONS": {"socket_connect_timeout": 0.5, "socket_timeout": 0.5},
     }
 }
-# Seconds between sweeps; fast where a person watches.
+# Seconds between sweeps, fast where a person watches; figures are counted less often where counting takes long.
 SWEEP_SECONDS: int = env.int("AMP_SWEEP_SECONDS", default=20 if IS_PRODUCTION else 1)
-# Figures of the overview are counted at most this often, and less often where counting takes long.
 FIGURES_SECONDS: int = env.int("AMP_FIGURES_SECONDS", default=60 if IS_PRODUCTION else 3)
 DISPATCH_SECONDS: int = env.int("AMP_DISPATCH_SECONDS", default=5 if IS_PRODUCTION else 1)
 
@@ -268,26 +268,19 @@ SECURE_HSTS_SECONDS: int = env.int("AMP_HSTS_SECONDS", default=31_536_000 if IS_
 SECURE_CROSS_ORIGIN_OPENER_POLICY = "same-origin"
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env.bool("AMP_BEHIND_PROXY", default=False) else None
 
-# How many of our own proxies append to X-Forwarded-For; 0 = the peer's address counts (F94).
-TRUSTED_PROXIES: int = env.int("AMP_TRUSTED_PROXIES", default=0)
+TRUSTED_PROXIES: int = env.int("AMP_TRUSTED_PROXIES", default=0)  # how many append to X-Forwarded-For; 0 = none (F94)
 
 # Requests of one API key in a minute; a key that asks more often is told when to go on (429).
 API_REQUESTS_PER_MINUTE: int = env.int("AMP_API_REQUESTS_PER_MINUTE", default=600)
 
 # --- what the product may be told ------------------------------------------------------------------------------------
-REFUND_THRESHOLD: int = env.int("AMP_REFUND_THRESHOLD", default=100_000)  # minor units; above it another approves
+REFUND_THRESHOLD: int = env.int("AMP_REFUND_THRESHOLD", default=100_000)  # minor units; above it two people refund
+LOCK_SETTLE_MINUTES: int = env.int("AMP_LOCK_SETTLE_MINUTES", default=5 if IS_PRODUCTION else 0)  # P8
+LOCK_ALLOWANCE: int = env.int("AMP_LOCK_ALLOWANCE", default=100)
+LOCK_ALLOWANCE_PERCENT: int = env.int("AMP_LOCK_ALLOWANCE_PERCENT", default=20)
 ORDER_MINUTES: int = env.int("AMP_ORDER_MINUTES", default=30)  # Q2: an unpaid order expires
 WEBHOOK_LOOPBACK: bool = env.bool("AMP_WEBHOOK_LOOPBACK", default=not IS_PRODUCTION)  # F87: http to this machine
 SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
-# Demo and test may name a simulator on this machine; production refuses all hosts but the gateways' own (X9).
-PAYMENT_GATEWAYS: dict[str, str] = {
-    "wechat": env.str("WECHAT_GATEWAY_URL", default="") or "https://api.mch.weixin.qq.com",
-    "alipay": env.str("ALIPAY_GATEWAY_URL", default="") or "https://openapi.alipay.com/gateway.do",
-    # Where WeChat tells who pays: the browser goes to the first, our server asks the second.
-    "wechat_login": env.str("WECHAT_LOGIN_URL", default="") or "https://open.weixin.qq.com/connect/oauth2/authorize",
-    "wechat_api": env.str("WECHAT_API_URL", default="") or "https://api.weixin.qq.com",
-}
-
 LOGGING: dict[str, Any] = logging_settings(env.str("AMP_LOG_LEVEL", default="INFO"))
 
 if IS_PRODUCTION and (weak := weak_values(globals())):

@@ -55,8 +55,8 @@ UNREPORTED_UNLOCK_REST = timedelta(days=1)
 class Standing(NamedTuple):
     """One command on its way.
 
-    `due_at` is the next look while PENDING (None: the device must first show itself), the end of the wait for an ack
-    while SENT, None otherwise. `stale_at == created_at` is a cache time of 0: one attempt, now.
+    `due_at` is the next look while PENDING (None: the device must first show itself, or a brake holds it), the end of
+    the wait for an ack while SENT, None otherwise. `stale_at == kept_from` is a cache time of 0: one attempt, now.
     """
 
     status: CommandStatus
@@ -69,6 +69,9 @@ class Standing(NamedTuple):
     acked_at: datetime | None = None
     confirmed_at: datetime | None = None
     closed_at: datetime | None = None
+    # P8: the hold that keeps it, and when it was released: its cache time starts then.
+    hold_id: int | None = None
+    released_at: datetime | None = None
 
     @property
     def is_open(self) -> bool:
@@ -78,7 +81,12 @@ class Standing(NamedTuple):
     @property
     def tries_once(self) -> bool:
         """A20: the cache time is 0."""
-        return self.stale_at == self.created_at
+        return self.stale_at == self.kept_from
+
+    @property
+    def kept_from(self) -> datetime:
+        """When its cache time starts (A20, P8)."""
+        return self.released_at or self.created_at
 
 
 def created(*, now: datetime, cache: timedelta, is_online: bool, not_before: datetime | None = None) -> Standing:
@@ -97,6 +105,18 @@ def created(*, now: datetime, cache: timedelta, is_online: bool, not_before: dat
         stale_at=now + cache,
         due_at=due_at,
     )
+
+
+def braked(standing: Standing, *, hold_id: int) -> Standing:
+    """A brake holds it (P8): nothing is due, nothing wakes it, and its cache time doesn't run."""
+    return standing._replace(due_at=None, hold_id=hold_id)
+
+
+def released(standing: Standing, *, is_online: bool, now: datetime) -> Standing:
+    """A held command as if it were new: due as `created` decides, kept for its whole cache time from now on (P8)."""
+    cache = standing.stale_at - standing.created_at
+    fresh = created(now=now, cache=cache, is_online=is_online, not_before=standing.created_at + ACK_WITHIN)
+    return standing._replace(hold_id=None, released_at=now, stale_at=fresh.stale_at, due_at=fresh.due_at)
 
 
 def attempted(standing: Standing, *, is_online: bool, now: datetime) -> Standing:
@@ -142,7 +162,7 @@ def unpublished(standing: Standing, *, has_left: bool, now: datetime) -> Standin
 
 def woken(standing: Standing, *, now: datetime) -> Standing:
     """The device came online or sent something: its PENDING command is due, at most once a minute (A21)."""
-    if standing.status is not CommandStatus.PENDING or is_held(standing, now):
+    if standing.status is not CommandStatus.PENDING or standing.hold_id or is_held(standing, now):
         return standing
     earliest = max(now, standing.sent_at + PACE) if standing.sent_at else now
     if standing.due_at is not None and standing.due_at <= earliest:
@@ -180,7 +200,7 @@ def confirmed(standing: Standing, *, now: datetime) -> Standing:
 
 def closed(standing: Standing, status: CommandStatus, now: datetime) -> Standing:
     """Over, as `status`."""
-    return standing._replace(status=status, due_at=None, closed_at=now)
+    return standing._replace(status=status, due_at=None, closed_at=now, hold_id=None)
 
 
 def is_awaited(standing: Standing) -> bool:
@@ -194,10 +214,15 @@ def is_confirmable(standing: Standing) -> bool:
 
 
 def is_stale(standing: Standing, now: datetime) -> bool:
-    """Whether the cache time is over; its bound is inclusive. With a cache time of 0: after the one attempt (A20)."""
+    """Whether the cache time is over; its bound is inclusive. With a cache time of 0: after the one attempt (A20).
+
+    That of a held command hasn't begun (P8).
+    """
+    if standing.hold_id:
+        return False
     if not standing.tries_once:
         return now > standing.stale_at
-    return standing.attempts > 0 or now > standing.created_at + TRY_NOW_WITHIN
+    return standing.attempts > 0 or now > standing.kept_from + TRY_NOW_WITHIN
 
 
 def back_off(attempts: int) -> timedelta:

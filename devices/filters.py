@@ -1,7 +1,7 @@
 """Filters over devices and their services, shared by the admin's lists and the API: one closed list of parameters.
 
 `product`, `enterprise` (with its descendants), `state`, `lock` (locked, unlocked, differs), `presence` (online,
-offline, never), `command` (waiting, failed), `ends` (within 7, 30 or 90 days), `ends_from`, `ends_to`,
+offline, never), `command` (waiting, held, failed), `ends` (within 7, 30 or 90 days), `ends_from`, `ends_to`,
 `registered_from`, `registered_to` (days, both included).
 """
 
@@ -30,7 +30,7 @@ from devices.models.validities import SERVICE_CHOICES
 
 LOCKS = [("locked", _("Locked")), ("unlocked", _("Unlocked")), ("differs", _("Not as wanted"))]
 PRESENCES = [("online", _("Online")), ("offline", _("Offline")), ("never", _("Never online"))]
-COMMANDS = [("waiting", _("Waiting")), ("failed", _("Failed in 7 days"))]
+COMMANDS = [("waiting", _("Waiting")), ("held", _("Held")), ("failed", _("Failed in 7 days"))]
 WITHIN = [("7", _("7 days")), ("30", _("30 days")), ("90", _("90 days"))]
 
 
@@ -100,8 +100,10 @@ class _FleetFilters(EnterpriseFilterSet):
         return rows.filter(**{f"{self.service}reported_lock": value.upper()})
 
     def by_command(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        """With a command that waits for the device, or one that failed lately."""
+        """With a command that waits for the device, one that a brake holds (P8), or one that failed lately."""
         commands = Command.objects.filter(status__in=OPEN_STATUSES)
+        if value == "held":
+            commands = Command.objects.filter(hold__isnull=False)
         if value == "failed":
             commands = Command.objects.filter(status="FAILED", closed_at__gt=clock.now() - timedelta(days=7))
         return rows.filter(pk__in=commands.values("device_id"))

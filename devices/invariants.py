@@ -136,10 +136,12 @@ def _commands(now: datetime) -> Iterator[Violation]:
     crowded = Command.objects.filter(status=CommandStatus.SENT.value).values("device_id").annotate(n=Count("id"))
     for row in crowded.filter(n__gt=1):
         yield Violation("one_command_in_flight", f"device {row['device_id']} has {row['n']}")
-    for command_id in Command.objects.filter(status__in=OPEN_STATUSES, stale_at__lt=now - PATIENCE).values_list(
-        "id", flat=True
-    ):
+    for command_id in Command.objects.filter(
+        status__in=OPEN_STATUSES, hold=None, stale_at__lt=now - PATIENCE
+    ).values_list("id", flat=True):
         yield Violation("nothing_open_past_its_cache_time", f"command {command_id}")
+    for command_id in Command.objects.filter(hold__ended_at__isnull=False).values_list("id", flat=True):
+        yield Violation("nothing_is_held_for_ever", f"command {command_id}")
     newest = DeviceService.objects.annotate(told=Max("device__commands__generation"))
     for device_id in newest.filter(told__gt=F("generation")).values_list("device_id", flat=True):
         yield Violation("generation_never_goes_down", f"device {device_id}")

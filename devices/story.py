@@ -46,6 +46,7 @@ class Say(StrEnum):
     COMMAND_ACKED = "command_acked"
     COMMAND_SENT = "command_sent"
     COMMAND_WAITS = "command_waits"
+    COMMAND_HELD = "command_held"
     COMMAND_FAILED = "command_failed"
     COMMAND_STALE = "command_stale"
     LOCK_DIFFERS = "lock_differs"
@@ -68,6 +69,8 @@ class LastCommand(NamedTuple):
     acked_at: datetime | None
     confirmed_at: datetime | None
     stale_at: datetime
+    # P8: a brake keeps it from the device.
+    is_held: bool = False
 
 
 class Situation(NamedTuple):
@@ -221,6 +224,8 @@ def _proof(facts: Situation) -> list[Sentence]:
             lines = [Sentence(Say.COMMAND_ACKED, command.sent_at, command.acked_at, about=command.kind)]
         case "SENT":
             lines = [Sentence(Say.COMMAND_SENT, command.sent_at, about=command.kind)]
+        case "PENDING" if command.is_held:
+            lines = [Sentence(Say.COMMAND_HELD, about=command.kind)]
         case "PENDING":
             lines = [Sentence(Say.COMMAND_WAITS, command.stale_at, about=command.kind)]
         case "FAILED":

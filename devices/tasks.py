@@ -11,7 +11,16 @@ from amp.foundation import clock
 from amp.foundation.services.figures import CHUNK
 from amp.foundation.sweeping import sweep
 from amp.foundation.wakeups import wake
-from devices.services import disconnects, dispatch, figures, import_secrets, import_work, lifecycle, session_ends
+from devices.services import (
+    disconnects,
+    dispatch,
+    figures,
+    import_secrets,
+    import_work,
+    lifecycle,
+    lock_releases,
+    session_ends,
+)
 
 
 @shared_task(name="devices.tasks.advance_due_services")
@@ -46,6 +55,12 @@ def close_commands() -> int:
         ),
         full=dispatch.CHUNK,
     )
+
+
+@shared_task(name="devices.tasks.work_off_lock_holds")
+def work_off_lock_holds() -> int:
+    """Held LOCKs that settled, or that a person released or cancelled (P8)."""
+    return sweep("work_off_lock_holds", lambda now: lock_releases.work_off_holds(now=now), full=1)
 
 
 @shared_task(name="devices.tasks.close_silent_sessions")

@@ -44,6 +44,24 @@ def uncounted_clock(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
+def uncounted_badge(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The badge of held locks is read every few seconds, during whichever page: not counted, and fresh in each test."""
+    from amp.dashboard import brakes
+
+    stored = brakes._stored
+
+    def unseen() -> frozenset[int]:
+        logged, connection.force_debug_cursor = connection.force_debug_cursor, False
+        try:
+            return stored()
+        finally:
+            connection.force_debug_cursor = logged
+
+    monkeypatch.setattr(brakes, "_stored", unseen)
+    brakes.forget()
+
+
+@pytest.fixture(autouse=True)
 def english() -> Iterator[None]:
     """Each test begins in English: a page that was shown in Chinese leaves its language to the thread."""
     with translation.override("en"):

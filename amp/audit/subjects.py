@@ -49,6 +49,7 @@ OTHERS = {
     "webhook": _("Webhook"),
     "import": _("Import"),
     "list": _("List"),
+    "lock_hold": _("Hold on locks"),
     "clock": _("Test clock"),
     "platform": _("Platform"),
 }

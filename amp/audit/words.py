@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from amp.foundation.models.users import ROLE_CHOICES
 from billing.models import Order, PaymentException, Refund
 from devices.admin_views.words import command_event_word, event_word, reason_word, state_word
+from devices.models.lock_holds import REASON_CHOICES
 from devices.models.service import LOCK_CHOICES
 
 WORDS = {
@@ -100,13 +101,16 @@ WORDS = {
     "saved_view.saved": _("View of a list saved"),
     "saved_view.deleted": _("View of a list deleted"),
     "clock.moved": _("Test clock moved"),
+    "lock_hold.began": _("Locks are held from now on"),
+    "lock_hold.released": _("Held locks released"),
+    "lock_hold.cancelled": _("Held locks cancelled"),
     "platform.configured": _("Platform configuration changed"),
 }
 """Kinds that devices' timeline has no words for."""
 
 GROUPS = {
     "service": (_("Device services"), ("device_service.",)),
-    "command": (_("Commands"), ("command.",)),
+    "command": (_("Commands"), ("command.", "lock_hold.")),
     "device": (_("Devices"), ("device.",)),
     "order": (_("Orders and payments"), ("order.", "payment.", "refund.", "fapiao.", "bill.")),
     "catalog": (_("Products, rules and plans"), ("product.", "tsl.", "rule.", "plan.")),
@@ -150,6 +154,12 @@ FIELDS = {
     "filter": _("Filter"),
     "rows": _("Rows"),
     "day": _("Day"),
+    "reason": _("Why"),
+    "allowance": _("Allowed in an hour"),
+    "locks": _("Locks"),
+    "lock_settle_minutes": _("Minutes that locks settle after an outage"),
+    "lock_allowance": _("Locks an hour without a person, at least"),
+    "lock_allowance_percent": _("Locks an hour, percent of the devices"),
     "older_links": _("Older links"),
     "order_minutes": _("Minutes to pay an order"),
     "refund": _("Refund"),
@@ -187,12 +197,13 @@ FIELDS = {
 """Names of recorded facts; others are shown as they are stored."""
 
 
-CODED = frozenset({"command", "desired_lock", "reported_lock", "status", "role", "resolution"})
+CODED = frozenset({"command", "desired_lock", "reported_lock", "status", "role", "resolution", "reason"})
 CODES = {
     **dict([*ROLE_CHOICES, *LOCK_CHOICES]),
     **dict(Order._meta.get_field("status").choices or ()),
     **dict(Refund._meta.get_field("status").choices or ()),
     **dict(PaymentException._meta.get_field("resolution").choices or ()),
+    **dict(REASON_CHOICES),
     "LOCK": _("Lock"),
     "UNLOCK": _("Unlock"),
     "DRAFT": _("Draft"),

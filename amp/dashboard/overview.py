@@ -8,7 +8,10 @@ from typing import Any, NamedTuple
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, npgettext
 
+from amp.alarms.watch import open_alarms
+from amp.alarms.words import tell
 from amp.dashboard import charts, links
+from amp.dashboard.brakes import brakes_on
 from amp.dashboard.figures import Figures, read_figures
 from amp.dashboard.start import first_steps
 from amp.foundation import clock
@@ -48,9 +51,13 @@ class Sweep(NamedTuple):
 def overview(user: User) -> dict[str, Any]:
     """Context of the first page in the scope of `user`: as many queries for a million devices as for one."""
     platform = may_anywhere(user, Action.OPERATE_PLATFORM)
-    sweeps = _sweeps(clock.wall()) if platform else []
+    ours = {
+        "brakes_on": brakes_on(),
+        "alarms": [tell(alarm) for alarm in open_alarms()] if platform else [],
+        "sweeps": _sweeps(clock.wall()) if platform else [],
+    }
     if not Device.objects.exists():
-        return {"steps": first_steps(), "sweeps": sweeps}
+        return {"steps": first_steps(), **ours}
     figures, now, zone = read_figures(user), clock.now(), reading_zone(user)
     pictures = [
         charts.expiring(figures, now=now, zone=zone),
@@ -63,7 +70,7 @@ def overview(user: User) -> dict[str, Any]:
         "states": _states(figures),
         "charts": pictures,
         "drawn": {chart.key: chart.drawn for chart in pictures},
-        "sweeps": sweeps,
+        **ours,
     }
 
 

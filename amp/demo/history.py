@@ -139,7 +139,7 @@ class History:
     def _next(self, until: datetime) -> datetime | None:
         """The next moment that matters: a deed, a service or a command that is due, messages to apply."""
         due = DeviceService.objects.filter(due_at__lt=until).aggregate(at=Min("due_at"))["at"]
-        waiting = Command.objects.filter(status=CommandStatus.PENDING.value, stale_at__lt=until)
+        waiting = Command.objects.filter(status=CommandStatus.PENDING.value, hold=None, stale_at__lt=until)
         moments = [
             due,
             waiting.aggregate(at=Min("stale_at"))["at"],

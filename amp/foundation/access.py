@@ -24,6 +24,7 @@ class Action(StrEnum):
     EDIT_RULE = "edit_rule"
     REGISTER_DEVICES = "register_devices"
     OPERATE_DEVICES = "operate_devices"
+    RELEASE_LOCKS = "release_locks"
     RENEW = "renew"
     CONFIRM_FREE_RENEWAL = "confirm_free_renewal"
     RESOLVE_PAYMENTS = "resolve_payments"
@@ -46,6 +47,7 @@ ACTION_NAMES = {
     Action.EDIT_RULE: _("Edit the rules of device services"),
     Action.REGISTER_DEVICES: _("Register devices and issue their credentials"),
     Action.OPERATE_DEVICES: _("Send commands to devices, transfer and end services"),
+    Action.RELEASE_LOCKS: _("Release or cancel locks that a brake holds"),
     Action.RENEW: _("Renew device services"),
     Action.CONFIRM_FREE_RENEWAL: _("Confirm renewals that cost nothing"),
     Action.RESOLVE_PAYMENTS: _("Resolve payment exceptions"),

@@ -174,7 +174,13 @@ def _situation(
 
 def _last(command: Command) -> LastCommand:
     return LastCommand(
-        command.kind, command.status, command.sent_at, command.acked_at, command.confirmed_at, command.stale_at
+        kind=command.kind,
+        status=command.status,
+        sent_at=command.sent_at,
+        acked_at=command.acked_at,
+        confirmed_at=command.confirmed_at,
+        stale_at=command.stale_at,
+        is_held=command.hold_id is not None,
     )
 
 

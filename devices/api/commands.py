@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema, extend_schema_view
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema, extend_schema_field, extend_schema_view
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -15,19 +16,35 @@ from amp.foundation import clock
 from amp.foundation.api.endpoints import Reading
 from amp.foundation.api.fields import Moment, Nothing
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
-from amp.foundation.api.rows import Row
+from amp.foundation.api.rows import Derived, Row
 from amp.foundation.models import Scope
 from devices.filters import CommandFilters
 from devices.models import Command
 from devices.services.staff_commands import cancel_command, resend_command
 
 
+@extend_schema_field(OpenApiTypes.BOOL)
+class IsHeld(Derived):
+    """Whether a brake holds it (P8)."""
+
+    columns = ("hold_id",)
+
+    def of(self, hold_id: int | None) -> bool:
+        """True while it belongs to a hold."""
+        return hold_id is not None
+
+
 class CommandRow(Row):
-    """One property write to one device; `values` is what goes over the wire. Past `kept_until` it is not delivered."""
+    """One property write to one device; `values` is what goes over the wire. Past `kept_until` it is not delivered.
+
+    While `held` is true a brake keeps it from its device: its cache time begins at `released_at`.
+    """
 
     device = serializers.IntegerField(source="device_id")
     created_at = Moment()
     kept_until = Moment(source="stale_at")
+    held = IsHeld()
+    released_at = Moment(allow_null=True)
     sent_at = Moment(allow_null=True)
     acknowledged_at = Moment(source="acked_at", allow_null=True)
     confirmed_at = Moment(allow_null=True)
@@ -38,7 +55,8 @@ class CommandRow(Row):
         model = Command
         fields = (
             *("id", "device", "kind", "generation", "ticket", "status", "attempts", "refusals", "problem", "values"),
-            *("rule_version", "created_at", "kept_until", "sent_at", "acknowledged_at", "confirmed_at", "closed_at"),
+            *("rule_version", "created_at", "kept_until", "held", "released_at"),
+            *("sent_at", "acknowledged_at", "confirmed_at", "closed_at"),
         )
 
 

@@ -13,6 +13,7 @@ from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
 from devices.delivery import CommandKind, CommandStatus
 from devices.models.devices import Device
+from devices.models.lock_holds import LockHold
 
 
 class CommandSlot(StrEnum):
@@ -38,7 +39,8 @@ class Command(models.Model):
     """One property write to one device. `values` is the `kv` object as it goes over the wire.
 
     `due_at` is the next look while PENDING (null: the device must first show itself), the end of the wait for an ack
-    while SENT, and null otherwise. `stale_at` is when the cache time is over (A20, inclusive).
+    while SENT, and null otherwise. `stale_at` is when the cache time is over (A20, inclusive);
+    while `hold` keeps the command it isn't running, and nothing is due (P8).
     """
 
     enterprise = models.ForeignKey(
@@ -71,6 +73,11 @@ class Command(models.Model):
     acked_at = models.DateTimeField(_("acknowledged"), null=True)
     confirmed_at = models.DateTimeField(_("confirmed"), null=True)
     closed_at = models.DateTimeField(_("closed"), null=True)
+    # P8: what keeps it from its device, and since when nothing does.
+    hold = models.ForeignKey(
+        LockHold, models.PROTECT, null=True, db_index=False, related_name="commands", verbose_name=_("held by")
+    )
+    released_at = models.DateTimeField(_("released"), null=True)
 
     objects = tenant_manager()
 
@@ -83,10 +90,15 @@ class Command(models.Model):
             ),
             models.UniqueConstraint(fields=["device"], condition=Q(status="SENT"), name="one_command_in_flight"),
             models.UniqueConstraint(fields=["device", "slot", "generation"], name="command_generation_unique"),
+            models.CheckConstraint(
+                condition=Q(hold=None) | Q(kind="LOCK", status="PENDING", attempts=0, due_at=None),
+                name="only_a_waiting_lock_is_held",
+            ),
         ]
         indexes = [
             models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="command_due"),
-            models.Index(fields=["stale_at"], condition=Q(status__in=OPEN_STATUSES), name="command_stale"),
+            models.Index(fields=["stale_at"], condition=Q(status__in=OPEN_STATUSES, hold=None), name="command_stale"),
+            models.Index(fields=["hold", "id"], condition=Q(hold__isnull=False), name="command_held"),
             models.Index(fields=["enterprise", "status", "-id"], name="command_of_enterprise"),
         ]
 

@@ -75,6 +75,9 @@ class Bridge(models.Model):
     # Real time: heartbeat of the process.
     beat_at = models.DateTimeField(_("heartbeat"), null=True)
     connected = models.BooleanField(_("connected"), default=False)
+    # Product time: when it was last in contact with the broker and with us, and back after its last outage (P8).
+    heard_at = models.DateTimeField(_("in contact"), null=True)
+    recovered_at = models.DateTimeField(_("back since"), null=True)
     received = models.BigIntegerField(_("messages"), default=0)
     dropped = models.BigIntegerField(_("refused"), default=0)
     last_dropped = models.CharField(_("last refusal"), max_length=300, default="")

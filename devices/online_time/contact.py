@@ -17,10 +17,14 @@ class Contact:
     before this connection. `sessions_lost`: how often it had forgotten the listener, at the last look.
     """
 
-    def __init__(self, alive_at: datetime | None = None, life: BrokerLife | None = None) -> None:
-        """Begin with what was known when the process before this one ended."""
+    def __init__(
+        self, alive_at: datetime | None = None, life: BrokerLife | None = None, stored_at: datetime | None = None
+    ) -> None:
+        """Begin with what was known when the process before this one ended; `stored_at`, real time: its last word."""
         self.alive_at = alive_at
         self.life = life
+        self.stored_at = stored_at
+        self.missed_something = False
         self.lost_at: datetime | None = None
         self.sessions_lost = 0
         self._connections = 0
@@ -49,6 +53,15 @@ class Contact:
     def know(self, life: BrokerLife) -> None:
         """Remember the broker's life for the connections to come."""
         self.life, self._knows_life = life, True
+
+    def is_back(self, wall: datetime, *, after: timedelta) -> bool:
+        """Whether contact, which there is now, was lost for longer than `after`, or the broker has forgotten something:
+        online times are behind, or were estimated (P4, P8)."""
+        return self.missed_something or (self.stored_at is not None and wall - self.stored_at > after)
+
+    def stored(self, wall: datetime) -> None:
+        """The database knows that there is contact, and since when."""
+        self.stored_at, self.missed_something = wall, False
 
     def kept_since(self, received_at: datetime) -> datetime | None:
         """Since when a message may have waited at the broker; None where it can't have."""

@@ -27,7 +27,9 @@ WRITTEN = (
     "confirmed_at",
     "closed_at",
     "problem",
+    "hold",
 )
+RELEASED = ("hold", "released_at", "stale_at", "due_at")
 EVENT_OF = {
     CommandStatus.STALE: "command.stale",
     CommandStatus.CANCELLED: "command.cancelled",
@@ -65,6 +67,14 @@ def claimed_rows(commands: QuerySet[Command], limit: int) -> list[CommandRow]:
 def store_rows(rows: Iterable[CommandRow]) -> int:
     """Write how the commands stand now: one statement; number of rows."""
     return update_rows(Command, WRITTEN, [_values(row) for row in rows])
+
+
+def store_released(rows: Iterable[CommandRow]) -> int:
+    """Write that these are held no more, or by another hold (P8): one statement; number of rows."""
+    standings = [(row.id, row.standing) for row in rows]
+    return update_rows(
+        Command, RELEASED, [(pk, each.hold_id, each.released_at, each.stale_at, each.due_at) for pk, each in standings]
+    )
 
 
 def closing_event(row: CommandRow, *, now: datetime, actor: str = "system", why: str = "") -> EventDraft:
@@ -110,4 +120,5 @@ def _values(row: CommandRow) -> tuple[Any, ...]:
         known.confirmed_at,
         known.closed_at,
         row.problem,
+        known.hold_id,
     )

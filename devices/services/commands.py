@@ -17,6 +17,7 @@ from django.db.models import Q
 from amp.foundation import wakeups
 from amp.foundation.bulk import among, insert_rows
 from amp.foundation.services.events import EventDraft, record_events
+from devices.brakes import LockCause
 from devices.delivery import (
     ACK_WITHIN,
     TAKEN_BACK,
@@ -25,6 +26,7 @@ from devices.delivery import (
     CommandStatus,
     Standing,
     answered,
+    braked,
     closed,
     confirmed,
     created,
@@ -35,6 +37,7 @@ from devices.lifecycle import Lock
 from devices.models import Command, CommandSlot, Presence
 from devices.services.command_rows import CommandRow, closing_event, locked_rows, store_rows, told
 from devices.services.command_values import Message, wording_of
+from devices.services.lock_brakes import Held, Order, brake_locks
 
 DISPATCH = "devices.tasks.dispatch_commands"
 LOCK_SLOT = CommandSlot.LOCK.value
@@ -57,17 +60,22 @@ INSERTED = (
     "stale_at",
     "due_at",
     "closed_at",
+    "hold",
 )
 
 
 class CommandOrder(NamedTuple):
-    """Tell one device to lock or unlock. `generation` is the service's, raised already (A22)."""
+    """Tell one device to lock or unlock. `generation` is the service's, raised already (A22).
+
+    `cause` says why the platform locks it by itself; without one no brake looks at it (P8).
+    """
 
     device_id: int
     enterprise_id: int
     product_id: int
     kind: CommandKind
     generation: int
+    cause: LockCause | None = None
 
 
 class _Draft(NamedTuple):
@@ -75,6 +83,7 @@ class _Draft(NamedTuple):
     ticket: UUID
     message: Message
     standing: Standing
+    held: Held | None = None
 
 
 @transaction.atomic(savepoint=False)
@@ -83,12 +92,12 @@ def order_commands(orders: Sequence[CommandOrder], *, now: datetime, actor: str 
 
     Call inside the transaction that locked the services and set their wish and generation; one order a device. An
     action that no longer fits the TSL becomes a FAILED row that says why, and the others go on (F64). Seven to eight
-    statements, whatever the number.
+    statements, whatever the number; some more where a brake looks at them (P8).
     """
     if not orders:
         return
     older, taken_back = _supersede([order.device_id for order in orders], now=now)
-    drafts = _drafts(orders, _on_their_way([*older, *taken_back], now), now)
+    drafts = _braked(_drafts(orders, _on_their_way([*older, *taken_back], now), now), now)
     insert_rows(Command, INSERTED, [_values(draft) for draft in drafts])
     events = [closing_event(row, now=now, actor=actor) for row in _as_superseded(older, now)]
     record_events(events + [event for draft in drafts for event in _events(draft, now, actor)], now=now)
@@ -195,6 +204,22 @@ def _drafts(orders: Sequence[CommandOrder], not_before: dict[int, datetime], now
     return drafts
 
 
+def _braked(drafts: list[_Draft], now: datetime) -> list[_Draft]:
+    """The LOCKs among them that wait for a brake (P8)."""
+    locks = [
+        Order(each.order.device_id, each.order.enterprise_id, each.order.cause)
+        for each in drafts
+        if each.order.cause and each.order.kind is CommandKind.LOCK and not each.message.problem
+    ]
+    held = brake_locks(locks, now=now) if locks else {}
+    return [
+        each._replace(standing=braked(each.standing, hold_id=hold.hold_id), held=hold)
+        if (hold := held.get(each.order.device_id))
+        else each
+        for each in drafts
+    ]
+
+
 def _on_their_way(rows: Iterable[CommandRow], now: datetime) -> dict[int, datetime]:
     """Until when an older command of each device may still arrive (R3)."""
     until: dict[int, datetime] = {}
@@ -230,7 +255,8 @@ def _events(draft: _Draft, now: datetime, actor: str) -> list[EventDraft]:
     subject = f"device:{order.device_id}"
     after = told(order.kind, order.generation, draft.ticket)
     kinds = ["command.created", "device_service.lock_failed"] if problem else ["command.created"]
-    return [EventDraft(kind, subject, order.enterprise_id, now, actor, why=problem, after=after) for kind in kinds]
+    why = f"held_{draft.held.reason.value.lower()}" if draft.held else problem
+    return [EventDraft(kind, subject, order.enterprise_id, now, actor, why=why, after=after) for kind in kinds]
 
 
 def _values(draft: _Draft) -> tuple[object, ...]:
@@ -253,6 +279,7 @@ def _values(draft: _Draft) -> tuple[object, ...]:
         standing.stale_at,
         standing.due_at,
         standing.closed_at,
+        standing.hold_id,
     )
 
 

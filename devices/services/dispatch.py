@@ -114,8 +114,8 @@ def close_unanswered(*, now: datetime, limit: int = CHUNK) -> int:
 @transaction.atomic
 def close_stale(*, now: datetime, limit: int = CHUNK) -> int:
     """Waiting commands whose cache time is over become STALE, for everybody to see (A20, F54); how many."""
-    waiting = Command.objects.filter(status=CommandStatus.PENDING.value, stale_at__lt=now).order_by("stale_at")
-    rows = [row for row in claimed_rows(waiting, limit) if is_stale(row.standing, now)]
+    waiting = Command.objects.filter(status=CommandStatus.PENDING.value, hold=None, stale_at__lt=now)
+    rows = [row for row in claimed_rows(waiting.order_by("stale_at"), limit) if is_stale(row.standing, now)]
     if rows:
         _stored(rows, lambda row: closed(row.standing, CommandStatus.STALE, now), now)
     return len(rows)

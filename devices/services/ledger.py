@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from amp.foundation.bulk import insert_rows, update_rows
 from amp.foundation.services.events import EventDraft, record_events
+from devices.brakes import LockCause
 from devices.lifecycle import Facts, Lock, State
 from devices.models import CommandKind, DeviceService, Period
 from devices.services.commands import CommandOrder, order_commands
@@ -112,8 +113,11 @@ class Changes:
         self.moved[row.device_id] = row
         return row
 
-    def tell(self, row: ServiceRow, lock: Lock) -> ServiceRow:
-        """Want `lock` of the device and order the command; a later wish in the same transaction replaces it (A22)."""
+    def tell(self, row: ServiceRow, lock: Lock, cause: LockCause | None = None) -> ServiceRow:
+        """Want `lock` of the device and order the command; a later wish in the same transaction replaces it (A22).
+
+        `cause`: why the platform locks by itself, for the brakes (P8).
+        """
         row = row._replace(desired_lock=lock.value, generation=row.generation + 1)
         kind = CommandKind.LOCK if lock is Lock.LOCKED else CommandKind.UNLOCK
         self.commands[row.device_id] = CommandOrder(
@@ -122,6 +126,7 @@ class Changes:
             product_id=row.product_id,
             kind=kind,
             generation=row.generation,
+            cause=cause,
         )
         return row
 

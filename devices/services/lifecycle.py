@@ -13,6 +13,7 @@ from django.db import connection, transaction
 from amp.foundation.bulk import among
 from amp.foundation.calendar import add_months
 from amp.foundation.services.failures import is_database_trouble
+from devices.brakes import LockCause
 from devices.lifecycle import SECOND, Facts, Included, State, Terms, Transition, after, due_at, due_transition
 from devices.models import DeviceService, PeriodKind, Presence, PresenceSession, StuckService
 from devices.online_time import Interval, union
@@ -216,7 +217,8 @@ def _moved(row: ServiceRow, transition: Transition, terms: Terms, changes: Chang
         return _included(row, transition.included, at, terms, changes, now)
     if transition.to is State.EXPIRED:
         row = row._replace(level_id=None)
-    return changes.tell(row, transition.lock) if transition.lock else row
+    cause = LockCause.TRIAL_END if trial_over else LockCause.PERIOD_END
+    return changes.tell(row, transition.lock, cause) if transition.lock else row
 
 
 def _included(

@@ -19,12 +19,14 @@ from amp.foundation.wakeups import wake
 from catalog.models import Product, ServiceRule
 from catalog.services.products import lock_product
 from catalog.services.rules import RuleDraft, current_rule, save_rule
+from devices.brakes import LockCause
 from devices.delivery import OPEN, CommandKind
 from devices.lifecycle import Lock, State
 from devices.models import Command, DeviceService, Presence
 from devices.online_time import total_of
 from devices.services.commands import cancel_commands
 from devices.services.ledger import READ, Changes, ServiceRow, store
+from devices.services.lock_brakes import locked_counts
 
 CHUNK = 5_000
 SWEEP = "devices.tasks.advance_due_services"
@@ -94,6 +96,7 @@ def _switch_on(rule: ServiceRule, now: datetime) -> Changed:
     paused = dict(live_services(rule.product_id).values_list("device_id", "counted_at_pause"))
     relock = set(unlocked_services(live_services(rule.product_id)).values_list("device_id", flat=True))
     rows = _locked(live_services(rule.product_id))
+    locked_counts({row.enterprise_id for row in rows if row.device_id in relock})  # all at once, in order (F23)
     for part in chunks(rows, CHUNK):
         totals = _totals(part, now)
         counting = [
@@ -140,7 +143,7 @@ def _due(row: ServiceRow, now: datetime) -> datetime | None:
 def _tell(rows: Sequence[ServiceRow], lock: Lock, now: datetime) -> None:
     changes = Changes()
     for row in rows:
-        changes.move(changes.tell(row, lock))
+        changes.move(changes.tell(row, lock, LockCause.RULE if lock is Lock.LOCKED else None))
     store(changes, now=now)
 
 

@@ -10,10 +10,10 @@ from django.utils.translation import gettext as _
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
-from devices.delivery import CommandKind, CommandStatus, is_held
+from devices.delivery import CommandKind, CommandStatus, is_held, released
 from devices.lifecycle import State
 from devices.models import Command, DeviceService
-from devices.services.command_rows import locked_rows, store_rows, told
+from devices.services.command_rows import locked_rows, store_released, store_rows, told
 from devices.services.commands import DISPATCH, CommandOrder, cancel_commands, order_commands
 
 
@@ -59,9 +59,14 @@ def cancel_command(*, command: Command, actor: str, now: datetime) -> None:
 
 
 def _hasten(command: Command, now: datetime) -> None:
-    """Due now, unless an older command may still be on its way: that one has its 5 s (R3)."""
+    """Due now, unless an older command may still be on its way: that one has its 5 s (R3).
+
+    What a person orders for one device no brake holds (P8).
+    """
     [row] = locked_rows(Command.objects.filter(pk=command.pk))
-    if not is_held(row.standing, now):
+    if row.standing.hold_id:
+        store_released([row._replace(standing=released(row.standing, is_online=True, now=now))])
+    elif not is_held(row.standing, now):
         store_rows([row._replace(standing=row.standing._replace(due_at=now))])
 
 

@@ -31,7 +31,7 @@ from billing.models import (
     RenewalSelection,
 )
 from catalog.models import Plan, Product, ServiceRule, ThingModel
-from devices.models import Command, Device, DeviceService, Import, PublicToken, Validity
+from devices.models import Command, Device, DeviceService, Import, LockHold, PublicToken, Validity
 from tests.isolation.tenants import Tenant
 
 
@@ -71,6 +71,7 @@ ROWS: dict[str, Kwargs] = {
     "admin:device_validity": {"pk": Device, "kind": "SIM"},
     "admin:device_resend": {"pk": Device, "command": Command},
     "admin:device_cancel": {"pk": Device, "command": Command},
+    "admin:held_locks_decide": {"pk": LockHold},
     "admin:audit_entry": {"pk": Event},
     "admin:product_rule": {"pk": Product},
     "admin:product_tsl": {"pk": Product},
@@ -142,6 +143,7 @@ LISTS = {
     "admin:devices_import",
     "admin:devices_import_validities",
     "admin:billing_totals",
+    "admin:held_locks",
     "admin:bill_upload",
     "admin:bill_fetches",
     "admin:devices_stickers",

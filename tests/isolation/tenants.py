@@ -48,7 +48,7 @@ from billing.services.selecting import select_devices
 from billing.services.settlement import raise_exception
 from catalog.models import ServiceRule, ThingModel
 from devices.delivery import CommandKind
-from devices.models import Command, DeviceService, ImportKind, PublicToken, ServiceKind, Validity
+from devices.models import Command, DeviceService, ImportKind, LockHold, PublicToken, ServiceKind, Validity
 from devices.services.commands import CommandOrder, order_commands
 from devices.services.imports import stage_import
 from devices.services.validities import ValiditySetting, set_validities
@@ -114,6 +114,8 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
         DeviceService.objects.filter(pk=device.pk).update(state="EXPIRED", trial_ended_at=now, generation=1)
         lock = CommandOrder(device.pk, enterprise.pk, product.pk, CommandKind.LOCK, 1)
         order_commands([lock], now=now)
+        hold = LockHold.objects.create(enterprise=enterprise, reason="TOO_MANY", allowance=0, began_at=now)
+        Command.objects.filter(device=device).update(hold=hold, due_at=None)
         order = open_order(
             device_ids=[device.pk],
             plan=plan,
@@ -146,6 +148,7 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
             product,
             plan,
             device,
+            hold,
             order,
             attempt,
             invite(invitee=invitee, user=staff, now=now, wall=wall),

@@ -32,6 +32,7 @@ EXPECTED = {
     Action.EDIT_RULE: "yes no yes no no no",
     Action.REGISTER_DEVICES: "yes no yes yes no no",
     Action.OPERATE_DEVICES: "yes no yes yes no no",
+    Action.RELEASE_LOCKS: "yes no yes no no no",
     Action.RENEW: "yes no yes yes yes no",
     Action.CONFIRM_FREE_RENEWAL: "yes no yes no yes no",
     Action.RESOLVE_PAYMENTS: "yes no yes no yes no",

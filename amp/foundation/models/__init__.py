@@ -10,11 +10,12 @@ from amp.foundation.models.events import Event
 from amp.foundation.models.figures import Figure, Tally
 from amp.foundation.models.idempotency import IdempotencyRecord
 from amp.foundation.models.invitations import Invitation
-from amp.foundation.models.operations import SweepRun, TestClock
+from amp.foundation.models.operations import AlarmRow, SweepRun, TestClock
 from amp.foundation.models.saved_views import SavedView
 from amp.foundation.models.users import Membership, Role, User
 
 __all__ = [
+    "AlarmRow",
     "ApiKey",
     "Authenticator",
     "Enterprise",

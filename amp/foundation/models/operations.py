@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import models
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 
@@ -26,6 +27,42 @@ class SweepRun(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class AlarmRow(models.Model):
+    """Something that is wrong with the platform, from its beginning to its end (product time); each is mailed once.
+
+    `key` names it while it lasts; `told` is "" until a mail about its beginning left, then BEGUN, at last CLEARED.
+    `due_at` is when a mail is tried next, null where nothing is to be told.
+    """
+
+    key = models.CharField(max_length=120)
+    kind = models.CharField(_("alarm"), max_length=24)
+    subject = models.CharField(_("about"), max_length=160, default="")
+    number = models.PositiveIntegerField(_("number"), default=0)
+    began_at = models.DateTimeField(_("since"))
+    seen_at = models.DateTimeField(_("last seen"))
+    cleared_at = models.DateTimeField(_("over since"), null=True)
+    told = models.CharField(_("mailed"), max_length=8, default="")
+    due_at = models.DateTimeField(null=True)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    problem = models.CharField(_("problem"), max_length=300, default="")
+
+    class Meta:
+        verbose_name = _("alarm")
+        verbose_name_plural = _("alarms")
+        constraints = [
+            models.UniqueConstraint(fields=["key"], condition=Q(cleared_at=None), name="one_open_alarm_of_a_key")
+        ]
+        indexes = [models.Index(fields=["due_at"], condition=Q(due_at__isnull=False), name="alarm_due")]
+
+    def __str__(self) -> str:
+        return self.key
+
+    @property
+    def state(self) -> str:
+        """What a mail tells of it now."""
+        return "CLEARED" if self.cleared_at else "BEGUN"
 
 
 class TestClock(models.Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.conf import settings
 from django.db import transaction
@@ -18,6 +18,19 @@ from amp.foundation.services.refusals import Refused
 ONLY = 1
 SUBJECT = "platform:configuration"
 LEAST_MINUTES, MOST_MINUTES = 5, 1_440
+
+
+LOCK_BOUNDS = {"lock_settle_minutes": (0, 1_440), "lock_allowance": (1, 1_000_000), "lock_allowance_percent": (0, 100)}
+"""Least and most of each limit of P8."""
+
+
+class LockLimits(NamedTuple):
+    """The brakes of P8: minutes that presence settles after an outage of the bridge (0: no brake), and how many locks
+    of an enterprise go in an hour without a person: the larger of a number and a percentage of its devices."""
+
+    settle_minutes: int
+    allowance: int
+    percent: int
 
 
 class AlertedService(StrEnum):
@@ -48,6 +61,14 @@ def refund_threshold() -> int:
     return int(settings.REFUND_THRESHOLD) if decided is None else decided
 
 
+def lock_limits() -> LockLimits:
+    """As configured, else as installed; one query."""
+    known = configuration()
+    decided = (known.lock_settle_minutes, known.lock_allowance, known.lock_allowance_percent)
+    installed = (settings.LOCK_SETTLE_MINUTES, settings.LOCK_ALLOWANCE, settings.LOCK_ALLOWANCE_PERCENT)
+    return LockLimits(*(given if own is None else own for own, given in zip(decided, installed, strict=True)))
+
+
 def expiry_alerts_since(service: AlertedService) -> datetime | None:
     """Since when alerts of that service are on; None while they are off, as they are by default (N1, N5)."""
     since: datetime | None = getattr(configuration(), f"{service.value}_alerts_since")
@@ -71,6 +92,20 @@ def set_refund_threshold(*, minor: int, actor: str, now: datetime) -> None:
     with transaction.atomic():
         row = _locked()
         _change(row, "refund_threshold", minor, before=refund_threshold(), told=minor, actor=actor, now=now)
+
+
+def set_lock_limits(*, limits: LockLimits, actor: str, now: datetime) -> None:
+    """For locks that are ordered from now on (P8). Raises ConfigurationRefused."""
+    values = dict(zip(LOCK_BOUNDS, limits, strict=True))
+    for name, (least, most) in LOCK_BOUNDS.items():
+        if not least <= values[name] <= most:
+            sentence = _("Choose a number from %(least)d to %(most)d.") % {"least": least, "most": most}
+            raise ConfigurationRefused.because(sentence, name)
+    with transaction.atomic():
+        row, before = _locked(), dict(zip(LOCK_BOUNDS, lock_limits(), strict=True))
+        for name, value in values.items():
+            if value != before[name]:
+                _change(row, name, value, before=before[name], told=value, actor=actor, now=now)
 
 
 def switch_expiry_alerts(*, service: AlertedService, on: bool, actor: str, now: datetime) -> None:
