@@ -17,10 +17,11 @@ from django.db import transaction
 
 from amp.foundation.bulk import among
 from amp.foundation.services.events import record_events
-from devices.delivery import CommandStatus, Standing, attempted, closed, is_stale, unanswered, unpublished
+from devices.delivery import CommandKind, CommandStatus, Standing, attempted, closed, is_stale, unanswered, unpublished
 from devices.models import Command, Device
 from devices.services.command_rows import CommandRow, claimed_rows, closing_event, locked_rows, store_rows
 from devices.services.commands import online_devices
+from devices.services.notice_claims import one_per_device, without_outdated
 from devices.transports.base import BrokerRefused, BrokerUnavailable, CommandTransport, Downlink, Outcome, Receipt
 from devices.transports.mqtt import MqttAddress
 from devices.transports.mqtt_publisher import MqttPublisher
@@ -80,10 +81,14 @@ def claim(*, now: datetime, limit: int = CHUNK) -> Claims:
     rows = claimed_rows(due, limit)
     if not rows:
         return Claims(0, [])
-    topics, online = _addresses(rows)
-    rows = _stored(rows, lambda row: attempted(row.standing, is_online=row.device_id in online, now=now), now)
+    looked = len(rows)
+    rows, later = one_per_device(rows, now)
+    store_rows(later)
+    topics, online, generations = _addresses(rows)
+    rows = _stored(without_outdated(rows, now), _attempt(online, now), now)
     sent = [row for row in rows if row.standing.status is CommandStatus.SENT]
-    return Claims(len(rows), [Claimed(row, Downlink(topics[row.device_id], payload_of(row))) for row in sent])
+    downlinks = [Downlink(topics[row.device_id], payload_of(row, generations[row.device_id])) for row in sent]
+    return Claims(looked, [Claimed(row, downlink) for row, downlink in zip(sent, downlinks, strict=True)])
 
 
 @transaction.atomic
@@ -126,12 +131,16 @@ def shared_transport() -> CommandTransport:
     return _publisher(settings.MQTT_URL)
 
 
-def payload_of(row: CommandRow) -> bytes:
-    """A property write as it goes over the wire; the ticket names the command, the generation its age (F56)."""
+def payload_of(row: CommandRow, generation: int) -> bytes:
+    """A property write as it goes over the wire; the ticket names the command, the generation its age (F56).
+
+    `generation` is the service's: a notice carries it, so that devices which refuse what is older than their last lock
+    take it.
+    """
     return orjson.dumps(
         {
             "ticket": str(row.ticket),
-            "generation": row.generation,
+            "generation": generation if row.kind is CommandKind.NOTICE else row.generation,
             "type": "MATTR",
             "subtype": "WRITE",
             "data": {"kv": row.values},
@@ -139,12 +148,22 @@ def payload_of(row: CommandRow) -> bytes:
     )
 
 
-def _addresses(rows: Sequence[CommandRow]) -> tuple[dict[int, str], set[int]]:
-    """Topic of each device, and which of the devices are online; one query."""
+def _attempt(online: set[int], now: datetime) -> Callable[[CommandRow], Standing]:
+    def decide(row: CommandRow) -> Standing:
+        if not row.standing.is_open:
+            return row.standing
+        return attempted(row.standing, is_online=row.device_id in online, now=now)
+
+    return decide
+
+
+def _addresses(rows: Sequence[CommandRow]) -> tuple[dict[int, str], set[int], dict[int, int]]:
+    """Topic of each device, which of the devices are online, the generation of each service; one query."""
     devices = Device.objects.filter(among("id", [row.device_id for row in rows]))
-    found = list(devices.values_list("id", "product__key", "key", "presence__is_online"))
-    topics = {device_id: f"amp/{product}/{key}/down/attr" for device_id, product, key, _online in found}
-    return topics, {device_id for device_id, _product, _key, is_online in found if is_online}
+    found = list(devices.values_list("id", "product__key", "key", "presence__is_online", "service__generation"))
+    topics = {device_id: f"amp/{product}/{key}/down/attr" for device_id, product, key, _online, _age in found}
+    online = {device_id for device_id, _product, _key, is_online, _age in found if is_online}
+    return topics, online, {device_id: age or 0 for device_id, _product, _key, _online, age in found}
 
 
 def _publish(transport: CommandTransport, downlinks: Sequence[Downlink]) -> list[Receipt]:
