@@ -82,9 +82,7 @@ def due_notices(term: Term, thresholds: Iterable[Threshold], now: datetime) -> l
     if not _is_announced(term, now):
         return []
     come = sorted(
-        each.days
-        for each in thresholds
-        if max(term.set_at, each.since) < falls_due_at(term.ends_at, each.days) <= now
+        each.days for each in thresholds if max(term.set_at, each.since) < falls_due_at(term.ends_at, each.days) <= now
     )
     return [Due(days, falls_due_at(term.ends_at, days), _skipped(term, now, place)) for place, days in enumerate(come)]
 

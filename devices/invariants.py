@@ -17,7 +17,16 @@ from amp.foundation.invariants import Violation
 from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
 from devices.lifecycle import Lock, State
-from devices.models import Command, CommandSlot, CommandStatus, DeviceService, EarlyEnd, Period, Presence, PresenceSession
+from devices.models import (
+    Command,
+    CommandSlot,
+    CommandStatus,
+    DeviceService,
+    EarlyEnd,
+    Period,
+    Presence,
+    PresenceSession,
+)
 from devices.models.commands import OPEN_STATUSES
 from devices.online_time import Interval, union_length
 

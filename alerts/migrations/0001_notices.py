@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('devices', '0013_notices'),
+        ('devices', '0014_notices'),
         ('foundation', '0010_refund_threshold'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

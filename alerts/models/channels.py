@@ -40,7 +40,7 @@ class EnterpriseChannels(models.Model):
     email_since = models.DateTimeField(_("e-mail since"), null=True)
     in_app_since = models.DateTimeField(_("inbox since"), null=True)
     webhook_since = models.DateTimeField(_("webhooks since"), null=True)
-    # When the next mail may go: notices of a day are told in one.
+    # When the next mail may go: notices of half a day are told in one.
     digest_due_at = models.DateTimeField(null=True)
 
     objects = tenant_manager()

@@ -15,7 +15,7 @@ from devices.models import Command, Device
 
 
 class Channel(StrEnum):
-    """How a notice goes out: to the device as a property write (N7), or to people and systems that asked for it (N8)."""
+    """How a notice goes out: to the device as a property write (N7), or to people and systems that asked (N8)."""
 
     TSL = "TSL"
     EMAIL = "EMAIL"
@@ -81,9 +81,7 @@ class Notice(models.Model):
     days = models.PositiveSmallIntegerField(_("days before"))
     channel = models.CharField(_("channel"), max_length=8, choices=CHANNEL_CHOICES)
     status = models.CharField(_("status"), max_length=12, choices=STATUS_CHOICES, default=NoticeStatus.DUE.value)
-    reason = models.CharField(
-        _("reason"), max_length=16, choices=REASON_CHOICES, default="", db_default="", blank=True
-    )
+    reason = models.CharField(_("reason"), max_length=16, choices=REASON_CHOICES, default="", db_default="", blank=True)
     # What the TSL said about it, in the words of its check.
     detail = models.CharField(max_length=300, default="", db_default="", blank=True)
     falls_due_at = models.DateTimeField(_("due"))

@@ -11,6 +11,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from amp.foundation.bulk import among
+from amp.foundation.models import PlatformConfiguration
+from amp.foundation.services.configuration import AlertedService, configuration
 from amp.foundation.services.events import record_events
 from devices.delivery import ACK_WITHIN, CommandKind, CommandStatus, closed, gives_way
 from devices.lifecycle import State
@@ -20,7 +22,12 @@ from devices.services.command_rows import CommandRow, closing_event, locked_rows
 
 LOCK_SLOT = CommandSlot.LOCK.value
 VALIDITIES = {CommandSlot.SIM_NOTICE.value: "SIM", CommandSlot.RTK_NOTICE.value: "RTK"}
-MOVED = "The service ends at another moment by now, or was stopped."
+ALERTED = {
+    CommandSlot.SIM_NOTICE.value: AlertedService.SIM,
+    CommandSlot.RTK_NOTICE.value: AlertedService.RTK,
+    CommandSlot.DEVICE_NOTICE.value: AlertedService.DEVICE,
+}
+MOVED = "No longer true: the end was moved, the service stopped, or alerts were switched off."
 
 
 class _Other(NamedTuple):
@@ -40,7 +47,7 @@ class _Other(NamedTuple):
 def one_per_device(rows: Sequence[CommandRow], now: datetime) -> tuple[list[CommandRow], list[CommandRow]]:
     """Of locked, due commands: those that may go now, and those that give way to another one of their device.
 
-    One query where no device has a second open command. A lock that finds a notice waits until whoever claims that one
+    One query where no device has a second open command; a lock that finds a notice waits until whoever claims that one
     has stored what it did, so that two workers never send to one device at once.
     """
     others = _others(rows)
@@ -62,8 +69,8 @@ def without_outdated(rows: Sequence[CommandRow], now: datetime) -> list[CommandR
     notices = [row for row in rows if row.kind is CommandKind.NOTICE]
     if not notices:
         return list(rows)
-    ends = _ends(notices)
-    outdated = {row.id for row in notices if ends.get((row.device_id, row.slot)) != row.announces_end}
+    ends, decided = _ends(notices), configuration()
+    outdated = {row.id for row in notices if not _is_true(row, ends, decided)}
     fresh = [_cancelled(row, now) if row.id in outdated else row for row in rows]
     record_events([closing_event(row, now=now, why=MOVED) for row in fresh if row.id in outdated], now=now)
     return fresh
@@ -112,18 +119,22 @@ def _gives_way_until(row: CommandRow, others: Iterable[_Other], now: datetime) -
 
 
 def _ends(notices: Sequence[CommandRow]) -> dict[tuple[int, str], datetime]:
-    """The end of each announced service as it stands now: two queries at most."""
-    devices = {row.device_id for row in notices if row.slot == CommandSlot.DEVICE_NOTICE.value}
-    others = {row.device_id for row in notices if row.slot in VALIDITIES}
+    """The end of each announced service as it stands now, of those that are still announced: three queries at most."""
+    slots = {row.slot for row in notices}
     ends: dict[tuple[int, str], datetime] = {}
-    if devices:
+    devices = {row.device_id for row in notices}
+    if CommandSlot.DEVICE_NOTICE.value in slots:
         running = DeviceService.objects.paid().filter(among("device_id", devices), state=State.ACTIVE.value)
         for device_id, ends_at in running.values_list("device_id", "ends_at"):
             ends[device_id, CommandSlot.DEVICE_NOTICE.value] = ends_at
-    if others:
-        slots = {kind: slot for slot, kind in VALIDITIES.items()}
-        for device_id, kind, ends_at in Validity.objects.filter(among("device_id", others)).values_list(
-            "device_id", "kind", "ends_at"
-        ):
-            ends[device_id, slots[kind]] = ends_at
+    if slots & VALIDITIES.keys():
+        by_kind = {kind: slot for slot, kind in VALIDITIES.items()}
+        valid = Validity.objects.filter(among("device_id", devices)).values_list("device_id", "kind", "ends_at")
+        ends.update({(device_id, by_kind[kind]): ends_at for device_id, kind, ends_at in valid})
     return ends
+
+
+def _is_true(row: CommandRow, ends: dict[tuple[int, str], datetime], decided: PlatformConfiguration) -> bool:
+    since: datetime | None = getattr(decided, f"{ALERTED[row.slot].value}_alerts_since")
+    is_on = since is not None and since <= row.standing.created_at
+    return is_on and ends.get((row.device_id, row.slot)) == row.announces_end

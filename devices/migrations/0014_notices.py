@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('devices', '0012_sessions_told_apart'),
+        ('devices', '0013_one_command_in_flight'),
     ]
 
     operations = [
