@@ -96,7 +96,7 @@ def _start(watch: Watch, plan: Announcing) -> datetime:
 
 @transaction.atomic
 def _look(watch_id: int, plan: Announcing, now: datetime, limit: int) -> int:
-    watch = Watch.objects.filter(pk=watch_id).select_for_update(skip_locked=True).first()
+    watch = _held(watch_id)
     if watch is None:
         return 0
     if watch.goal is None or watch.goal <= _start(watch, plan):
@@ -109,6 +109,11 @@ def _look(watch_id: int, plan: Announcing, now: datetime, limit: int) -> int:
         watch.at_end, watch.at_device = rows[-1].term.ends_at, rows[-1].device_id
     watch.save()
     return len(rows)
+
+
+def _held(watch_id: int) -> Watch | None:
+    """The watch, locked; None where another sweep has it."""
+    return Watch.objects.filter(pk=watch_id).select_for_update(skip_locked=True).first()
 
 
 def _slice(watch: Watch, plan: Announcing, now: datetime, limit: int) -> list[Announced]:

@@ -99,7 +99,9 @@ def test_n6_a_notice_waits_until_the_next_threshold_or_the_end() -> None:
 moments = st.integers(min_value=-90 * 86_400, max_value=90 * 86_400).map(lambda n: END + timedelta(seconds=n))
 
 
-@given(set_at=moments, since=moments, looks=st.lists(moments, min_size=1, max_size=12), days=st.sets(st.integers(1, 60)))
+@given(
+    set_at=moments, since=moments, looks=st.lists(moments, min_size=1, max_size=12), days=st.sets(st.integers(1, 60))
+)
 def test_n4_n5_whenever_one_looks_each_threshold_is_told_once_and_in_order(set_at, since, looks, days) -> None:
     """Sweeps at any moments, with any gaps: as the database keeps the first answer, so does this."""
     kept = {}
