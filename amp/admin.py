@@ -148,6 +148,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             *(_book_items() if books else []),
         ),
         _group(
+            _("Alerts"),
+            _item(_("Inbox"), "notifications", "admin:alert_inbox"),
+            _item(_("Notices"), "campaign", "admin:alerts_notice_changelist"),
+            _item(_("Channels"), "share", "admin:alert_channels"),
+        ),
+        _group(
             _("System"),
             _item(_("Audit"), "history", "admin:audit"),
             *([_item(_("API keys"), "key", "admin:foundation_apikey_changelist")] if keys else []),

@@ -11,6 +11,7 @@ version_1: list[URLPattern | URLResolver] = [
     path("", include("catalog.api.urls")),
     path("", include("devices.api.urls")),
     path("", include("billing.api.urls")),
+    path("", include("alerts.api.urls")),
     path("schema/", pages.schema, name="schema"),
     path("docs/", pages.documentation, name="docs"),
     path("problems/<slug:code>", pages.meaning, name="problem"),

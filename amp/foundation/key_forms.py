@@ -34,6 +34,7 @@ SCOPE_NAMES: dict[Scope, Any] = {
     Scope.REFUNDS_APPROVE: _("Approve refunds that somebody else has asked for"),
     Scope.COMMANDS_READ: _("Read commands"),
     Scope.COMMANDS_WRITE: _("Send commands again and cancel them"),
+    Scope.NOTICES_READ: _("Read expiry notices"),
 }
 VALIDITIES = [(30, _("30 days")), (90, _("90 days")), (180, _("180 days")), (365, _("365 days"))]
 

@@ -37,6 +37,7 @@ class Scope(StrEnum):
     REFUNDS_APPROVE = "refunds:approve"
     COMMANDS_READ = "commands:read"
     COMMANDS_WRITE = "commands:write"
+    NOTICES_READ = "notices:read"
 
 
 class ApiKey(models.Model):

@@ -1,0 +1,1 @@
+"""Pages of the alerts with behaviour of their own."""
