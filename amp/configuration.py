@@ -5,6 +5,7 @@ A switch is offered only where something obeys it: expiry alerts show theirs onc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django import forms
@@ -98,6 +99,7 @@ class ConfigurationForm(forms.Form):
 class Consequence(NamedTuple):
     """A service that is about to be switched on, and how many devices that tells within a day."""
 
+    service: str
     label: Any
     devices: int
 
@@ -113,7 +115,7 @@ def platform_configuration(request: HttpRequest) -> HttpResponse:
     form = ConfigurationForm(request.POST or None, initial=_initial())
     consequences: list[Consequence] = []
     if request.method == "POST" and form.is_valid():
-        consequences = [] if "confirmed" in request.POST else _consequences(form)
+        consequences = _consequences(form, agreed=request.POST.getlist("confirmed"))
         if not consequences and _saved(form, actor(request)):
             done(request, _("The configuration was saved."))
             return redirect(reverse("admin:platform_configuration"))
@@ -149,13 +151,19 @@ def _since(service: AlertedService) -> str:
     return _("On since %(at)s, by %(who)s. Nothing that lay before is made up for.") % told
 
 
-def _consequences(form: ConfigurationForm) -> list[Consequence]:
-    """What saving would switch on."""
+def _consequences(form: ConfigurationForm, *, agreed: Sequence[str]) -> list[Consequence]:
+    """What saving would switch on; nothing where all of it has been agreed to."""
     now = clock.now()
-    return [
-        Consequence(label, told_within(Service(service.name), now=now))
+    wanted = {
+        service: label
         for service, label in SERVICES.items()
         if form.cleaned_data.get(service.value) and configuration.expiry_alerts_since(service) is None
+    }
+    if {service.value for service in wanted} <= {*agreed}:
+        return []
+    return [
+        Consequence(service.value, label, told_within(Service(service.name), now=now))
+        for service, label in wanted.items()
     ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, QuerySet
@@ -34,7 +35,7 @@ def mark_read(user: User, *, now: datetime) -> None:
     )
 
 
-def _entries(user: User) -> QuerySet[InboxEntry]:
+def _entries(user: User) -> QuerySet[Any]:
     read = InboxRead.objects.filter(user=user, entry=OuterRef("pk"), read_at__gte=OuterRef("last_at"))
-    rows: QuerySet[InboxEntry] = InboxEntry.objects.annotate(is_read=Exists(read)).select_related("enterprise")
+    rows: QuerySet[Any] = InboxEntry.objects.annotate(is_read=Exists(read)).select_related("enterprise")
     return rows.order_by(F("id").desc())

@@ -69,7 +69,8 @@ def _with_something(watches: Sequence[Watch], plan: Announcing, now: datetime) -
     if not watches:
         return []
     ordered = sorted(watches, key=lambda each: (each.days, each.service))
-    parts, parameters = [], []
+    parts: list[str] = []
+    parameters: list[Any] = []
     for watch in ordered:
         ends = _range(watch, plan, now).order_by()
         sql, values = ends.values("ends_at")[:1].query.sql_with_params()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from alerts.models import Notice
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from billing.models import Effect, Order, OrderChannel, PaymentException, Refund
@@ -13,7 +14,7 @@ from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.ordering import open_order
 from billing.services.refund_proposals import make_refund
 from billing.services.settlement import raise_exception, settle
-from devices.models import Command, CommandKind, DeviceService, ServiceKind
+from devices.models import Command, CommandKind, Device, DeviceService, ServiceKind
 from devices.services.commands import CommandOrder, order_commands
 from devices.services.validities import ValiditySetting, set_validities
 from tests.api.calling import Tenant
@@ -54,10 +55,32 @@ def grow(tenant: Tenant, rows: int) -> None:
         order_paid(tenant, devices[-1], f"T{rows}")
         ends = [ValiditySetting(device, ServiceKind.SIM, now + timedelta(days=9)) for device in devices]
         set_validities(ends, actor="test", now=now)
+        make_notices(devices)
         order_commands(
             [CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1) for device in devices],
             now=now,
         )
+
+
+def make_notices(devices: list[int]) -> None:
+    """A notice for each device."""
+    now = clock.now()
+    Notice.objects.bulk_create(
+        Notice(
+            enterprise_id=device.enterprise_id,
+            device=device,
+            service="SIM",
+            ends_at=now + timedelta(days=9),
+            days=30,
+            channel="TSL",
+            status="UNSUPPORTED",
+            reason="NO_TSL",
+            falls_due_at=now - timedelta(days=21),
+            noticed_at=now,
+            closed_at=now,
+        )
+        for device in Device.objects.filter(pk__in=devices)
+    )
 
 
 def address(path: str, tenant: Tenant) -> str:
@@ -71,6 +94,7 @@ def address(path: str, tenant: Tenant) -> str:
             "device": device.pk if device else 0,
             "kind": "SIM",
             "command": Command.objects.order_by("pk").values_list("pk", flat=True).first(),
+            "notice": Notice.objects.values_list("pk", flat=True).first(),
             "refund": Refund.objects.values_list("pk", flat=True).first(),
             "case": PaymentException.objects.values_list("pk", flat=True).first(),
             "order": Order.objects.order_by("-line_count").values_list("pk", flat=True).first(),

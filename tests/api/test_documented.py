@@ -13,6 +13,7 @@ import pytest
 from django.core.cache import cache
 from pytest_django.live_server_helper import LiveServer
 
+from alerts.models import Notice
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
@@ -22,7 +23,7 @@ from catalog.models import Plan
 from devices.models import Command, CommandKind, Device, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
-from tests.api.furniture import order_paid
+from tests.api.furniture import make_notices, order_paid
 from tests.api.generated import PACKAGE, generated
 from tests.factories import STANDARD_TSL, make_device, make_plan
 
@@ -59,6 +60,7 @@ def ids(tenant: Tenant) -> dict[str, int]:
         )
         wanted = CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)
         order_commands([wanted], now=now)
+        make_notices([device])
         paid_twice = order_paid(tenant, twice, "A", "B")
         order_paid(tenant, short, "C", missing=1)
         return {
@@ -69,6 +71,7 @@ def ids(tenant: Tenant) -> dict[str, int]:
             "DEVICE": device,
             "RETIRED": retired,
             "ORDER": order.pk,
+            "NOTICE": Notice.objects.get().pk,
             "COMMAND": Command.objects.earliest("pk").pk,
             "PAID": paid_twice.pk,
             "REFUND": Refund.objects.get().pk,

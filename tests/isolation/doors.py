@@ -14,6 +14,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from alerts.models import Notice
 from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, SavedView
 from billing.models import (
     BankReceipt,
@@ -49,7 +50,7 @@ BY_MODEL: dict[str, type[Model]] = {
     for model in (
         *(Bill, BillRow, FapiaoRequest, MoneyEntry),
         *(ApiKey, Device, DeviceService, Enterprise, Event, Import, Invitation, Membership, Order),
-        *(PaymentAttempt, PaymentException, Plan, Product, Refund, ServiceRule, ThingModel, Validity),
+        *(Notice, PaymentAttempt, PaymentException, Plan, Product, Refund, ServiceRule, ThingModel, Validity),
     )
 }
 DEVICE: Kwargs = {"pk": Device}
@@ -69,6 +70,8 @@ ROWS: dict[str, Kwargs] = {
     "admin:device_resend": {"pk": Device, "command": Command},
     "admin:device_cancel": {"pk": Device, "command": Command},
     "admin:audit_entry": {"pk": Event},
+    "admin:alert_change_channels": {"pk": Enterprise},
+    "api:notice-detail": {"pk": Notice},
     "admin:product_rule": {"pk": Product},
     "admin:product_tsl": {"pk": Product},
     "admin:tsl_download": {"pk": ThingModel},
@@ -100,7 +103,7 @@ ROWS: dict[str, Kwargs] = {
     **{f"admin:{name}_drop_view": {"pk": SavedView} for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
         "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
-        "billing_refund",
+        "billing_refund", "alerts_notice",
     )},
     "api:enterprise-detail": {"pk": Enterprise},
     **{f"api:product-{name}": {"pk": Product} for name in ("detail", "thing-model", "rule", "rule-preview")},
@@ -133,6 +136,7 @@ LISTS = {
     "admin:devices_import",
     "admin:devices_import_validities",
     "admin:billing_totals",
+    *(f"admin:alert_{name}" for name in ("channels", "inbox", "inbox_read", "inbox_unread")),
     "admin:bill_upload",
     "admin:devices_stickers",
     "admin:devices_revoke_links",
@@ -140,12 +144,12 @@ LISTS = {
     *(f"admin:{name}_{verb}" for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
         "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
-        "billing_refund",
+        "billing_refund", "alerts_notice",
     ) for verb in ("keep_view", "export")),
     "api:me",
     *(f"api:{name}-list" for name in (
         *("enterprise", "product", "plan", "device", "device-service", "validity", "command", "order"),
-        *("refund", "payment-exception"),
+        *("refund", "payment-exception", "notice"),
     )),
     "api:order-preview",
 }  # fmt: skip
@@ -202,7 +206,7 @@ def registered_models() -> list[type[Model]]:
     return [
         model
         for model in admin.site._registry
-        if model._meta.app_label in {"foundation", "catalog", "devices", "billing"}
+        if model._meta.app_label in {"foundation", "catalog", "devices", "billing", "alerts"}
     ]
 
 

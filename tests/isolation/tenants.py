@@ -9,6 +9,7 @@ from typing import Any
 from django.db.models import Model
 from django.test import Client
 
+from alerts.models import InboxEntry, Notice
 from amp.foundation import clock
 from amp.foundation.models import (
     ApiKey,
@@ -173,6 +174,22 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
                 recorded_at=now,
             ),
             DeviceService.objects.get(pk=device.pk),
+            Notice.objects.create(
+                enterprise=enterprise,
+                device=device,
+                service="SIM",
+                ends_at=now + timedelta(days=9),
+                days=30,
+                channel="TSL",
+                status="UNSUPPORTED",
+                reason="NO_PROPERTY",
+                detail=f"{mark} detail",
+                falls_due_at=now - timedelta(days=21),
+                noticed_at=now,
+            ),
+            InboxEntry.objects.create(
+                enterprise=enterprise, service="SIM", days=30, day=now.date(), devices=1, last_at=now
+            ),
             *make_books(mark, attempt, now=now),
             Membership.objects.get(user=staff),
             *(
