@@ -31,6 +31,9 @@ LEAST_DAYS, MOST_DAYS = 1, 365
 """Further thresholds, for channels that have words for them (N8)."""
 
 
+_BEFORE = [timedelta(days=days) for days in range(MOST_DAYS + 1)]
+
+
 class Reason(StrEnum):
     """Why a notice went nowhere."""
 
@@ -74,17 +77,20 @@ class Due(NamedTuple):
 
 def falls_due_at(ends_at: datetime, days: int) -> datetime:
     """The moment of a notice (N2)."""
-    return ends_at - timedelta(days=days)
+    return ends_at - _BEFORE[days]
 
 
 def due_notices(term: Term, thresholds: Iterable[Threshold], now: datetime) -> list[Due]:
     """The notices of one service and channel whose moments have come by `now`, the most urgent first (N5, N9)."""
     if not _is_announced(term, now):
         return []
-    come = sorted(
-        each.days for each in thresholds if max(term.set_at, each.since) < falls_due_at(term.ends_at, each.days) <= now
-    )
-    return [Due(days, falls_due_at(term.ends_at, days), _skipped(term, now, place)) for place, days in enumerate(come)]
+    come = []
+    for days, since in thresholds:
+        at = term.ends_at - _BEFORE[days]
+        if at <= now and at > term.set_at and at > since:
+            come.append((days, at))
+    come.sort()
+    return [Due(days, at, _skipped(term, now, place)) for place, (days, at) in enumerate(come)]
 
 
 def next_moment(term: Term, thresholds: Iterable[Threshold], now: datetime) -> datetime | None:

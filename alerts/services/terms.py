@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 
 from alerts.thresholds import Service, Term
 from amp.foundation.bulk import among, read_rows
@@ -14,6 +14,8 @@ from amp.foundation.scoping import system_scope
 from catalog.models import ServiceRule
 from devices.lifecycle import State
 from devices.models import DeviceService, EarlyEnd, Period, Validity
+
+STATES = {state.value: state for state in State}
 
 
 class Announced(NamedTuple):
@@ -54,26 +56,31 @@ def terms_of(service: Service, device_ids: Iterable[int]) -> dict[int, Announced
 def _device_terms(rows: QuerySet[Any]) -> list[Announced]:
     found = read_rows(rows.values_list("device_id", "enterprise_id", "product_id", "state", "ends_at", "state_since"))
     found = [row for row in found if row[4] is not None]
-    since = _set_at([row[0] for row in found])
+    since = _set_at({row[0]: row[4] for row in found})
     paid = _paid_products({row[2] for row in found})
     return [
         Announced(
             device_id,
             owner,
             product,
-            Term(State(state), ends_at, since.get(device_id, state_since), product not in paid),
+            Term(STATES[state], ends_at, since.get(device_id, state_since), product not in paid),
         )
         for device_id, owner, product, state, ends_at, state_since in found
     ]
 
 
-def _set_at(device_ids: Sequence[int]) -> dict[int, datetime]:
-    """When the end of each service was set: its last period was made, or what cut that one short (A14, A26)."""
-    last = Period.objects.filter(among("device_id", device_ids), number=F("device__service__periods_made"))
-    made = dict(read_rows(last.values_list("device_id", "created_at")))
-    cuts = EarlyEnd.objects.filter(among("device_id", device_ids), ends_at=F("device__service__ends_at"))
-    for device_id, created_at in read_rows(cuts.values_list("device_id", "created_at")):
-        made[device_id] = max(created_at, made.get(device_id, created_at))
+def _set_at(ends: Mapping[int, datetime]) -> dict[int, datetime]:
+    """When these ends of services were set: the last period was made, or what cut that one short (A14, A26)."""
+    last: dict[int, tuple[int, datetime]] = {}
+    periods = Period.objects.filter(among("device_id", [*ends]))
+    for device_id, number, created_at in read_rows(periods.values_list("device_id", "number", "created_at")):
+        if device_id not in last or last[device_id][0] < number:
+            last[device_id] = (number, created_at)
+    made = {device_id: created_at for device_id, (_number, created_at) in last.items()}
+    cuts = EarlyEnd.objects.filter(among("device_id", [*ends]))
+    for device_id, ends_at, created_at in read_rows(cuts.values_list("device_id", "ends_at", "created_at")):
+        if ends_at == ends[device_id]:
+            made[device_id] = max(created_at, made[device_id])
     return made
 
 
