@@ -28,8 +28,8 @@ def unread(user: User) -> int:
 @transaction.atomic
 def mark_read(user: User, *, now: datetime) -> None:
     """The newest entries have been read as they stand now."""
-    ids = [entry.pk for entry, is_new in newest(user) if is_new]
-    reads = [InboxRead(user=user, entry_id=pk, read_at=now) for pk in ids]
+    fresh = [entry for entry, is_new in newest(user) if is_new]
+    reads = [InboxRead(user=user, entry=entry, read_at=max(now, entry.last_at)) for entry in fresh]
     InboxRead.objects.bulk_create(
         reads, update_conflicts=True, update_fields=["read_at"], unique_fields=["user", "entry"]
     )
