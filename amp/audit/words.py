@@ -90,6 +90,8 @@ WORDS = {
     "saved_view.saved": _("View of a list saved"),
     "saved_view.deleted": _("View of a list deleted"),
     "clock.moved": _("Test clock moved"),
+    "enterprise.channels_set": _("Channels of an enterprise set"),
+    "digest.retried": _("Mail about expiry tried again by staff"),
     "platform.configured": _("Platform configuration changed"),
 }
 """Kinds that devices' timeline has no words for."""
@@ -102,7 +104,10 @@ GROUPS = {
     "catalog": (_("Products, rules and plans"), ("product.", "tsl.", "rule.", "plan.")),
     "enterprise": (_("Enterprises and merchants"), ("enterprise.", "merchant.")),
     "people": (_("People and keys"), ("member.", "user.", "api_key.")),
-    "platform": (_("Platform, imports and exports"), ("platform.", "clock.", "import.", "list.", "saved_view.")),
+    "platform": (
+        _("Platform, imports and exports"),
+        ("platform.", "clock.", "import.", "list.", "saved_view.", "digest."),
+    ),
 }
 """Value of the filter → its name, and how the kinds of the group begin."""
 

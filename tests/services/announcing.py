@@ -16,7 +16,8 @@ from alerts.services.telling import tell_devices
 from amp.foundation.models import Enterprise
 from amp.foundation.services.configuration import AlertedService, switch_expiry_alerts
 from catalog.models import Product, ServiceLevel
-from devices.models import DeviceService, Presence, ServiceKind
+from devices.models import Command, DeviceService, Presence, ServiceKind
+from devices.services.commands import apply_acks
 from devices.services.dispatch import dispatch_commands
 from devices.services.renewal import RenewalRequest, renew_services
 from devices.services.validities import ValiditySetting, set_validity
@@ -103,3 +104,16 @@ def notice(service: int, status: int) -> dict[str, Any]:
 def rows(**wanted: Any) -> list[tuple[int, str, str]]:
     """(days, status, reason) of the notices, as they were written."""
     return list(Notice.objects.filter(**wanted).order_by("id").values_list("days", "status", "reason"))
+
+
+def hear(now: datetime, transport: RecordedTransport) -> list[dict[str, Any]]:
+    """One round in which the device answers at once."""
+    heard = sweep(now, transport)
+    answer(transport, now)
+    return heard
+
+
+def answer(transport: RecordedTransport, now: datetime, *, ok: bool = True) -> None:
+    """Acks of everything that is on its way."""
+    sent = Command.objects.filter(status="SENT").values_list("device_id", "ticket")
+    apply_acks([(device_id, ticket, ok) for device_id, ticket in sent], now=now)
