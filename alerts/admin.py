@@ -10,7 +10,6 @@ from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from alerts.admin_views import channels, inbox
 from alerts.admin_views.cells import EXPORTED, NoticeColumns
 from alerts.filters import NoticeFilters
 from alerts.models import Notice
@@ -21,17 +20,10 @@ from amp.foundation.pages import found
 
 @admin.register(Notice)
 class NoticeAdmin(NoticeColumns, Listed, RecordAdmin):
-    """Alerts > Notices, and the pages of the channels beside it."""
+    """Alerts > Notices."""
 
     section = _("Alerts")
     list_title = _("Notices")
-    further = (
-        ("channels/", "alert_channels", channels.channels),
-        ("channels/<int:pk>/", "alert_change_channels", channels.change_channels),
-        ("inbox/", "alert_inbox", inbox.inbox),
-        ("inbox/read/", "alert_inbox_read", inbox.read_all),
-        ("inbox/unread/", "alert_inbox_unread", inbox.count_unread),
-    )
     filterset_class = NoticeFilters
     list_display = ("device_key", "service", "end", "before", "channel", "badge", "why", "due")
     extra_columns = ("enterprise", "done")

@@ -38,6 +38,7 @@ class AmpAdminSite(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages of the roof; they come before those of the models."""
+        from alerts.admin_views import channels, inbox
         from amp import configuration, organization, panels
         from amp.audit import pages as audit
         from billing.admin_views import accounts, backlog
@@ -76,6 +77,11 @@ class AmpAdminSite(UnfoldAdminSite):
                 name="payment_account_change",
             ),
             path("billing/overview/", self.admin_view(backlog.payments_overview), name="payments_overview"),
+            path("alerts/channels/", self.admin_view(channels.channels), name="alert_channels"),
+            path("alerts/channels/<int:pk>/", self.admin_view(channels.change_channels), name="alert_change_channels"),
+            path("alerts/inbox/", self.admin_view(inbox.inbox), name="alert_inbox"),
+            path("alerts/inbox/read/", self.admin_view(inbox.read_all), name="alert_inbox_read"),
+            path("alerts/inbox/unread/", self.admin_view(inbox.count_unread), name="alert_inbox_unread"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
             path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
         ]

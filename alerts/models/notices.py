@@ -38,7 +38,7 @@ class NoticeStatus(StrEnum):
 SERVICE_CHOICES = [(Service.SIM.value, "SIM"), (Service.RTK.value, "RTK"), (Service.DEVICE.value, _("Device service"))]
 CHANNEL_CHOICES = [
     (Channel.TSL.value, _("Device (TSL)")),
-    (Channel.EMAIL.value, _("E-mail")),
+    (Channel.EMAIL.value, _("Mail")),
     (Channel.IN_APP.value, _("Inbox")),
     (Channel.WEBHOOK.value, _("Webhook")),
 ]

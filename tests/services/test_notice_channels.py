@@ -70,9 +70,9 @@ def test_n8_the_inbox_counts_devices_of_a_day_and_is_read_by_each_member() -> No
     assert (entry.service, entry.days, entry.devices) == ("DEVICE", 30, 4)
     ann, bob = (signed_in(fleet, Role.OPERATOR) for _ in range(2))
     assert unread(ann) == unread(bob) == 1
-    page = ann.get("/admin/alerts/notice/inbox/").content.decode()
+    page = ann.get("/admin/alerts/inbox/").content.decode()
     assert "4 devices: their device service expires within 30 days." in page
-    assert ann.post("/admin/alerts/notice/inbox/read/").status_code == 302
+    assert ann.post("/admin/alerts/inbox/read/").status_code == 302
     assert (unread(ann), unread(bob)) == (0, 1)
     assert unread(signed_in(make_fleet(), Role.OPERATOR)) == 0, "another tenant's"
 
@@ -204,13 +204,13 @@ def test_n8_impossible_thresholds_are_refused(days: list[int]) -> None:
 
 def test_channels_are_chosen_by_those_who_edit_the_enterprise_X2() -> None:
     fleet = make_fleet()
-    address = f"/admin/alerts/notice/channels/{fleet.enterprise.pk}/"
+    address = f"/admin/alerts/channels/{fleet.enterprise.pk}/"
     assert signed_in(fleet, Role.OPERATOR).post(address, {"channels": ["EMAIL"]}).status_code == 403
     boss = signed_in(fleet, Role.ENTERPRISE_ADMINISTRATOR)
     assert boss.post(address, {"channels": ["TSL"]}).status_code == 403
     assert boss.post(address, {"channels": ["EMAIL", "WEBHOOK"]}).status_code == 302
     assert Event.objects.filter(kind="enterprise.channels_set").get().after == {"channels": ["EMAIL", "WEBHOOK"]}
-    page = boss.get("/admin/alerts/notice/channels/").content.decode()
+    page = boss.get("/admin/alerts/channels/").content.decode()
     assert page.count(" checked") == 2
 
 
@@ -222,4 +222,4 @@ def signed_in(fleet: Fleet, role: Role) -> Client:
 
 
 def unread(client: Client) -> int:
-    return int(client.get("/admin/alerts/notice/inbox/unread/").json()["unread"])
+    return int(client.get("/admin/alerts/inbox/unread/").json()["unread"])
