@@ -1,5 +1,5 @@
-"""Who is told: expiry notices, alert rules, channels and webhooks.
+"""Who is told: expiry notices, the channels they go out on; alert rules and webhooks.
 
-It reads events that the other apps record and never is called by them. It will own notices per service, end and
-threshold (N1–N9), the channels they go out on and the delivery of webhooks.
+It reads the ends of services and the events that the other apps record, and never is called by them. It owns a notice
+per service, end, threshold and channel (N1–N9), and how far ends have been looked at.
 """

@@ -5,7 +5,8 @@ from django.utils.translation import gettext_lazy as _
 
 
 class AlertsConfig(AppConfig):
-    """Holds the place of notices and webhooks; it has no tables yet."""
+    """Expiry notices and who gets them."""
 
     name = "alerts"
     verbose_name = _("Alerts")
+    sends_expiry_notices = True

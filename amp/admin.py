@@ -39,6 +39,7 @@ class AmpAdminSite(UnfoldAdminSite):
 
     def extra_urls(self) -> list[URLPattern]:
         """Pages of the roof; they come before those of the models."""
+        from alerts.admin_views import channels, inbox
         from amp import configuration, organization, panels
         from amp.audit import pages as audit
         from billing.admin_views import accounts, backlog
@@ -80,6 +81,11 @@ class AmpAdminSite(UnfoldAdminSite):
             path("billing/overview/", self.admin_view(backlog.payments_overview), name="payments_overview"),
             path("devices/held_locks/", self.admin_view(lock_holds.held_locks), name="held_locks"),
             path("devices/held_locks/<int:pk>/", self.admin_view(lock_holds.decide_hold), name="held_locks_decide"),
+            path("alerts/channels/", self.admin_view(channels.channels), name="alert_channels"),
+            path("alerts/channels/<int:pk>/", self.admin_view(channels.change_channels), name="alert_change_channels"),
+            path("alerts/inbox/", self.admin_view(inbox.inbox), name="alert_inbox"),
+            path("alerts/inbox/read/", self.admin_view(inbox.read_all), name="alert_inbox_read"),
+            path("alerts/inbox/unread/", self.admin_view(inbox.count_unread), name="alert_inbox_unread"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
             path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
         ]
@@ -153,7 +159,13 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
             _item(_("Exceptions"), "report", "admin:billing_paymentexception_changelist"),
             *(_book_items() if books else []),
         ),
-        *([_group(_("Alerts"), *_hook_items())] if hooks else []),
+        _group(
+            _("Alerts"),
+            _item(_("Inbox"), "notifications", "admin:alert_inbox"),
+            _item(_("Notices"), "campaign", "admin:alerts_notice_changelist"),
+            _item(_("Channels"), "share", "admin:alert_channels"),
+            *(_hook_items() if hooks else []),
+        ),
         _group(
             _("System"),
             _item(_("Audit"), "history", "admin:audit"),

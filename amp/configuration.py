@@ -5,11 +5,13 @@ A switch is offered only where something obeys it: expiry alerts show theirs onc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from django import forms
 from django.apps import apps
 from django.conf import settings
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
@@ -17,6 +19,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
+from alerts.services.previews import told_within
+from alerts.services.settings import extra_days, set_extra_days
+from alerts.thresholds import Service
 from amp.foundation import clock
 from amp.foundation.access import Action
 from amp.foundation.money import MAX_MINOR
@@ -27,9 +32,10 @@ from amp.foundation.services.configuration import (
     LOCK_BOUNDS,
     MOST_MINUTES,
     AlertedService,
-    ConfigurationRefused,
     LockLimits,
 )
+from amp.foundation.services.refusals import Refused
+from amp.foundation.templatetags.amp_display import actor_name, moment
 
 SERVICES = {
     AlertedService.SIM: gettext_lazy("Expiry alerts of SIM services"),
@@ -104,10 +110,37 @@ class ConfigurationForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for service, label in SERVICES.items() if alerts_are_sent() else ():
+        if not alerts_are_sent():
+            return
+        for service, label in SERVICES.items():
             self.fields[service.value] = forms.BooleanField(
-                label=label, required=False, widget=UnfoldBooleanSwitchWidget
+                label=label, required=False, widget=UnfoldBooleanSwitchWidget, help_text=_since(service)
             )
+        self.fields["extra_days"] = forms.CharField(
+            label=gettext_lazy("Further notices to people, days before the end"),
+            required=False,
+            max_length=100,
+            widget=UnfoldAdminTextInputWidget(attrs={"placeholder": "90, 60"}),
+            help_text=gettext_lazy(
+                "Devices are always told 30 days, 7 days and 24 hours before an end. Mails, the inbox and webhooks can "
+                "have more: whole numbers of days, separated by commas."
+            ),
+        )
+
+    def clean_extra_days(self) -> list[int]:
+        """Numbers between commas."""
+        parts = [part.strip() for part in self.cleaned_data["extra_days"].replace("，", ",").split(",")]
+        if any(part and not (part.isascii() and part.isdecimal() and len(part) < 5) for part in parts):
+            raise forms.ValidationError(_("Type whole numbers, separated by commas: 90, 60."))
+        return sorted({int(part) for part in parts if part}, reverse=True)
+
+
+class Consequence(NamedTuple):
+    """A service that is about to be switched on, and how many devices that tells within a day."""
+
+    service: str
+    label: Any
+    devices: int
 
 
 def alerts_are_sent() -> bool:
@@ -119,12 +152,10 @@ def alerts_are_sent() -> bool:
 def platform_configuration(request: HttpRequest) -> HttpResponse:
     """Show and save the decisions; every change is an event of the audit."""
     form = ConfigurationForm(request.POST or None, initial=_initial())
+    consequences: list[Consequence] = []
     if request.method == "POST" and form.is_valid():
-        try:
-            _save(form, actor(request))
-        except ConfigurationRefused as refused:
-            show(form, refused)
-        else:
+        consequences = _consequences(form, agreed=request.POST.getlist("confirmed"))
+        if not consequences and _saved(form, actor(request)):
             done(request, _("The configuration was saved."))
             return redirect(reverse("admin:platform_configuration"))
     return page(
@@ -135,6 +166,7 @@ def platform_configuration(request: HttpRequest) -> HttpResponse:
         form=form,
         facts=_facts(),
         alerts_are_sent=alerts_are_sent(),
+        consequences=consequences,
         changed_at=configuration.configuration().changed_at,
     )
 
@@ -145,8 +177,45 @@ def _initial() -> dict[str, Any]:
         "order_minutes": configuration.order_minutes(),
         "refund_threshold": configuration.refund_threshold(),
         **dict(zip(LOCK_FIELDS, configuration.lock_limits(), strict=True)),
+        "extra_days": ", ".join(map(str, extra_days())),
         **switches,
     }
+
+
+def _since(service: AlertedService) -> str:
+    """Since when it is on, and who did that."""
+    since = configuration.expiry_alerts_since(service)
+    if since is None:
+        return ""
+    told = {"at": moment(since), "who": actor_name(configuration.switched_by(service))}
+    return _("On since %(at)s, by %(who)s. Nothing that lay before is made up for.") % told
+
+
+def _consequences(form: ConfigurationForm, *, agreed: Sequence[str]) -> list[Consequence]:
+    """What saving would switch on; nothing where all of it has been agreed to."""
+    now = clock.now()
+    wanted = {
+        service: label
+        for service, label in SERVICES.items()
+        if form.cleaned_data.get(service.value) and configuration.expiry_alerts_since(service) is None
+    }
+    if {service.value for service in wanted} <= {*agreed}:
+        return []
+    return [
+        Consequence(service.value, label, told_within(Service(service.name), now=now))
+        for service, label in wanted.items()
+    ]
+
+
+def _saved(form: ConfigurationForm, who: str) -> bool:
+    """False where a decision was refused; the form says which, and nothing was changed."""
+    try:
+        with transaction.atomic():
+            _save(form, who)
+    except Refused as refused:
+        show(form, refused)
+        return False
+    return True
 
 
 def _save(form: ConfigurationForm, who: str) -> None:
@@ -162,6 +231,8 @@ def _save(form: ConfigurationForm, who: str) -> None:
         if service.value in form.fields:
             on = form.cleaned_data[service.value]
             configuration.switch_expiry_alerts(service=service, on=on, actor=who, now=now)
+    if "extra_days" in form.fields:
+        set_extra_days(days=form.cleaned_data["extra_days"], actor=who, now=now)
 
 
 def _facts() -> list[Fact]:

@@ -15,7 +15,8 @@ from django.db.models import Model, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from alerts.models import WebhookDelivery
+from alerts.models import DigestMail, MailStatus, WebhookDelivery
+from alerts.services.digests import retry_mails
 from alerts.services.webhook_retries import dead_deliveries, retry_deliveries
 from billing.services.bill_fetches import failed_fetches, problem_of, retry_fetch
 from billing.services.fulfilment import retry_fulfilment, stuck_orders
@@ -96,6 +97,11 @@ def _told_delivery(row: WebhookDelivery) -> DeadRow:
     return DeadRow(row.pk, f"{row.type} → {row.webhook.name}", page, row.ended_at, row.problem)
 
 
+def _failed_mails() -> QuerySet[DigestMail]:
+    rows: QuerySet[DigestMail] = DigestMail.objects.filter(status=MailStatus.FAILED.value)
+    return rows.select_related("user")
+
+
 def _page(name: str, row: Model) -> str:
     return reverse(f"admin:{name}", args=[row.pk])
 
@@ -136,6 +142,12 @@ KINDS = {
             row.pk, row.file_name, _page("devices_import_change", row), row.finished_at, row.problem
         ),
         retry=lambda rows, actor, now, wall: [retry_import(job=row, actor=actor, now=now, wall=wall) for row in rows],
+    ),
+    "mails": _Kind(
+        word=_("Mails about expiring services that could not be sent"),
+        rows=_failed_mails,
+        told=lambda row: DeadRow(row.pk, row.user.email, reverse("admin:alert_channels"), row.created_at, row.problem),
+        retry=lambda rows, actor, now, wall: retry_mails(mails=rows, actor=actor, now=now, wall=wall),
     ),
     "disconnects": _Kind(
         word=_("Connections that the broker did not end"),

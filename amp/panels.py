@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
+from alerts.admin_views import device_tab
 from amp.alarms.facts import read_facts
 from amp.alarms.rules import alarms
 from amp.alarms.words import tell
@@ -26,7 +27,7 @@ from devices.admin_views import credentials, details, validities
 from devices.models import Bridge, Command, Device, DeviceService
 from devices.models.commands import OPEN_STATUSES
 
-TABS = ("timeline", "periods", "orders", "commands", "services", "presence", "access")
+TABS = ("timeline", "periods", "orders", "commands", "services", "notices", "presence", "access")
 
 
 @needs(Action.VIEW)
@@ -109,6 +110,7 @@ def _tabs(device: Device) -> list[tuple[str, str, int | None]]:
         ("orders", _("Orders"), OrderLine.objects.filter(device=device).count()),
         ("commands", _("Commands"), counts["commands"]),
         ("services", "SIM · RTK", counts["validities"]),
+        ("notices", _("Notices"), device_tab.count(device)),
         ("presence", _("Presence"), counts["sessions"]),
         ("access", _("Access"), None),
     ]
@@ -125,6 +127,8 @@ def _rows(device: Device, tab: str) -> Any:
             return [(row, details.may_be_sent_again(row, device.service)) for row in rows]
         case "services":
             return validities.services_of(device, clock.now())
+        case "notices":
+            return device_tab.notices(device)
         case "presence":
             return details.sessions(device)
         case "access":

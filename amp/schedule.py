@@ -35,6 +35,8 @@ def defaults() -> list[Beat]:
         Beat("Close expired orders", "billing.tasks.expire_orders", max(often, 10)),
         Beat("Fetch daily bills from gateways", "billing.tasks.fetch_bills", 60),
         Beat("Repeat notices of the sandbox", "billing.tasks.send_sandbox_notices", max(often, 10)),
+        Beat("Send expiry notices", "alerts.tasks.send_notices", often),
+        Beat("Send mails about expiry", "alerts.tasks.send_digests", max(often, 10)),
         Beat("Count devices for the overview", "devices.tasks.count_devices", max(often, 3)),
         Beat("Count sales for the overview", "billing.tasks.count_sales", max(often, 3)),
         Beat("Work off imports", "devices.tasks.run_imports", max(often, 10)),

@@ -16,7 +16,7 @@ from pathlib import Path
 from bench.rounds import Figure
 from bench.stage import Stage, open_stage
 
-ROWS = {"A": "sweep", "B": "presence", "C": "dispatch", "D": "renewal", "E": "lists", "G": "stickers"}
+ROWS = {"A": "sweep", "B": "presence", "C": "dispatch", "D": "renewal", "E": "lists", "F": "notices", "G": "stickers"}
 RESULTS = Path(__file__).with_name("results.json")
 
 
@@ -46,7 +46,7 @@ def _measure(row: str, stage: Stage, rounds: int) -> list[Figure]:
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__.splitlines()[0])
-    parser.add_argument("rows", nargs="*", type=str.upper, metavar="ROW", help="A, B, C, D, E or G")
+    parser.add_argument("rows", nargs="*", type=str.upper, metavar="ROW", help="A, B, C, D, E, F or G")
     parser.add_argument("--scale", type=int, default=int(os.environ.get("BENCH_SCALE", "1000000")))
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("BENCH_ROUNDS", "5")))
     parser.add_argument("--out", type=Path, default=RESULTS, help="where to write the results")

@@ -16,6 +16,7 @@ class CommandKind(StrEnum):
 
     LOCK = "LOCK"
     UNLOCK = "UNLOCK"
+    NOTICE = "NOTICE"
 
 
 class CommandStatus(StrEnum):
@@ -196,6 +197,11 @@ def on_its_way_until(standing: Standing, now: datetime) -> datetime | None:
 def confirmed(standing: Standing, *, now: datetime) -> Standing:
     """The device is as the command wanted it; ask `is_awaited` or for ACKED first."""
     return closed(standing._replace(confirmed_at=now), CommandStatus.CONFIRMED, now)
+
+
+def gives_way(standing: Standing, until: datetime) -> Standing:
+    """It waits for another command of its device: one in flight each (A21)."""
+    return standing._replace(due_at=until)
 
 
 def closed(standing: Standing, status: CommandStatus, now: datetime) -> Standing:

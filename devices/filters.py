@@ -100,12 +100,13 @@ class _FleetFilters(EnterpriseFilterSet):
         return rows.filter(**{f"{self.service}reported_lock": value.upper()})
 
     def by_command(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:
-        """With a command that waits for the device, one that a brake holds (P8), or one that failed lately."""
-        commands = Command.objects.filter(status__in=OPEN_STATUSES)
+        """With a lock or unlock that waits for the device, one that a brake holds (P8), or one that failed lately."""
+        commands = Command.objects.filter(slot="LOCK", status__in=OPEN_STATUSES)
         if value == "held":
             commands = Command.objects.filter(hold__isnull=False)
         if value == "failed":
-            commands = Command.objects.filter(status="FAILED", closed_at__gt=clock.now() - timedelta(days=7))
+            since = clock.now() - timedelta(days=7)
+            commands = Command.objects.filter(slot="LOCK", status="FAILED", closed_at__gt=since)
         return rows.filter(pk__in=commands.values("device_id"))
 
     def ends_within(self, rows: QuerySet[Any], _name: str, value: str) -> QuerySet[Any]:

@@ -17,7 +17,16 @@ from amp.foundation.invariants import Violation
 from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
 from devices.lifecycle import Lock, State
-from devices.models import Command, CommandStatus, DeviceService, EarlyEnd, Period, Presence, PresenceSession
+from devices.models import (
+    Command,
+    CommandSlot,
+    CommandStatus,
+    DeviceService,
+    EarlyEnd,
+    Period,
+    Presence,
+    PresenceSession,
+)
 from devices.models.commands import OPEN_STATUSES
 from devices.online_time import Interval, union_length
 
@@ -142,7 +151,8 @@ def _commands(now: datetime) -> Iterator[Violation]:
         yield Violation("nothing_open_past_its_cache_time", f"command {command_id}")
     for command_id in Command.objects.filter(hold__ended_at__isnull=False).values_list("id", flat=True):
         yield Violation("nothing_is_held_for_ever", f"command {command_id}")
-    newest = DeviceService.objects.annotate(told=Max("device__commands__generation"))
+    locks = Q(device__commands__slot=CommandSlot.LOCK.value)
+    newest = DeviceService.objects.annotate(told=Max("device__commands__generation", filter=locks))
     for device_id in newest.filter(told__gt=F("generation")).values_list("device_id", flat=True):
         yield Violation("generation_never_goes_down", f"device {device_id}")
 

@@ -13,6 +13,7 @@ BUILT = [
     *[f"E{number}" for number in range(1, 5)],
     *[f"P{number}" for number in range(1, 8)],
     *["Q1", "Q2", "Q3", "Q5"],
+    *[f"N{number}" for number in range(1, 10)],
 ]
 
 
@@ -24,8 +25,8 @@ def cited() -> set[str]:
         if path == Path(__file__):
             continue
         text = path.read_text()
-        found |= {f"{letter.upper()}{number}" for letter, number in re.findall(r"(?<=_)([aepq])(\d{1,2})(?=_)", text)}
-        found |= set(re.findall(r"\b([AEPQ]\d{1,2})\b", text))
+        found |= {f"{letter.upper()}{number}" for letter, number in re.findall(r"(?<=_)([aepqn])(\d{1,2})(?=_)", text)}
+        found |= set(re.findall(r"\b([AEPQN]\d{1,2})\b", text))
     return found
 
 

@@ -1,1 +1,1 @@
-"""Pages of the alerts with behaviour of their own: `webhooks`, `deliveries`."""
+"""Pages of the alerts with behaviour of their own: notices with their channels and inbox, webhooks, deliveries."""

@@ -1,1 +1,1 @@
-"""Endpoints of the alerts, below /api/v1/: `webhooks` and what they were sent."""
+"""Endpoints of the alerts, below /api/v1/: notices, webhooks and what they were sent."""

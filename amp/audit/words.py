@@ -104,6 +104,8 @@ WORDS = {
     "lock_hold.began": _("Locks are held from now on"),
     "lock_hold.released": _("Held locks released"),
     "lock_hold.cancelled": _("Held locks cancelled"),
+    "enterprise.channels_set": _("Channels of an enterprise set"),
+    "digest.retried": _("Mail about expiry tried again by staff"),
     "platform.configured": _("Platform configuration changed"),
 }
 """Kinds that devices' timeline has no words for."""
@@ -116,7 +118,10 @@ GROUPS = {
     "catalog": (_("Products, rules and plans"), ("product.", "tsl.", "rule.", "plan.")),
     "enterprise": (_("Enterprises and merchants"), ("enterprise.", "merchant.")),
     "people": (_("People and keys"), ("member.", "user.", "api_key.", "webhook.")),
-    "platform": (_("Platform, imports and exports"), ("platform.", "clock.", "import.", "list.", "saved_view.")),
+    "platform": (
+        _("Platform, imports and exports"),
+        ("platform.", "clock.", "import.", "list.", "saved_view.", "digest.", "lock_hold."),
+    ),
 }
 """Value of the filter → its name, and how the kinds of the group begin."""
 

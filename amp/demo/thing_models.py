@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from devices.services.notices import PROPERTY as NOTICE
+
 Feature = dict[str, Any]
 
-NOTICE = "q_retain_device_sevice_notice"
-"""The wire name of expiry notices. Misspelt where it was first defined, and kept byte for byte."""
 LOCK = [{"code": "service_lock", "value": "true"}]
 UNLOCK = [{"code": "service_lock", "value": "false"}]
 

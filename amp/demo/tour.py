@@ -109,7 +109,9 @@ def _devices(ids: list[int]) -> QuerySet[Device]:
 
 def _newest_commands(ids: list[int]) -> dict[int, Command]:
     """The last command of each device."""
-    return {command.device_id: command for command in Command.objects.filter(device_id__in=ids).order_by("id")}
+    return {
+        command.device_id: command for command in Command.objects.filter(device_id__in=ids, slot="LOCK").order_by("id")
+    }
 
 
 def _row(device: Device, token: str, command: Command | None, now: datetime) -> Row:

@@ -100,3 +100,12 @@ def is_within_horizon(now: datetime, end: datetime) -> bool:
 @lru_cache(maxsize=64)
 def _horizon(now: datetime) -> datetime:
     return now.astimezone(UTC) + relativedelta(years=HORIZON_YEARS)
+
+
+def next_local_hour(after: datetime, hour: int, zone: str) -> datetime:
+    """The first instant later than `after` at which the wall clock of `zone` shows `hour`:00."""
+    _require_aware(after)
+    place = _zone(zone)
+    today = after.astimezone(place).replace(tzinfo=None, hour=hour, minute=0, second=0, microsecond=0, fold=0)
+    first = _at_wall(today, place, 0)
+    return first if first > after else _at_wall(today + relativedelta(days=1), place, 0)

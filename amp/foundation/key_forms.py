@@ -36,6 +36,7 @@ SCOPE_NAMES: dict[Scope, Any] = {
     Scope.FAPIAO_WRITE: _("Request fapiao"),
     Scope.COMMANDS_READ: _("Read commands"),
     Scope.COMMANDS_WRITE: _("Send commands again and cancel them"),
+    Scope.NOTICES_READ: _("Read expiry notices"),
     Scope.WEBHOOKS_READ: _("Read webhooks and what they were sent"),
     Scope.WEBHOOKS_WRITE: _("Set up webhooks, rotate their secrets, send again"),
 }

@@ -17,6 +17,7 @@ from devices.delivery import CommandStatus
 from devices.lifecycle import Lock, State
 from devices.models import (
     Command,
+    CommandSlot,
     Device,
     DeviceService,
     EarlyEnd,
@@ -138,9 +139,9 @@ def counts(device: Device) -> dict[str, int]:
 
 
 def may_be_sent_again(command: Command, service: DeviceService) -> bool:
-    """Only the newest command, and not while it is on its way."""
+    """Only the newest lock or unlock, and not while it is on its way; a notice has its own time (N6)."""
     over = {CommandStatus.SENT.value, CommandStatus.SUPERSEDED.value, CommandStatus.CONFIRMED.value}
-    live = service.state != State.TERMINATED.value
+    live = service.state != State.TERMINATED.value and command.slot == CommandSlot.LOCK.value
     return live and command.generation == service.generation and command.status not in over
 
 
@@ -152,7 +153,8 @@ def _situation(
     periods: list[Period],
     device: Device,
 ) -> Situation:
-    newest = Command.objects.filter(device=device).order_by("-generation", "-id").first()
+    locks = Command.objects.filter(device=device, slot=CommandSlot.LOCK.value)
+    newest = locks.order_by("-generation", "-id").first()
     return Situation(
         state=State(service.state),
         since=service.state_since,

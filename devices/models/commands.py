@@ -17,9 +17,16 @@ from devices.models.lock_holds import LockHold
 
 
 class CommandSlot(StrEnum):
-    """What a command is about; a device has at most one open command per slot."""
+    """What a command is about; a device has at most one open command per slot: its lock, and each kind of notice."""
 
     LOCK = "LOCK"
+    SIM_NOTICE = "SIM_NOTICE"
+    RTK_NOTICE = "RTK_NOTICE"
+    DEVICE_NOTICE = "DEV_NOTICE"
+
+
+NOTICE_SLOTS = {1: CommandSlot.SIM_NOTICE, 2: CommandSlot.RTK_NOTICE, 3: CommandSlot.DEVICE_NOTICE}
+"""By `serviceName` on the wire (N3)."""
 
 
 OPEN_STATUSES = (CommandStatus.PENDING.value, CommandStatus.SENT.value)
@@ -53,12 +60,16 @@ class Command(models.Model):
     kind = models.CharField(
         _("command"),
         max_length=10,
-        choices=[(CommandKind.LOCK.value, _("Lock")), (CommandKind.UNLOCK.value, _("Unlock"))],
+        choices=[
+            (CommandKind.LOCK.value, _("Lock")),
+            (CommandKind.UNLOCK.value, _("Unlock")),
+            (CommandKind.NOTICE.value, _("Notice")),
+        ],
     )
     generation = models.PositiveIntegerField(_("generation"))
     ticket = models.UUIDField(_("ticket"), default=uuid.uuid4, unique=True, editable=False)
     values = models.JSONField(_("property values"))
-    # The rule version whose action this is (A5).
+    # The rule version whose action this is (A5); 0 for a notice, which no rule words.
     rule_version = models.PositiveIntegerField(_("rule version"))
     # False where a property can't be read back: its ack confirms it (A21).
     confirms_by_report = models.BooleanField(default=True)
@@ -78,6 +89,8 @@ class Command(models.Model):
         LockHold, models.PROTECT, null=True, db_index=False, related_name="commands", verbose_name=_("held by")
     )
     released_at = models.DateTimeField(_("released"), null=True)
+    # The end that a notice announces: it goes out only while this is the end of its service (N4).
+    announces_end = models.DateTimeField(null=True)
 
     objects = tenant_manager()
 

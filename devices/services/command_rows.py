@@ -14,7 +14,10 @@ from amp.foundation.services.events import EventDraft
 from devices.delivery import CommandKind, CommandStatus, Standing
 from devices.models import Command
 
-FACTS = ("id", "enterprise_id", "device_id", "kind", "generation", "ticket", "confirms_by_report", "problem", "values")
+FACTS = (
+    *("id", "enterprise_id", "device_id", "slot", "kind", "generation", "ticket", "confirms_by_report", "problem"),
+    *("values", "announces_end"),
+)
 KIND = FACTS.index("kind")
 READ = (*FACTS, *Standing._fields)
 WRITTEN = (
@@ -36,7 +39,11 @@ EVENT_OF = {
     CommandStatus.SUPERSEDED: "command.superseded",
     CommandStatus.FAILED: "device_service.lock_failed",
 }
-CONFIRMED_AS = {CommandKind.LOCK: "device_service.locked", CommandKind.UNLOCK: "device_service.unlocked"}
+CONFIRMED_AS = {
+    CommandKind.LOCK: "device_service.locked",
+    CommandKind.UNLOCK: "device_service.unlocked",
+    CommandKind.NOTICE: "command.confirmed",
+}
 
 
 class CommandRow(NamedTuple):
@@ -45,12 +52,14 @@ class CommandRow(NamedTuple):
     id: int
     enterprise_id: int
     device_id: int
+    slot: str
     kind: CommandKind
     generation: int
     ticket: UUID
     confirms_by_report: bool
     problem: str
     values: dict[str, Any]
+    announces_end: datetime | None
     standing: Standing
 
 
@@ -84,6 +93,8 @@ def closing_event(row: CommandRow, *, now: datetime, actor: str = "system", why:
     """
     status = row.standing.status
     kind = CONFIRMED_AS[row.kind] if status is CommandStatus.CONFIRMED else EVENT_OF[status]
+    if row.kind is CommandKind.NOTICE and status is CommandStatus.FAILED:
+        kind = "command.failed"
     at = row.standing.stale_at if status is CommandStatus.STALE and not row.standing.tries_once else now
     return EventDraft(
         kind=kind,

@@ -14,13 +14,16 @@ from typing import NamedTuple
 import orjson
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from amp.foundation.bulk import among
 from amp.foundation.services.events import record_events
-from devices.delivery import CommandStatus, Standing, attempted, closed, is_stale, unanswered, unpublished
+from devices.delivery import CommandKind, CommandStatus, Standing, attempted, closed, is_stale, unanswered, unpublished
 from devices.models import Command, Device
+from devices.models.commands import OPEN_STATUSES
 from devices.services.command_rows import CommandRow, claimed_rows, closing_event, locked_rows, store_rows
 from devices.services.commands import online_devices
+from devices.services.notice_claims import one_per_device, without_outdated
 from devices.transports.base import BrokerRefused, BrokerUnavailable, CommandTransport, Downlink, Outcome, Receipt
 from devices.transports.mqtt import MqttAddress
 from devices.transports.mqtt_publisher import MqttPublisher
@@ -41,6 +44,15 @@ class Claimed(NamedTuple):
 
     row: CommandRow
     downlink: Downlink
+
+
+class Address(NamedTuple):
+    """Where a device listens, whether it does, how old its lock is, whether notices to it are open."""
+
+    topic: str
+    is_online: bool
+    generation: int
+    has_notices: bool
 
 
 class Claims(NamedTuple):
@@ -80,10 +92,14 @@ def claim(*, now: datetime, limit: int = CHUNK) -> Claims:
     rows = claimed_rows(due, limit)
     if not rows:
         return Claims(0, [])
-    topics, online = _addresses(rows)
-    rows = _stored(rows, lambda row: attempted(row.standing, is_online=row.device_id in online, now=now), now)
+    looked, addresses = len(rows), _addresses(rows)
+    if any(address.has_notices for address in addresses.values()):
+        rows, later = one_per_device(rows, now)
+        store_rows(later)
+        rows = without_outdated(rows, now)
+    rows = _stored(rows, lambda row: _attempted(row.standing, addresses[row.device_id], now), now)
     sent = [row for row in rows if row.standing.status is CommandStatus.SENT]
-    return Claims(len(rows), [Claimed(row, Downlink(topics[row.device_id], payload_of(row))) for row in sent])
+    return Claims(looked, [Claimed(row, _downlink(row, addresses[row.device_id])) for row in sent])
 
 
 @transaction.atomic
@@ -126,12 +142,16 @@ def shared_transport() -> CommandTransport:
     return _publisher(settings.MQTT_URL)
 
 
-def payload_of(row: CommandRow) -> bytes:
-    """A property write as it goes over the wire; the ticket names the command, the generation its age (F56)."""
+def payload_of(row: CommandRow, generation: int) -> bytes:
+    """A property write as it goes over the wire; the ticket names the command, the generation its age (F56).
+
+    `generation` is the service's: a notice carries it, so that devices which refuse what is older than their last lock
+    take it.
+    """
     return orjson.dumps(
         {
             "ticket": str(row.ticket),
-            "generation": row.generation,
+            "generation": generation if row.kind is CommandKind.NOTICE else row.generation,
             "type": "MATTR",
             "subtype": "WRITE",
             "data": {"kv": row.values},
@@ -139,12 +159,23 @@ def payload_of(row: CommandRow) -> bytes:
     )
 
 
-def _addresses(rows: Sequence[CommandRow]) -> tuple[dict[int, str], set[int]]:
-    """Topic of each device, and which of the devices are online; one query."""
-    devices = Device.objects.filter(among("id", [row.device_id for row in rows]))
-    found = list(devices.values_list("id", "product__key", "key", "presence__is_online"))
-    topics = {device_id: f"amp/{product}/{key}/down/attr" for device_id, product, key, _online in found}
-    return topics, {device_id for device_id, _product, _key, is_online in found if is_online}
+def _attempted(standing: Standing, address: Address, now: datetime) -> Standing:
+    return attempted(standing, is_online=address.is_online, now=now) if standing.is_open else standing
+
+
+def _downlink(row: CommandRow, address: Address) -> Downlink:
+    return Downlink(address.topic, payload_of(row, address.generation))
+
+
+def _addresses(rows: Sequence[CommandRow]) -> dict[int, Address]:
+    """The address of each device; one query."""
+    notices = Command.objects.filter(device_id=OuterRef("pk"), kind=CommandKind.NOTICE.value, status__in=OPEN_STATUSES)
+    devices = Device.objects.filter(among("id", [row.device_id for row in rows])).annotate(told=Exists(notices))
+    found = devices.values_list("id", "product__key", "key", "presence__is_online", "service__generation", "told")
+    return {
+        device_id: Address(f"amp/{product}/{key}/down/attr", bool(is_online), generation or 0, told)
+        for device_id, product, key, is_online, generation, told in found
+    }
 
 
 def _publish(transport: CommandTransport, downlinks: Sequence[Downlink]) -> list[Receipt]:

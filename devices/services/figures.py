@@ -83,7 +83,7 @@ def _online(ids: Sequence[int]) -> Iterator[Count]:
 
 def _commands(ids: Sequence[int], now: datetime) -> Iterator[Count]:
     """Devices with an open one, and with one that failed within a week."""
-    rows = Command.objects.filter(among("enterprise_id", ids)).order_by()
+    rows = Command.objects.filter(among("enterprise_id", ids), slot="LOCK").order_by()
     failed = rows.filter(status=CommandStatus.FAILED.value, closed_at__gt=now - RECENTLY)
     for bucket, found in (("waiting", rows.filter(status__in=OPEN_STATUSES)), ("failed", failed)):
         devices = found.values_list("enterprise_id").annotate(number=Number("device_id", distinct=True))

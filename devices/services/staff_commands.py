@@ -12,7 +12,7 @@ from amp.foundation.services.refusals import Refused
 from amp.foundation.wakeups import wake
 from devices.delivery import CommandKind, CommandStatus, is_held, released
 from devices.lifecycle import State
-from devices.models import Command, DeviceService
+from devices.models import Command, CommandSlot, DeviceService
 from devices.services.command_rows import locked_rows, store_released, store_rows, told
 from devices.services.commands import DISPATCH, CommandOrder, cancel_commands, order_commands
 
@@ -73,6 +73,8 @@ def _hasten(command: Command, now: datetime) -> None:
 def _refuse_resend(command: Command, service: DeviceService) -> None:
     if service.state == State.TERMINATED.value:
         raise CommandRefused.because(_("This device is terminated; it gets no commands."))
+    if command.slot != CommandSlot.LOCK.value:
+        raise CommandRefused.because(_("A notice goes out by itself, until the next one takes its place."))
     if command.generation != service.generation or command.status == CommandStatus.SUPERSEDED.value:
         raise CommandRefused.because(_("A newer command replaced this one. Send the newest again instead."))
     if command.status == CommandStatus.SENT.value:

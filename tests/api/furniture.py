@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from alerts.models import Webhook, WebhookDelivery
+from alerts.models import Notice, Webhook, WebhookDelivery
 from amp.foundation import clock
 from amp.foundation.models import Event
 from amp.foundation.scoping import system_scope
@@ -17,7 +17,7 @@ from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.ordering import open_order
 from billing.services.refund_proposals import make_refund
 from billing.services.settlement import raise_exception, settle
-from devices.models import Command, CommandKind, DeviceService, ServiceKind
+from devices.models import Command, CommandKind, Device, DeviceService, ServiceKind
 from devices.services.commands import CommandOrder, order_commands
 from devices.services.validities import ValiditySetting, set_validities
 from tests.api.calling import Tenant
@@ -60,6 +60,7 @@ def grow(tenant: Tenant, rows: int) -> None:
         request_fapiao(order=order_paid(tenant, devices[-1], f"T{rows}"), buyer=buyer, actor="test", now=now)
         ends = [ValiditySetting(device, ServiceKind.SIM, now + timedelta(days=9)) for device in devices]
         set_validities(ends, actor="test", now=now)
+        make_notices(devices)
         order_commands(
             [CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1) for device in devices],
             now=now,
@@ -86,6 +87,27 @@ def add_webhooks(tenant: Tenant, rows: int) -> None:
         )
 
 
+def make_notices(devices: list[int]) -> None:
+    """A notice for each device."""
+    now = clock.now()
+    Notice.objects.bulk_create(
+        Notice(
+            enterprise_id=device.enterprise_id,
+            device=device,
+            service="SIM",
+            ends_at=now + timedelta(days=9),
+            days=30,
+            channel="TSL",
+            status="UNSUPPORTED",
+            reason="NO_TSL",
+            falls_due_at=now - timedelta(days=21),
+            noticed_at=now,
+            closed_at=now,
+        )
+        for device in Device.objects.filter(pk__in=devices)
+    )
+
+
 def address(path: str, tenant: Tenant) -> str:
     """The path of the tenant's first row."""
     with system_scope():
@@ -98,6 +120,7 @@ def address(path: str, tenant: Tenant) -> str:
             "kind": "SIM",
             "command": Command.objects.order_by("pk").values_list("pk", flat=True).first(),
             "fapiao": FapiaoRequest.objects.values_list("pk", flat=True).first(),
+            "notice": Notice.objects.values_list("pk", flat=True).first(),
             "refund": Refund.objects.values_list("pk", flat=True).first(),
             "case": PaymentException.objects.values_list("pk", flat=True).first(),
             "webhook": Webhook.objects.values_list("pk", flat=True).first(),

@@ -42,6 +42,8 @@ COSTS = {
     "/device-services/{device}/preview": 10,
     "/commands": 4,
     "/commands/{command}": 3,
+    "/notices": 4,
+    "/notices/{notice}": 3,
     "/orders": 4,
     "/orders/{order}": 3,
     "/orders/{order}/lines": 5,
@@ -111,6 +113,7 @@ FILTERED = {
     "/validities?product={product}": 5,
     "/validities?enterprise={enterprise}": 6,
     "/orders?enterprise={enterprise}": 6,
+    "/notices?enterprise={enterprise}": 6,
 }
 """One for the product; for the enterprise one to find it and one for those below it."""
 

@@ -14,7 +14,7 @@ import pytest
 from django.core.cache import cache
 from pytest_django.live_server_helper import LiveServer
 
-from alerts.models import Webhook, WebhookDelivery
+from alerts.models import Notice, Webhook, WebhookDelivery
 from alerts.webhooks.signing import new_secret, secret_text, signed_headers
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
@@ -27,7 +27,7 @@ from catalog.models import Plan
 from devices.models import Command, CommandKind, Device, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
-from tests.api.furniture import add_webhooks, order_paid
+from tests.api.furniture import add_webhooks, make_notices, order_paid
 from tests.api.generated import PACKAGE, generated
 from tests.factories import STANDARD_TSL, make_device, make_plan
 
@@ -64,6 +64,7 @@ def ids(tenant: Tenant) -> dict[str, int]:
         )
         wanted = CommandOrder(device, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)
         order_commands([wanted], now=now)
+        make_notices([device])
         paid_twice = order_paid(tenant, twice, "A", "B")
         order_paid(tenant, short, "C", missing=1)
         asked = order_paid(tenant, billed, "D")
@@ -81,6 +82,7 @@ def ids(tenant: Tenant) -> dict[str, int]:
             "ORDER": order.pk,
             "WEBHOOK": Webhook.objects.get().pk,
             "DELIVERY": WebhookDelivery.objects.get().pk,
+            "NOTICE": Notice.objects.get().pk,
             "COMMAND": Command.objects.earliest("pk").pk,
             "PAID": paid_twice.pk,
             "FAPIAO": fapiao.pk,

@@ -14,7 +14,7 @@ from django.contrib import admin
 from django.db.models import Model
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
-from alerts.models import Webhook, WebhookDelivery
+from alerts.models import Notice, Webhook, WebhookDelivery
 from amp.foundation.models import ApiKey, Enterprise, Event, Invitation, Membership, SavedView
 from billing.models import (
     BankReceipt,
@@ -51,7 +51,7 @@ BY_MODEL: dict[str, type[Model]] = {
     for model in (
         *(Bill, BillRow, FapiaoRequest, MoneyEntry),
         *(ApiKey, Device, DeviceService, Enterprise, Event, Import, Invitation, Membership, Order),
-        *(PaymentAttempt, PaymentException, Plan, Product, Refund, ServiceRule, ThingModel, Validity),
+        *(Notice, PaymentAttempt, PaymentException, Plan, Product, Refund, ServiceRule, ThingModel, Validity),
         *(Webhook, WebhookDelivery),
     )
 }
@@ -73,6 +73,8 @@ ROWS: dict[str, Kwargs] = {
     "admin:device_cancel": {"pk": Device, "command": Command},
     "admin:held_locks_decide": {"pk": LockHold},
     "admin:audit_entry": {"pk": Event},
+    "admin:alert_change_channels": {"pk": Enterprise},
+    "api:notice-detail": {"pk": Notice},
     "admin:product_rule": {"pk": Product},
     "admin:product_tsl": {"pk": Product},
     "admin:tsl_download": {"pk": ThingModel},
@@ -107,7 +109,7 @@ ROWS: dict[str, Kwargs] = {
     **{f"admin:{name}_drop_view": {"pk": SavedView} for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
         "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
-        "billing_refund", "alerts_webhookdelivery",
+        "billing_refund", "alerts_notice", "alerts_webhookdelivery",
     )},
     "api:enterprise-detail": {"pk": Enterprise},
     **{f"api:product-{name}": {"pk": Product} for name in ("detail", "thing-model", "rule", "rule-preview")},
@@ -144,6 +146,7 @@ LISTS = {
     "admin:devices_import_validities",
     "admin:billing_totals",
     "admin:held_locks",
+    *(f"admin:alert_{name}" for name in ("channels", "inbox", "inbox_read", "inbox_unread")),
     "admin:bill_upload",
     "admin:bill_fetches",
     "admin:devices_stickers",
@@ -152,12 +155,12 @@ LISTS = {
     *(f"admin:{name}_{verb}" for name in (
         "devices_device", "devices_deviceservice", "devices_validity", "billing_order", "billing_paymentattempt",
         "billing_paymentexception", "billing_moneyentry", "billing_fapiaorequest", "billing_bill", "billing_billrow",
-        "billing_refund", "alerts_webhookdelivery",
+        "billing_refund", "alerts_notice", "alerts_webhookdelivery",
     ) for verb in ("keep_view", "export")),
     "api:me",
     *(f"api:{name}-list" for name in (
         *("enterprise", "product", "plan", "device", "device-service", "validity", "command", "order"),
-        *("refund", "payment-exception", "fapiao-request", "webhook", "webhook-delivery"),
+        *("refund", "payment-exception", "fapiao-request", "notice", "webhook", "webhook-delivery"),
     )),
     "api:order-preview",
 }  # fmt: skip

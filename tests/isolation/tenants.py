@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import timedelta
 
 from django.db.models import Model
 from django.test import Client
 
-from alerts.models import Webhook, WebhookDelivery
-from alerts.services.webhook_endpoints import add_webhook
 from amp.foundation import clock
 from amp.foundation.models import (
     ApiKey,
@@ -24,20 +20,13 @@ from amp.foundation.models import (
 )
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.api_keys import create_api_key
-from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.invitations import Invitee, invite
 from amp.foundation.services.saved_views import save_view
 from billing.models import (
     BankReceipt,
-    Bill,
-    BillFetch,
-    BillRow,
     Effect,
-    FapiaoRequest,
     MerchantAccount,
-    MoneyEntry,
     OrderChannel,
-    PaymentAttempt,
     PaymentException,
 )
 from billing.orders import ExceptionKind
@@ -53,6 +42,7 @@ from devices.services.commands import CommandOrder, order_commands
 from devices.services.imports import stage_import
 from devices.services.validities import ValiditySetting, set_validities
 from tests.factories import make_device, make_enterprise, make_member, make_plan, make_product
+from tests.isolation.belongings import make_books, make_notices, make_webhook
 
 EVERY_SCOPE = tuple(scope.value for scope in Scope)
 
@@ -188,6 +178,7 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
                 recorded_at=now,
             ),
             DeviceService.objects.get(pk=device.pk),
+            *make_notices(mark, device, now=now),
             *make_books(mark, attempt, now=now),
             *make_webhook(mark, enterprise, order.pk, now=now),
             Membership.objects.get(user=staff),
@@ -209,80 +200,6 @@ def make_tenant(mark: str, parent: Enterprise | None = None) -> Tenant:
     tenant.key()
     tenant.rows[ApiKey] = _first_key(enterprise)
     return tenant
-
-
-def make_webhook(mark: str, enterprise: Enterprise, order: int, *, now: datetime) -> list[Model]:
-    """An endpoint with a delivery that was given up."""
-    terms: Any = {"name": f"{mark} webhook", "url": f"https://{mark}.example/hook"}
-    webhook, _secret = add_webhook(
-        enterprise=enterprise, actor=f"staff@{mark}.example", now=now, waits=time.monotonic(), **terms
-    )
-    record_event(EventDraft("order.paid", f"order:{order}", enterprise.pk, now), now=now)
-    delivery = WebhookDelivery.objects.create(
-        enterprise=enterprise,
-        webhook=webhook,
-        event=Event.objects.filter(enterprise=enterprise, kind="order.paid").latest("pk"),
-        type="order.paid",
-        status="DEAD",
-        attempts=1,
-        created_at=now,
-        ended_at=now,
-        problem=f"{mark} problem",
-    )
-    return [Webhook.objects.get(pk=webhook.pk), delivery]
-
-
-def make_books(mark: str, attempt: PaymentAttempt, *, now: datetime) -> list[Model]:
-    """What finance sees of a payment: a movement, a request for a fapiao, a bill with a line."""
-    own: dict[str, Any] = {"enterprise_id": attempt.enterprise_id}
-    money: dict[str, Any] = {"amount": 1, "currency": "CNY"}
-    bill = Bill.objects.create(
-        **own,
-        account=attempt.account,
-        day=now.date(),
-        file_name=f"{mark} bill.csv",
-        digest=mark,
-        lines=1,
-        open_lines=1,
-        uploaded_at=now,
-        uploaded_by=f"finance@{mark}.example",
-    )
-    return [
-        bill,
-        BillFetch.objects.create(
-            **own, account=bill.account, day=bill.day, status="FAILED", problem="silent", detail=f"{mark} fetch"
-        ),
-        BillRow.objects.create(
-            **own,
-            **money,
-            bill=bill,
-            kind="PAYMENT",
-            number=f"{mark} number",
-            transaction_id=f"{mark} transaction",
-            happened_at=now,
-            attempt=attempt,
-            result="TO_SETTLE",
-        ),
-        FapiaoRequest.objects.create(
-            **own,
-            **money,
-            order=attempt.order,
-            title=f"{mark} buyer",
-            tax_number="9" * 18,
-            email=f"buyer@{mark}.example",
-            requested_at=now,
-            requested_by=f"staff@{mark}.example",
-        ),
-        MoneyEntry.objects.create(
-            **own,
-            **money,
-            merchant_id=attempt.order.merchant_id,
-            attempt=attempt,
-            kind="RECEIVED",
-            source=f"{mark}:1",
-            created_at=now,
-        ),
-    ]
 
 
 def _first_key(enterprise: Enterprise) -> ApiKey:

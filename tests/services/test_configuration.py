@@ -98,8 +98,18 @@ def test_the_page_saves_and_offers_no_switch_that_nothing_reads_G5(db: None, mon
     assert expiry_alerts_since(AlertedService.DEVICE) is None
     monkeypatch.setattr(apps.get_app_config("alerts"), "sends_expiry_notices", True, raising=False)
     assert 'name="device"' in client.get(PAGE).content.decode()
-    client.post(PAGE, {"order_minutes": "45", "device": "on"})
+    asked = client.post(PAGE, {"order_minutes": "45", "device": "on"})
+    assert [each.service for each in asked.context["consequences"]] == ["device"]
+    assert expiry_alerts_since(AlertedService.DEVICE) is None, "asked first: how many devices that tells"
+    asked = client.post(PAGE, {"order_minutes": "45", "device": "on", "sim": "on", "confirmed": ["device"]})
+    assert [each.service for each in asked.context["consequences"]] == ["sim", "device"]
+    further = {"confirmed": ["device"], "extra_days": "60, 90,60"}
+    saved = client.post(PAGE, {"order_minutes": "45", "device": "on", **further})
+    assert saved.status_code == 302
     assert expiry_alerts_since(AlertedService.DEVICE) is not None
+    page = client.get(PAGE).content.decode()
+    assert 'value="90, 60"' in page
+    assert "On since" in page
 
 
 @pytest.mark.parametrize("typed", ["", "soon", "4", "99999999999999999999", "1e3", "٤٥٠٠"])

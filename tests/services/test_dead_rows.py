@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from alerts.models import WebhookDelivery
+from alerts.models import DigestMail, WebhookDelivery
 from amp import health
 from amp.dead import KINDS, dead_numbers, dead_work, retry_dead
 from amp.foundation.models import Enterprise, Event, Role
@@ -79,6 +79,12 @@ def dead_delivery(enterprise: Enterprise) -> int:
     return WebhookDelivery.objects.get().pk
 
 
+def failed_mail(enterprise: Enterprise) -> int:
+    reader = make_member(enterprise, Role.READ_ONLY)
+    fields = {"counts": [], "attempts": 5, "created_at": NOW, "problem": "SMTPServerDisconnected"}
+    return DigestMail.objects.create(enterprise=enterprise, user=reader, status="FAILED", **fields).pk
+
+
 def stuck_refund(shop: Shop) -> int:
     """Its money is back, its device was given up."""
     refund = refund_of(paid_order(shop))
@@ -104,6 +110,7 @@ def dead() -> dict[str, int]:
         "refunds": refund,
         "bills": failed_bill(shop),
         "imports": failed_import(Enterprise.objects.earliest("id")),
+        "mails": failed_mail(Enterprise.objects.earliest("id")),
         "disconnects": dead_disconnect(),
         "webhooks": dead_delivery(Enterprise.objects.earliest("id")),
     }

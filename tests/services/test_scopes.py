@@ -27,6 +27,8 @@ UNSCOPED = {
     "foundation.PlatformConfiguration": "one row: settings of the platform, changed by platform administrators",
     "foundation.TestClock": "one row, of demo and test mode",
     "devices.Bridge": "the platform's own processes, shown to platform administrators",
+    "alerts.ExtraThreshold": "decided for the whole platform by its administrators",
+    "alerts.Watch": "how far sweeps have looked; no page lists it",
     "catalog.ServiceLevel_products": "reached only through levels and products, which are guarded",
     "billing.SandboxTrade": "the books of a company outside: read by the sandbox gateway alone, by account",
     "billing.SandboxRefund": "the books of a company outside: read by the sandbox gateway alone, by account",

@@ -39,6 +39,7 @@ class Scope(StrEnum):
     FAPIAO_WRITE = "fapiao:write"
     COMMANDS_READ = "commands:read"
     COMMANDS_WRITE = "commands:write"
+    NOTICES_READ = "notices:read"
     WEBHOOKS_READ = "webhooks:read"
     WEBHOOKS_WRITE = "webhooks:write"
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from amp.foundation.models import PlatformConfiguration
+from amp.foundation.models import Event, PlatformConfiguration
 from amp.foundation.money import MAX_MINOR
 from amp.foundation.services.events import EventDraft, record_event
 from amp.foundation.services.refusals import Refused
@@ -73,6 +73,13 @@ def expiry_alerts_since(service: AlertedService) -> datetime | None:
     """Since when alerts of that service are on; None while they are off, as they are by default (N1, N5)."""
     since: datetime | None = getattr(configuration(), f"{service.value}_alerts_since")
     return since
+
+
+def switched_by(service: AlertedService) -> str:
+    """Who switched alerts of that service last; "" where nobody has. One query."""
+    name = f"{service.value}_alerts_since"
+    changes = Event.objects.filter(subject=SUBJECT, kind="platform.configured", after__has_key=name)
+    return changes.order_by("-happened_at", "-id").values_list("actor", flat=True).first() or ""
 
 
 def set_order_minutes(*, minutes: int, actor: str, now: datetime) -> None:

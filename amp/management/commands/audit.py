@@ -9,6 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from alerts import invariants as alerts
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from billing import invariants as billing
@@ -28,7 +29,7 @@ class Command(BaseCommand):
         """Run the checks and tell."""
         now = clock.now()
         with system_scope():
-            found = [*devices.violations(now=now), *billing.violations()]
+            found = [*devices.violations(now=now), *billing.violations(), *alerts.violations(now=now)]
         if options["json"]:
             self.stdout.write(json.dumps({"ok": not found, "violations": [each._asdict() for each in found]}))
         else:

@@ -89,3 +89,16 @@ function addRow(list) {
   const hidden = list.querySelector("[data-row][hidden]");
   if (hidden) hidden.hidden = false;
 }
+
+// How much of the inbox is unread, beside its entry in the menu: asked for afterwards, so that no page waits for it.
+window.addEventListener("load", async () => {
+  const entry = document.querySelector('a[href$="/alerts/inbox/"]');
+  if (!entry) return;
+  const answer = await fetch(`${entry.href}unread/`, { headers: { Accept: "application/json" } }).catch(() => null);
+  const unread = answer && answer.ok && !answer.redirected ? (await answer.json()).unread : 0;
+  if (!unread) return;
+  const number = document.createElement("span");
+  number.className = "amp-unread";
+  number.textContent = unread > 99 ? "99+" : String(unread);
+  entry.append(number);
+});

@@ -1,0 +1,177 @@
+"""The sweep that finds notices whose moments have come (N1–N5, N9, house pattern 2).
+
+The moment of a notice is its service's end less the threshold, and ends are indexed. So each pair of service and
+threshold has a `Watch` that knows how far it has looked; what fell due since is one range of that index, and an idle
+sweep asks the index whether the ranges hold anything. No column is kept beside services, so a renewal costs nothing
+here, and after any outage the range is just longer (F13, F66).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+from django.db.models import QuerySet
+
+from alerts.models import Channel, Notice, NoticeStatus, Watch
+from alerts.services.settings import Announcing, announcing, channels_of
+from alerts.services.terms import Announced, read_terms, services
+from alerts.thresholds import WIRE_DAYS, Due, Service, Threshold, due_notices
+from amp.foundation.bulk import insert_rows
+from devices.models import DeviceService, Validity
+
+CHUNK = 5_000
+OVERLAP = timedelta(seconds=60)
+"""A new look begins so much before the end of the last: an end that was set then may have been committed after it.
+Longer than any of our transactions (F04); what was noticed before is refused by its unique key."""
+COLUMNS = (
+    *("enterprise", "device", "service", "ends_at", "days", "channel"),
+    *("status", "reason", "falls_due_at", "noticed_at", "closed_at"),
+)
+
+
+def notice_due_ends(*, now: datetime, limit: int = CHUNK) -> int:
+    """Look at one slice of ends and write the notices that fell due; how many services were looked at.
+
+    Fewer than `limit` means that nothing is left for this caller. Several sweeps share the watches: one that another
+    holds is skipped (F12). Idle it is four statements, none of which reads more than a row of any large table.
+    """
+    plan = announcing()
+    if not plan.since:
+        return 0
+    watches = _watches(plan)
+    found = 0
+    for watch_id in _with_something(watches, plan, now):
+        found = max(found, _look(watch_id, plan, now, limit))
+        if found >= limit:
+            return found
+    return found
+
+
+def _watches(plan: Announcing) -> list[Watch]:
+    """One for each service that is announced and each threshold; those that are missing are made."""
+    wanted = {(service.value, days) for service in plan.since for days in (*WIRE_DAYS, *plan.extras)}
+    known = [watch for watch in Watch.objects.all() if (watch.service, watch.days) in wanted]
+    missing = wanted - {(watch.service, watch.days) for watch in known}
+    if not missing:
+        return known
+    fresh = [
+        Watch(service=service, days=days, looked_until=plan.began(Service(service), days))
+        for service, days in sorted(missing)
+    ]
+    Watch.objects.bulk_create(fresh, ignore_conflicts=True)
+    return [watch for watch in Watch.objects.all() if (watch.service, watch.days) in wanted]
+
+
+def _with_something(watches: Sequence[Watch], plan: Announcing, now: datetime) -> list[int]:
+    """Ids of the watches whose ranges hold ends, the most urgent threshold first; one statement."""
+    if not watches:
+        return []
+    ordered = sorted(watches, key=lambda each: (each.days, each.service))
+    probes = [_probe(watch, plan, now) for watch in ordered]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {', '.join(sql for sql, _bounds in probes)}",
+            [bound for _sql, bounds in probes for bound in bounds],
+        )
+        answers = cursor.fetchone()
+    return [watch.pk for watch, holds in zip(ordered, answers, strict=True) if holds]
+
+
+def _probe(watch: Watch, plan: Announcing, now: datetime) -> tuple[str, list[Any]]:
+    """Whether the watch's range holds an end: written out, for nine of them are asked at every beat."""
+    ahead = timedelta(days=watch.days)
+    since = watch.at_end if watch.goal and watch.at_end else _start(watch, plan) + ahead
+    bounds = [connection.ops.adapt_datetimefield_value(at) for at in (since, (watch.goal or now) + ahead)]
+    if watch.service == Service.DEVICE.value:
+        table, more = DeviceService._meta.db_table, ""
+    else:
+        table, more = Validity._meta.db_table, " AND kind = %s"
+        bounds.append(watch.service)
+    return f"EXISTS (SELECT 1 FROM {table} WHERE ends_at >= %s AND ends_at <= %s{more})", bounds  # noqa: S608
+
+
+def _range(watch: Watch, plan: Announcing, now: datetime) -> QuerySet[Any]:
+    """Services whose notice fell due since this watch last looked."""
+    ahead, service = timedelta(days=watch.days), Service(watch.service)
+    until = (watch.goal or now) + ahead
+    if watch.goal and watch.at_end:
+        return services(service).filter(ends_at__gte=watch.at_end, ends_at__lte=until)
+    return services(service).filter(ends_at__gt=_start(watch, plan) + ahead, ends_at__lte=until)
+
+
+def _start(watch: Watch, plan: Announcing) -> datetime:
+    return max(watch.looked_until - OVERLAP, plan.began(Service(watch.service), watch.days))
+
+
+@transaction.atomic
+def _look(watch_id: int, plan: Announcing, now: datetime, limit: int) -> int:
+    watch = _held(watch_id)
+    if watch is None:
+        return 0
+    if watch.goal is None or watch.goal <= _start(watch, plan):
+        watch.goal, watch.at_end, watch.at_device = now, None, 0
+    rows = _slice(watch, plan, now, limit)
+    _write(Service(watch.service), rows, plan, now)
+    if len(rows) < limit:
+        watch.looked_until, watch.goal, watch.at_end, watch.at_device = watch.goal, None, None, 0
+    else:
+        watch.at_end, watch.at_device = rows[-1].term.ends_at, rows[-1].device_id
+    watch.save()
+    return len(rows)
+
+
+def _held(watch_id: int) -> Watch | None:
+    """The watch, locked; None where another sweep has it."""
+    return Watch.objects.filter(pk=watch_id).select_for_update(skip_locked=True).first()
+
+
+def _slice(watch: Watch, plan: Announcing, now: datetime, limit: int) -> list[Announced]:
+    """The next ends of a look, in the order of the index: first those at the very end where it stopped."""
+    service = Service(watch.service)
+    ordered = _range(watch, plan, now).order_by("ends_at", "device_id")
+    if watch.at_end is None:
+        return read_terms(service, ordered[:limit])
+    same = services(service).filter(ends_at=watch.at_end, device_id__gt=watch.at_device).order_by("device_id")
+    rows = read_terms(service, same[:limit])
+    if len(rows) < limit:
+        rows += read_terms(service, ordered.filter(ends_at__gt=watch.at_end)[: limit - len(rows)])
+    return rows
+
+
+def _write(service: Service, rows: Sequence[Announced], plan: Announcing, now: datetime) -> None:
+    """Ask the rule for each service and channel, and store what it says; a notice that exists stays as it is (N4)."""
+    if not rows:
+        return
+    asked = channels_of({row.enterprise_id for row in rows})
+    thresholds = {
+        owner: [
+            (Channel.TSL.value, plan.thresholds(service, Channel.TSL)),
+            *((channel.value, plan.thresholds(service, channel, at)) for channel, at in asked.get(owner, {}).items()),
+        ]
+        for owner in {row.enterprise_id for row in rows}
+    }
+    notices = [
+        _values(service.value, row, channel, due, now)
+        for row in rows
+        for channel, due in _due(row, thresholds[row.enterprise_id], now)
+    ]
+    insert_rows(Notice, COLUMNS, notices, ignore_conflicts=True)
+
+
+def _due(row: Announced, channels: Iterable[tuple[str, list[Threshold]]], now: datetime) -> Iterator[tuple[str, Due]]:
+    for channel, thresholds in channels:
+        for due in due_notices(row.term, thresholds, now):
+            yield channel, due
+
+
+def _values(service: str, row: Announced, channel: str, due: Due, now: datetime) -> tuple[Any, ...]:
+    status, reason, closed_at = NoticeStatus.DUE.value, "", None
+    if due.skipped:
+        status, reason, closed_at = NoticeStatus.SKIPPED.value, due.skipped.value, now
+    return (
+        *(row.enterprise_id, row.device_id, service, row.term.ends_at, due.days, channel),
+        *(status, reason, due.at, now, closed_at),
+    )
