@@ -1,6 +1,6 @@
 """Filters over notices, shared by the admin's list and the API: one closed list of parameters.
 
-`service`, `channel`, `status`, `days`, `reason`, `device` (its id), `key` (of the device), `enterprise` (with its
+`service`, `channel`, `status`, `reason`, `device` (its id), `key` (of the device), `enterprise` (with its
 descendants), `due_from`, `due_to` (days, both included).
 """
 
@@ -20,11 +20,10 @@ class NoticeFilters(EnterpriseFilterSet):
 
     searched = ("device__key", "device__serial", "device__iccid")
     search_hint = _("Device key, serial number or ICCID begins with …")
-    unseen = frozenset({"device", "key", "days"})
+    unseen = frozenset({"device", "key"})
 
     device = IdFilter(field_name="device_id", label=_("id of the device"))
     key = django_filters.CharFilter(label=_("device key"), field_name="device__key", max_length=64)
-    days = IdFilter(field_name="days", label=_("days before"))
     service = django_filters.ChoiceFilter(label=_("service"), choices=SERVICE_CHOICES)
     channel = django_filters.ChoiceFilter(label=_("channel"), choices=CHANNEL_CHOICES)
     status = django_filters.ChoiceFilter(label=_("status"), choices=STATUS_CHOICES)

@@ -28,6 +28,10 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "drf_spectacular.hooks.postprocess_schema_enums",
         "amp.foundation.api.schema.add_problem",
     ],
-    "ENUM_NAME_OVERRIDES": {"ServiceKindEnum": "devices.models.validities.SERVICE_CHOICES"},
+    "ENUM_NAME_OVERRIDES": {
+        "ServiceKindEnum": "devices.models.validities.SERVICE_CHOICES",
+        "CommandRowStatusEnum": "devices.models.commands.STATUS_CHOICES",
+        "NoticeRowStatusEnum": "alerts.models.notices.STATUS_CHOICES",
+    },
     "SERVERS": [{"url": "/"}],
 }

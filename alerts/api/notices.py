@@ -27,6 +27,7 @@ class NoticeRow(Row):
     device = serializers.IntegerField(source="device_id")
     key = serializers.CharField(source="device.key")
     enterprise = serializers.IntegerField(source="enterprise_id")
+    days = serializers.IntegerField()
     ends_at = Moment()
     due_at = Moment(source="falls_due_at")
     done_at = Moment(source="closed_at", allow_null=True)
