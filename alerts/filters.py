@@ -72,7 +72,7 @@ class NoticeFilters(EnterpriseFilterSet):
 
     searched = ("device__key", "device__serial", "device__iccid")
     search_hint = _("Device key, serial number or ICCID begins with …")
-    unseen = frozenset({"device", "key", "days"})
+    unseen = frozenset({"device", "key"})
 
     device = IdFilter(field_name="device_id", label=_("id of the device"))
     key = django_filters.CharFilter(label=_("device key"), field_name="device__key", max_length=64)

@@ -33,6 +33,8 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
         "StateEnum": "devices.models.service.STATE_CHOICES",
         "WebhookStateEnum": "alerts.models.webhooks.STATE_CHOICES",
         "DeliveryStatusEnum": "alerts.models.webhooks.STATUS_CHOICES",
+        "CommandRowStatusEnum": "devices.models.commands.STATUS_CHOICES",
+        "NoticeRowStatusEnum": "alerts.models.notices.STATUS_CHOICES",
     },
     "SERVERS": [{"url": "/"}],
 }

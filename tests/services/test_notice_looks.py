@@ -44,8 +44,9 @@ def test_a_lost_cursor_makes_no_second_notice_f65(transport: RecordedTransport) 
 def test_an_end_that_was_committed_late_is_found_all_the_same(transport: RecordedTransport) -> None:
     """A look covers the last minute of the one before it: the setting was dated earlier than it could be seen."""
     switch()
-    fleet = make_fleet()
-    sweep(NOW + DAY, transport)
+    fleet = make_fleet(2)
+    give(fleet.ids[1], ServiceKind.SIM, NOW + 8 * DAY)
+    assert sweep(NOW + DAY, transport) == [notice(1, 2)], "so far the look has come"
     give(fleet.ids[0], ServiceKind.SIM, NOW + 8 * DAY - SECOND, now=NOW + DAY - 2 * SECOND)
     assert sweep(NOW + DAY + SECOND, transport) == [notice(1, 2)]
     assert timedelta(seconds=30) < OVERLAP
