@@ -180,7 +180,8 @@ class Fuzzer:
 
 def _turn(operation: Any) -> tuple[bool, bool, str]:
     makes_rows = operation.method == "post" and "{" not in operation.path
-    return not makes_rows, operation.path.endswith(FINAL), operation.label
+    ends_rows = operation.path.endswith(FINAL) or (operation.method == "delete" and operation.path.endswith("{id}"))
+    return not makes_rows, ends_rows, operation.label
 
 
 def bent(case: Any, rows: Rows, draw: Draw) -> Any:

@@ -17,6 +17,7 @@ from django.core.wsgi import get_wsgi_application
 from hypothesis import settings as settings_of
 from schemathesis import GenerationMode
 
+from alerts.models import Webhook
 from amp.foundation import clock
 from amp.foundation.models import Enterprise
 from amp.foundation.scoping import system_scope
@@ -26,7 +27,7 @@ from billing.services.ordering import cancel_order, open_order
 from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
-from tests.api.furniture import order_paid
+from tests.api.furniture import add_webhooks, order_paid
 from tests.api.fuzzing import ALIKE, Fuzzer
 from tests.factories import make_device, make_plan
 
@@ -74,6 +75,8 @@ def furnish(tenant: Tenant) -> None:
         order_paid(tenant, devices[2].pk, "C", missing=1)
         for transaction in "DEF":  # each can be paid back once
             order_paid(tenant, devices[0].pk, transaction)
+        add_webhooks(tenant, 8)
+        Webhook.objects.filter(enterprise=tenant.enterprise).update(state="ENABLED", state_why="")
         DeviceService.objects.filter(pk=devices[3].pk).update(generation=1)
         order_commands(
             [CommandOrder(devices[3].pk, tenant.enterprise.pk, tenant.product.pk, CommandKind.LOCK, 1)], now=now
