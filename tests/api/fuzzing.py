@@ -25,10 +25,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from alerts.models import Webhook, WebhookDelivery
+from alerts.models import Notice, Webhook, WebhookDelivery
 from amp.foundation.models import Enterprise, Merchant
 from amp.foundation.scoping import system_scope
-from billing.models import Order, PaymentException, Refund
+from billing.models import FapiaoRequest, Order, PaymentException, Refund
 from catalog.models import Plan, Product, ServiceLevel
 from devices.models import Command, Device
 from tests.api.calling import Tenant
@@ -51,6 +51,8 @@ TABLES: dict[str, Any] = {
     "orders": Order,
     "refunds": Refund,
     "payment-exceptions": PaymentException,
+    "fapiao-requests": FapiaoRequest,
+    "notices": Notice,
     "webhooks": Webhook,
     "webhook-deliveries": WebhookDelivery,
     "level": ServiceLevel,
@@ -71,6 +73,7 @@ ALIKE = hypothesis_settings(
 """The same requests each time, and no second look at a failure: the rows have changed since."""
 FINAL = ("/cancel", "/terminate", "/withdraw", "/credential/revoke")
 END = "2027-12-31T16:00:00Z"
+BUYER = {"title": "上海暖通科技有限公司", "tax_number": "91310000MA1FL0XX8A", "email": "accounts@example.com"}
 FEW = 4
 """How many of the oldest rows of a table are asked for by id, and how many of the newest."""
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -215,6 +218,7 @@ def _good_body(label: str, rows: Rows) -> dict[str, Any]:
         "POST /api/v1/orders": order,
         "POST /api/v1/orders/preview": by_filter,
         "POST /api/v1/orders/{id}/refunds": {"amount": 1, "effect": "KEEP", "reason": "returned"},
+        "POST /api/v1/orders/{id}/fapiao": BUYER,
         "POST /api/v1/payment-exceptions/{id}/resolve": {"resolution": "REFUND", "reason": "paid twice"},
         "POST /api/v1/webhooks": {"enterprise": told["enterprises"], "name": "ERP", "url": "https://93.184.216.34/amp"}
         | {"types": ["order.paid"], "includes_descendants": False},

@@ -22,13 +22,15 @@ from amp.foundation import clock
 from amp.foundation.models import Enterprise
 from amp.foundation.scoping import system_scope
 from amp.management.commands.schema import WHERE
+from billing.fapiao import Buyer
 from billing.models import OrderChannel
+from billing.services.fapiao import request_fapiao
 from billing.services.ordering import cancel_order, open_order
 from devices.models import CommandKind, DeviceService
 from devices.services.commands import CommandOrder, order_commands
 from tests.api.calling import Tenant, make_tenant
-from tests.api.furniture import add_webhooks, order_paid
-from tests.api.fuzzing import ALIKE, Fuzzer
+from tests.api.furniture import add_webhooks, make_notices, order_paid
+from tests.api.fuzzing import ALIKE, BUYER, Fuzzer
 from tests.factories import make_device, make_plan
 
 REQUESTS = int(os.environ.get("AMP_FUZZ_REQUESTS", "5000"))
@@ -52,8 +54,8 @@ def fuzzer(transactional_db: None, settings: Any) -> Fuzzer:
 
 
 def furnish(tenant: Tenant) -> None:
-    """Devices of which some may be renewed, a command, a draft of a plan; orders: one waits, one is over, one was paid
-    twice, one by a wrong amount, three as they should."""
+    """Devices of which some may be renewed, a command, a notice, a draft of a plan, webhooks with deliveries; orders:
+    one waits, one is over, one was paid twice, one by a wrong amount, four as they should, one of them with a fapiao."""
     now = clock.now()
     with system_scope():
         make_plan(tenant.product, name="Draft", published=False)
@@ -73,8 +75,10 @@ def furnish(tenant: Tenant) -> None:
         cancel_order(order=over, actor="test", now=now)
         order_paid(tenant, devices[1].pk, "A", "B")
         order_paid(tenant, devices[2].pk, "C", missing=1)
-        for transaction in "DEF":  # each can be paid back once
-            order_paid(tenant, devices[0].pk, transaction)
+        for transaction in "DEFG":  # each can be paid back once, and gets a fapiao once
+            paid = order_paid(tenant, devices[0].pk, transaction)
+        request_fapiao(order=paid, buyer=Buyer(**BUYER), actor="test", now=now)
+        make_notices([devices[3].pk])
         add_webhooks(tenant, 8)
         Webhook.objects.filter(enterprise=tenant.enterprise).update(state="ENABLED", state_why="")
         DeviceService.objects.filter(pk=devices[3].pk).update(generation=1)

@@ -172,5 +172,5 @@ def test_a_row_of_a_list_tells_what_its_own_address_tells(ours: Tenant) -> None:
             assert {name: single[name] for name in row} == row, path
             compared.add(head)
     names = "enterprises products plans devices device-services commands orders refunds payment-exceptions"
-    names += " fapiao-requests webhooks webhook-deliveries"
+    names += " fapiao-requests notices webhooks webhook-deliveries"
     assert compared == {f"/{name}" for name in names.split()}
