@@ -55,7 +55,7 @@ def fuzzer(transactional_db: None, settings: Any) -> Fuzzer:
 
 def furnish(tenant: Tenant) -> None:
     """Devices of which some may be renewed, a command, a notice, a draft of a plan, webhooks with deliveries; orders:
-    one waits, one is over, one was paid twice, one by a wrong amount, four as they should, one of them with a fapiao."""
+    one waits, one is over, one was paid twice, one by a wrong amount, four as they should, one with a fapiao."""
     now = clock.now()
     with system_scope():
         make_plan(tenant.product, name="Draft", published=False)

@@ -181,7 +181,7 @@ def test_facts_cost_the_same_however_much_there_is() -> None:
             for number in range(20):
                 SweepRun.objects.create(name=f"sweep{number}", started_at=NOW - HOUR)
     assert numbers[0] == numbers[1]
-    assert numbers[0] <= 16
+    assert numbers[0] <= 18  # one for each kind of work that may be given up, and what the alarms read besides
 
 
 def test_platform_staff_see_alarms_on_both_pages_and_others_do_not(root: User) -> None:
