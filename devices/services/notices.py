@@ -149,7 +149,8 @@ def _values(
     return (
         *(order.enterprise_id, order.device_id, order.slot, CommandKind.NOTICE.value, generation, ticket, words),
         *(0, False, standing.status.value, standing.attempts, standing.refusals, ""),
-        *(standing.created_at, standing.stale_at, standing.due_at, standing.closed_at, order.ends_at),
+        *(standing.created_at, standing.stale_at, standing.due_at, standing.closed_at),
+        *(None, order.ends_at),  # no brake holds a notice
     )
 
 

@@ -132,7 +132,7 @@ def _unguarded(*tables: str) -> Iterator[None]:
     constraints, indexes = _unique_constraints(tables), _unique_indexes(tables)
     with connection.cursor() as cursor:
         for table, name, _definition in constraints:
-            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}"')
+            cursor.execute(f'ALTER TABLE {table} DROP CONSTRAINT "{name}" CASCADE')
         for name, _definition in indexes:
             cursor.execute(f'DROP INDEX "{name}"')
     assert len(constraints) + len(indexes) >= len(tables)
