@@ -20,6 +20,7 @@ from openpyxl import load_workbook
 from amp.audit.entries import changes_of
 from amp.audit.words import GROUPS, WORDS, kind_word
 from amp.foundation import clock
+from amp.foundation.crashing import POINTS
 from amp.foundation.models import Event, Role
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.events import EventDraft, record_event, record_events
@@ -47,7 +48,8 @@ def recorded_kinds() -> set[str]:
         f"order.{status.lower()}" for status in ("FULFILLED", "PARTIALLY_FULFILLED")
     }  # put together when they happen
     ends |= {f"import.{state.value.lower()}" for state in ImportState} - {"import.ready", "import.running"}
-    return {kind for kind in found if not kind.startswith("wanted.")} | ends  # "wanted.": columns of a query
+    # "wanted.": columns of a query; crash points are names of steps, told to nobody.
+    return {kind for kind in found - POINTS if not kind.startswith("wanted.")} | ends
 
 
 def listed(client: Client, query: str = "") -> list[Any]:
