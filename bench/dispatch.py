@@ -99,7 +99,7 @@ def _frames(count: int, now: datetime) -> list[bytes]:
     """The very messages that dispatch sends."""
     with transaction.atomic():
         rows = claimed_rows(Command.objects.filter(status="PENDING", due_at__lte=now).order_by("due_at"), count)
-    messages = [(f"amp/bench/d{row.device_id}/down/attr", payload_of(row)) for row in rows]
+    messages = [(f"amp/bench/d{row.device_id}/down/attr", payload_of(row, row.generation)) for row in rows]
     assert len(messages) == count, "not every command waits"
     return broker.frames_of(messages, expiry=COMMAND_EXPIRY_SECONDS)
 

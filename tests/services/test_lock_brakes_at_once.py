@@ -8,9 +8,7 @@ from contextlib import contextmanager, suppress
 from unittest.mock import patch
 
 import pytest
-from django.db import connection
 
-from amp.foundation.scoping import system_scope
 from devices.invariants import violations
 from devices.models import Command, HoldStatus, LockCount, LockHold
 from devices.services import lock_brakes
@@ -18,21 +16,11 @@ from devices.services.lifecycle import advance_due_services
 from devices.services.lock_releases import HoldNotDecided, cancel_held_locks, release_held_locks, work_off_holds
 from tests.services.braking import end_at, expiring, going, held, limit
 from tests.services.fleet import NOW, scope
-from tests.services.trials import HOUR, at_once
+from tests.services.trials import HOUR
+from tests.stack.waiting import at_once, failures
 
 __all__ = ["scope"]
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def in_thread(work: Callable[[], object]) -> Callable[[], None]:
-    def run() -> None:
-        try:
-            with system_scope():
-                work()
-        finally:
-            connection.close()
-
-    return run
 
 
 @contextmanager
@@ -51,7 +39,7 @@ def met(parties: int = 2) -> Iterator[None]:
 
 def two_sweeps() -> None:
     with met():
-        at_once([in_thread(lambda: advance_due_services(now=NOW, limit=8)) for _ in range(2)])
+        at_once(*[lambda: advance_due_services(now=NOW, limit=8)] * 2)
 
 
 def test_p8_two_sweeps_at_once_do_not_both_pass_the_limit() -> None:
@@ -88,13 +76,12 @@ def test_p8_a_lock_ordered_while_a_person_releases_is_never_held_for_ever() -> N
     advance_due_services(now=NOW)
     hold = LockHold.objects.get()
     end_at(fleet.ids[10:], NOW)
-    at_once(
-        [
-            in_thread(lambda: advance_due_services(now=NOW, limit=30)),
-            in_thread(lambda: release_held_locks(hold=hold, actor="ann", now=NOW)),
-            in_thread(lambda: [work_off_holds(now=NOW, limit=3) for _ in range(20)]),
-        ]
+    done = at_once(
+        lambda: advance_due_services(now=NOW, limit=30),
+        lambda: release_held_locks(hold=hold, actor="ann", now=NOW),
+        lambda: [work_off_holds(now=NOW, limit=3) for _ in range(20)],
     )
+    assert failures(done) == []
     while work_off_holds(now=NOW + HOUR):
         pass
     assert violations(now=NOW) == []
@@ -116,5 +103,5 @@ def test_p8_of_two_people_one_decides() -> None:
         except HoldNotDecided:
             outcomes.append("refused")
 
-    at_once([in_thread(lambda how=how: decide(how)) for how in (release_held_locks, cancel_held_locks)])
+    at_once(lambda: decide(release_held_locks), lambda: decide(cancel_held_locks))
     assert sorted(outcomes) == ["done", "refused"]
