@@ -17,6 +17,7 @@ from amp.foundation.services.configuration import AlertedService, switch_expiry_
 from bench import fleet
 from bench.rounds import Figure, Target, in_turn, seconds, typical_seconds
 from bench.stage import Stage
+from devices.models import Period
 
 DUE = 100_000
 IDLE_CALLS = 200
@@ -24,15 +25,17 @@ SWEEPS = 3
 
 _MAKE_DUE = """
     UPDATE devices_deviceservice
-    SET ends_at = %(now)s::timestamptz + interval '30 days' - device_id %% 3000 * interval '1 second'
+    SET state = 'ACTIVE', level_id = (SELECT id FROM catalog_servicelevel WHERE standard_of_id = product_id),
+        ends_at = %(now)s::timestamptz + interval '30 days' - device_id %% 3000 * interval '1 second'
     WHERE device_id = ANY(%(ids)s)
 """
 # The fleet is made without its ledger; the look reads when each end was set.
 _PERIODS = """
     INSERT INTO devices_period (enterprise_id, device_id, number, life, kind, level_id, plan_name, months, anchor,
         anchor_months, previous_ends_at, starts_at, ends_at, source, created_at)
-    SELECT enterprise_id, device_id, 1, 1, 'PAID', level_id, 'Plan', 12, state_since, 12, NULL, state_since, ends_at,
-        'bench:' || device_id, state_since
+    SELECT enterprise_id, device_id, 1, 1, 'PAID',
+        (SELECT id FROM catalog_servicelevel WHERE standard_of_id = product_id), 'Plan', 12, state_since, 12, NULL,
+        state_since, ends_at, 'bench:' || device_id, state_since
     FROM devices_deviceservice WHERE device_id = ANY(%s)
 """
 _LIMIT = """
@@ -52,7 +55,9 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
         for service in AlertedService:
             switch_expiry_alerts(service=service, on=True, actor="bench", now=now - timedelta(days=100))
         due = min(DUE, stage.scale // 8)
-        ids = fleet.scattered(due, state="ACTIVE")
+        used = set(Period.objects.values_list("device_id", flat=True))  # other rows have renewed these today
+        ids = [pk for pk in fleet.scattered(stage.scale, state="ACTIVE") if pk not in used][:due]
+        due = len(ids)
         with connection.cursor() as cursor:
             cursor.execute(_PERIODS, [ids])
             cursor.execute(_MAKE_DUE, {"ids": ids, "now": now})

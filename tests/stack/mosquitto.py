@@ -105,8 +105,8 @@ class Mosquitto(Daemon):
         """Production's file with our ports and paths; every line that is replaced must be there once."""
         text = (PRODUCTION / "mosquitto.conf").read_text()
         for old, new in (
-            ("listener 1883", f"listener {self.port} {self.host}"),
-            ("listener 1884", f"listener {self.platform_port} {self.host}"),
+            ("listener 1883\n", f"listener {self.port} {self.host}\n"),
+            ("listener 1884\n", f"listener {self.platform_port} {self.host}\n"),
             ("/mosquitto/credentials/passwords", str(self.password_file)),
             ("/mosquitto/credentials/acl", str(self.acl_file)),
             ("/mosquitto/data/", f"{self.credentials}/data/"),
