@@ -16,15 +16,31 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pytest
+
 from alerts.models import Webhook, WebhookDelivery
 from alerts.services.webhook_endpoints import add_webhook
 from alerts.services.webhook_outbox import spread_events
 from alerts.services.webhook_sending import Sender
 from amp.foundation.models import Enterprise
+from amp.foundation.scoping import system_scope
 from amp.foundation.services.events import EventDraft, record_events
-from tests.factories import NOW
+from tests.factories import NOW, make_enterprise
 
 Behaviour = Callable[[BaseHTTPRequestHandler], None]
+
+
+@pytest.fixture(autouse=True)
+def in_system_scope() -> Iterator[None]:
+    """Tests of webhooks read and write across enterprises unless they say otherwise."""
+    with system_scope():
+        yield
+
+
+@pytest.fixture
+def maker() -> Enterprise:
+    """Whose events are told."""
+    return make_enterprise("Greenfield")
 
 
 class Got(NamedTuple):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hmac
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -27,33 +26,24 @@ from alerts.services.webhook_retries import DeliveryRefused, redeliver
 from alerts.services.webhook_sending import Sender, message_id
 from alerts.webhooks.public import TABLE
 from amp.foundation.models import Enterprise, Event
-from amp.foundation.scoping import system_scope
 from tests.factories import NOW, make_device, make_enterprise, make_product
 from tests.services.receivers import (
     Got,
     happen,
     hook,
+    in_system_scope,
+    maker,
     receiver,
     send,
     spread,
     standing,
 )
 
+__all__ = ["in_system_scope", "maker"]
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 ANN = "ann@example.com"
-
-
-@pytest.fixture(autouse=True)
-def in_system_scope() -> Iterator[None]:
-    with system_scope():
-        yield
-
-
-@pytest.fixture
-def maker() -> Enterprise:
-    return make_enterprise("Greenfield")
 
 
 def verified(got: Got, secret: str) -> bool:

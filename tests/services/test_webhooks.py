@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +20,6 @@ from alerts.services.webhook_endpoints import disable_webhook
 from alerts.services.webhook_outcomes import store_answer
 from alerts.services.webhook_sending import LEASE, Sender, claim, oldest_due
 from amp.foundation.models import Enterprise
-from amp.foundation.scoping import system_scope
 from tests.factories import NOW, make_enterprise
 from tests.services.receivers import (
     answers,
@@ -29,27 +27,19 @@ from tests.services.receivers import (
     hangs,
     happen,
     hook,
+    in_system_scope,
+    maker,
     receiver,
     send,
     spread,
     standing,
 )
 
+__all__ = ["in_system_scope", "maker"]
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 ANN = "ann@example.com"
-
-
-@pytest.fixture(autouse=True)
-def in_system_scope() -> Iterator[None]:
-    with system_scope():
-        yield
-
-
-@pytest.fixture
-def maker() -> Enterprise:
-    return make_enterprise("Greenfield")
 
 
 def test_f88_a_receiver_that_fails_for_71_hours_gets_every_event(maker: Enterprise) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -24,34 +23,25 @@ from alerts.services.webhook_notices import tell_disabled
 from alerts.services.webhook_retries import DeliveryRefused, dead_deliveries, redeliver, redeliver_failed, send_test
 from alerts.services.webhook_sending import claim
 from amp.foundation.models import Enterprise, Event, Role
-from amp.foundation.scoping import system_scope
-from tests.factories import NOW, make_enterprise, make_member
+from tests.factories import NOW, make_member
 from tests.services.receivers import (
     answers,
     free_port,
     happen,
     hook,
+    in_system_scope,
+    maker,
     receiver,
     send,
     spread,
     standing,
 )
 
+__all__ = ["in_system_scope", "maker"]
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 MINUTE = timedelta(minutes=1)
 ANN = "ann@example.com"
-
-
-@pytest.fixture(autouse=True)
-def in_system_scope() -> Iterator[None]:
-    with system_scope():
-        yield
-
-
-@pytest.fixture
-def maker() -> Enterprise:
-    return make_enterprise("Greenfield")
 
 
 def test_f88_after_72_hours_deliveries_are_dead_the_endpoint_is_disabled_and_staff_are_told(maker: Enterprise) -> None:

@@ -6,6 +6,7 @@ and shapes them itself; both ways tell the same, which a test holds for every li
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from operator import itemgetter
@@ -16,7 +17,7 @@ from rest_framework import serializers
 Values = Mapping[str, Any]
 
 
-class Derived(serializers.Field):
+class Derived(ABC, serializers.Field):
     """A field made of columns of its row; subclasses name them and say what becomes of them."""
 
     columns: ClassVar[tuple[str, ...]]
@@ -24,9 +25,9 @@ class Derived(serializers.Field):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**{"source": "*", "read_only": True, **kwargs})
 
+    @abstractmethod
     def of(self, *values: Any) -> Any:
         """What the field shows, given the columns in the order of `columns`."""
-        raise NotImplementedError
 
     def to_representation(self, value: Any) -> Any:
         """The same, of an instance."""
