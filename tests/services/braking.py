@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from django.db.models import DurationField, ExpressionWrapper, F, Value
+
 from amp.foundation.models import Enterprise, Figure
 from amp.foundation.services.configuration import LockLimits, set_lock_limits
 from devices.models import Bridge, Command, DeviceService, LockHold
@@ -11,6 +13,7 @@ from devices.services.lock_releases import work_off_holds
 from tests.services.fleet import NOW, Fleet
 from tests.services.trials import young_fleet
 
+MICROSECOND = timedelta(microseconds=1)
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 SETTLE = 5 * MINUTE
 ANN = "ann@example.com"
@@ -22,9 +25,12 @@ def limit(*, settle: int = 5, least: int = 100, percent: int = 20) -> None:
 
 
 def expiring(size: int, *, at: datetime = NOW) -> Fleet:
-    """Devices whose period ends at `at`."""
+    """Devices whose period ends at `at`; the sweep takes them in the order of their ids."""
     fleet = young_fleet(size, online_since=NOW)
     end_at(fleet.ids, at)
+    # Of equal moments the database may take any first.
+    before = ExpressionWrapper(Value(MICROSECOND) * (max(fleet.ids) - F("pk")), DurationField())
+    DeviceService.objects.filter(pk__in=fleet.ids).update(due_at=Value(at) - before)
     return fleet
 
 
