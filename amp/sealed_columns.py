@@ -11,6 +11,7 @@ from amp.foundation.services.idempotency import owner_of as answer_owner
 from amp.foundation.services.resealing import SealedColumn
 from billing.models import MerchantAccount, PaymentAttempt, PaymentLink
 from billing.services.account_changes import draft_owner
+from billing.services.links import return_owner
 from devices.models import ImportRow
 from devices.services.import_work import owner_of as import_owner
 
@@ -21,7 +22,7 @@ SEALED_COLUMNS = (
     SealedColumn(MerchantAccount, "sealed_secret", lambda account: str(account.public_id)),
     SealedColumn(MerchantAccount, "sealed_draft", draft_owner),
     SealedColumn(PaymentLink, "sealed_token", lambda link: link.digest),
-    SealedColumn(PaymentLink, "sealed_return_path", lambda link: link.digest),
+    SealedColumn(PaymentLink, "sealed_return_path", lambda link: return_owner(link.digest)),
     SealedColumn(Webhook, "secret", webhook_owner),
     SealedColumn(Webhook, "old_secret", webhook_owner),
     SealedColumn(PaymentAttempt, "sealed_return_path", lambda attempt: attempt.number),
