@@ -7,12 +7,11 @@ report would stop the product. So a migration gives up after a few seconds, lets
 from __future__ import annotations
 
 import time
-from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from django.core.management.base import CommandError
+from django.core.management.base import CommandError, CommandParser
 from django.core.management.commands import migrate
 from django.db import OperationalError, connections
 
@@ -23,7 +22,7 @@ LOCK_NOT_AVAILABLE = "55P03"
 class Command(migrate.Command):
     """What was migrated before a lock wasn't to be had stays so; the rest goes on from there."""
 
-    def add_arguments(self, parser: ArgumentParser) -> None:
+    def add_arguments(self, parser: CommandParser) -> None:
         """Django's, and how patient to be."""
         super().add_arguments(parser)
         parser.add_argument(
@@ -37,7 +36,8 @@ class Command(migrate.Command):
         for number in range(1, options["tries"] + 1):
             try:
                 with _impatient(options["database"], options["lock_seconds"]):
-                    return super().handle(*args, **options)
+                    super().handle(*args, **options)
+                    return
             except OperationalError as trouble:
                 if not _is_about_a_lock(trouble):
                     raise
