@@ -56,6 +56,7 @@ class AmpAdminSite(UnfoldAdminSite):
             path(
                 "configuration/", self.admin_view(configuration.platform_configuration), name="platform_configuration"
             ),
+            path("configuration/retention/", self.admin_view(configuration.configure_retention), name="retention"),
             path("foundation/enterprise/", self.admin_view(organization.organization), name="organization"),
             path(
                 "foundation/enterprise/<int:pk>/merchant/",

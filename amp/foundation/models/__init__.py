@@ -1,5 +1,5 @@
 """Tables of the foundation: `enterprises`, `users`, `events` (audit, timeline, outbox), `operations`, `configuration`,
-`figures`, `api_keys`, `idempotency`, `invitations`, `authenticators`.
+`figures`, `api_keys`, `idempotency`, `invitations`, `authenticators`, `retention`.
 """
 
 from amp.foundation.models.api_keys import ApiKey, Scope
@@ -11,6 +11,7 @@ from amp.foundation.models.figures import Figure, Tally
 from amp.foundation.models.idempotency import IdempotencyRecord
 from amp.foundation.models.invitations import Invitation
 from amp.foundation.models.operations import AlarmRow, SweepRun, TestClock
+from amp.foundation.models.retention import Retention
 from amp.foundation.models.saved_views import SavedView
 from amp.foundation.models.users import Membership, Role, User
 
@@ -27,6 +28,7 @@ __all__ = [
     "Merchant",
     "MerchantStatus",
     "PlatformConfiguration",
+    "Retention",
     "Role",
     "SavedView",
     "Scope",
