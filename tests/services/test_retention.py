@@ -355,7 +355,7 @@ def test_nothing_but_retention_and_erasure_asks_for_a_permit() -> None:
     assert found <= {
         "amp/foundation/appendonly.py",
         "amp/foundation/services/retention_kinds.py",
-        "amp/foundation/services/erasing.py",
+        "amp/personal/erasing.py",
     }
 
 

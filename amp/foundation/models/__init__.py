@@ -1,11 +1,12 @@
 """Tables of the foundation: `enterprises`, `users`, `events` (audit, timeline, outbox), `operations`, `configuration`,
-`figures`, `api_keys`, `idempotency`, `invitations`, `authenticators`, `retention`.
+`figures`, `api_keys`, `idempotency`, `invitations`, `authenticators`, `retention`, `erasures`.
 """
 
 from amp.foundation.models.api_keys import ApiKey, Scope
 from amp.foundation.models.authenticators import Authenticator
 from amp.foundation.models.configuration import PlatformConfiguration
 from amp.foundation.models.enterprises import Enterprise, Merchant, MerchantStatus
+from amp.foundation.models.erasures import Erasure
 from amp.foundation.models.events import Event
 from amp.foundation.models.figures import Figure, Tally
 from amp.foundation.models.idempotency import IdempotencyRecord
@@ -20,6 +21,7 @@ __all__ = [
     "ApiKey",
     "Authenticator",
     "Enterprise",
+    "Erasure",
     "Event",
     "Figure",
     "IdempotencyRecord",
