@@ -180,6 +180,7 @@ OPEN = {
 }
 PLATFORM = {
     *("admin:operations", "admin:operations_retry", "admin:platform_configuration", "admin:retention"),
+    "admin:personal_data",
 }
 UNNAMED = {
     "r/",  # the public page's two: codes are typed in, and whatever else is no code
