@@ -42,6 +42,7 @@ class AmpAdminSite(UnfoldAdminSite):
         from alerts.admin_views import channels, inbox
         from amp import configuration, organization, panels
         from amp.audit import pages as audit
+        from amp.personal.pages import personal_data
         from billing.admin_views import accounts, backlog
         from billing.admin_views.books import totals_page
         from devices.admin_views import lock_holds
@@ -56,6 +57,7 @@ class AmpAdminSite(UnfoldAdminSite):
             path(
                 "configuration/", self.admin_view(configuration.platform_configuration), name="platform_configuration"
             ),
+            path("configuration/retention/", self.admin_view(configuration.configure_retention), name="retention"),
             path("foundation/enterprise/", self.admin_view(organization.organization), name="organization"),
             path(
                 "foundation/enterprise/<int:pk>/merchant/",
@@ -86,6 +88,7 @@ class AmpAdminSite(UnfoldAdminSite):
             path("alerts/inbox/", self.admin_view(inbox.inbox), name="alert_inbox"),
             path("alerts/inbox/read/", self.admin_view(inbox.read_all), name="alert_inbox_read"),
             path("alerts/inbox/unread/", self.admin_view(inbox.count_unread), name="alert_inbox_unread"),
+            path("personal-data/", self.admin_view(personal_data), name="personal_data"),
             path("operations/", self.admin_view(panels.operations), name="operations"),
             path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
         ]
@@ -200,6 +203,7 @@ def _held_locks() -> Item:
 def _platform_items() -> list[Item]:
     return [
         _item(_("Platform Configuration"), "settings", "admin:platform_configuration"),
+        _item(_("Personal Data"), "person_off", "admin:personal_data"),
         _item(_("Operations"), "monitor_heart", "admin:operations"),
     ]
 

@@ -35,7 +35,10 @@ from amp.foundation.services.configuration import (
     LockLimits,
 )
 from amp.foundation.services.refusals import Refused
+from amp.foundation.services.retention import set_days_kept
 from amp.foundation.templatetags.amp_display import actor_name, moment
+from amp.retention.forms import RetentionForm
+from amp.retention.kinds import KINDS
 
 SERVICES = {
     AlertedService.SIM: gettext_lazy("Expiry alerts of SIM services"),
@@ -158,12 +161,29 @@ def platform_configuration(request: HttpRequest) -> HttpResponse:
         if not consequences and _saved(form, actor(request)):
             done(request, _("The configuration was saved."))
             return redirect(reverse("admin:platform_configuration"))
+    return _shown(request, form, RetentionForm(), consequences)
+
+
+@needs(Action.OPERATE_PLATFORM)
+def configure_retention(request: HttpRequest) -> HttpResponse:
+    """Save how long rows of each kind are kept (X5); a GET shows the whole page."""
+    form = RetentionForm(request.POST or None)
+    if request.method == "POST" and form.is_valid() and _stored(form, actor(request)):
+        done(request, _("The configuration was saved."))
+        return redirect(reverse("admin:platform_configuration"))
+    return _shown(request, ConfigurationForm(initial=_initial()), form, [])
+
+
+def _shown(
+    request: HttpRequest, form: ConfigurationForm, retention: RetentionForm, consequences: list[Consequence]
+) -> HttpResponse:
     return page(
         request,
         "admin/amp_configuration.html",
         _("Platform Configuration"),
         amp_section=_("System"),
         form=form,
+        retention=retention,
         facts=_facts(),
         alerts_are_sent=alerts_are_sent(),
         consequences=consequences,
@@ -212,6 +232,18 @@ def _saved(form: ConfigurationForm, who: str) -> bool:
     try:
         with transaction.atomic():
             _save(form, who)
+    except Refused as refused:
+        show(form, refused)
+        return False
+    return True
+
+
+def _stored(form: RetentionForm, who: str) -> bool:
+    """False where a time was refused; the form says which, and nothing was changed."""
+    try:
+        with transaction.atomic():
+            for kept in KINDS:
+                set_days_kept(kept=kept, days=form.cleaned_data[kept.name], actor=who, now=clock.now())
     except Refused as refused:
         show(form, refused)
         return False

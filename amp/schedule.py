@@ -43,6 +43,7 @@ def defaults() -> list[Beat]:
         Beat("Send webhooks", "alerts.tasks.send_webhooks", dispatch),
         Beat("Forget old selections of devices", "billing.tasks.forget_selections", 3600),
         Beat("Forget answers to repeated requests", "amp.foundation.tasks.forget_answers", 3600),
+        Beat("Delete rows that are kept no longer", "amp.tasks.forget_old_rows", 600),
         Beat("Watch for alarms", "amp.tasks.watch_alarms", max(often, 20)),
         Beat("Worker heartbeat", "amp.foundation.tasks.beat_heart", 15),
     ]

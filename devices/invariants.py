@@ -196,14 +196,14 @@ def _lives() -> Iterator[Violation]:
 
 
 def _online_time(now: datetime) -> Iterator[Violation]:
-    """Counted online time is the union of the closed sessions before the open interval (P1)."""
+    """Counted online time is the union of the closed sessions before the open interval, gone ones too (P1, X5)."""
     sessions: dict[int, list[Interval]] = defaultdict(list)
     stored = PresenceSession.objects.values_list("device_id", "session", "started_at", "ended_at")
     for device_id, session, started_at, ended_at in stored.iterator():
         sessions[device_id].append(Interval(session, started_at, ended_at))
-    rows = Presence.objects.values_list("device_id", "counted", "open_since")
-    for device_id, counted, open_since in rows.iterator():
-        union = union_length(sessions.get(device_id, ()), open_since)
+    rows = Presence.objects.values_list("device_id", "counted", "forgotten", "open_since")
+    for device_id, counted, forgotten, open_since in rows.iterator():
+        union = forgotten + union_length(sessions.get(device_id, ()), open_since)
         if counted != union:
             yield Violation(
                 "online_time_is_union_of_intervals", f"device {device_id} counts {counted} µs, sessions {union}"

@@ -114,6 +114,8 @@ class Notice(models.Model):
         indexes = [
             models.Index(fields=["channel", "id"], condition=Q(status="DUE"), name="notice_due"),
             models.Index(fields=["enterprise", "-id"], name="notice_of_enterprise"),
+            # Asked by the database for every command that retention deletes.
+            models.Index(fields=["command"], condition=Q(command__isnull=False), name="notice_of_command"),
         ]
 
     def __str__(self) -> str:

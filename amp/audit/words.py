@@ -107,6 +107,9 @@ WORDS = {
     "enterprise.channels_set": _("Channels of an enterprise set"),
     "digest.retried": _("Mail about expiry tried again by staff"),
     "platform.configured": _("Platform configuration changed"),
+    "platform.rows_removed": _("Rows deleted that are kept no longer"),
+    "platform.person_erased": _("Personal data erased"),
+    "platform.person_exported": _("Personal data exported"),
     "platform.restored": _("Database restored from a backup"),
 }
 """Kinds that devices' timeline has no words for."""

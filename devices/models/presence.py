@@ -22,6 +22,8 @@ class Presence(models.Model):
     open_since = models.DateTimeField(_("online since"), null=True)
     # Union of the closed intervals, microseconds.
     counted = models.BigIntegerField(default=0)
+    # What of it retention has deleted the sessions of (X5): the stored ones make up the rest.
+    forgotten = models.BigIntegerField(default=0, db_default=0)
     last_seen_at = models.DateTimeField(_("last seen"), null=True)
     last_event_at = models.DateTimeField(null=True)
     keepalive = models.PositiveIntegerField(null=True)

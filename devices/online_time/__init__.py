@@ -8,7 +8,8 @@ table and no clock; its callers use the names below.
 
 from devices.online_time.broker_life import BrokerLife, broker_life, has_restarted
 from devices.online_time.contact import Contact
-from devices.online_time.events import Kind, PresenceEvent, Refusal, admit, refusal
+from devices.online_time.events import MAX_LATE, Kind, PresenceEvent, Refusal, admit, refusal
+from devices.online_time.forgetting import forgettable
 from devices.online_time.presence import (
     Correction,
     PresenceState,
@@ -25,6 +26,7 @@ from devices.online_time.presence import (
 from devices.online_time.sessions import Interval, union, union_length
 
 __all__ = [
+    "MAX_LATE",
     "BrokerLife",
     "Contact",
     "Correction",
@@ -40,6 +42,7 @@ __all__ = [
     "broker_life",
     "close_at_broker_death",
     "close_for_silence",
+    "forgettable",
     "has_restarted",
     "is_from_the_future",
     "refusal",

@@ -119,8 +119,10 @@ def is_from_the_future(state: PresenceState, now: datetime) -> bool:
     return any(moment is not None and moment > now + MAX_AHEAD for moment in known)
 
 
-def rewound(state: PresenceState, sessions: Sequence[Interval], now: datetime) -> Correction:
+def rewound(state: PresenceState, sessions: Sequence[Interval], now: datetime, forgotten: int = 0) -> Correction:
     """The state after time was moved back to `now`, with all closed sessions at hand: what lies ahead has not happened.
+
+    `forgotten` microseconds were counted in sessions that are no longer kept (X5).
 
     The device counts as offline until it shows itself, and its online time as the union of what lies before `now` (P1).
     """
@@ -130,7 +132,7 @@ def rewound(state: PresenceState, sessions: Sequence[Interval], now: datetime) -
     after = [_before(part, now) for part in known if part.started_at < now]
     seen = min(state.last_seen_at, now) if state.last_seen_at else None
     return Correction(
-        PresenceState(counted=union_length(after), last_seen_at=seen),
+        PresenceState(counted=forgotten + union_length(after), last_seen_at=seen),
         removed=tuple(old for old in sessions if old not in after),
         added=tuple(new for new in after if new not in sessions),
     )

@@ -220,9 +220,12 @@ def _began_before(event: PresenceEvent, sessions: Sequence[Interval]) -> bool:
 def _rewound(states: dict[int, PresenceState], now: datetime) -> dict[int, PresenceState]:
     """The states as they are at `now`: where the test clock was moved back, what lies ahead is taken back (R8)."""
     ahead = {device_id: state for device_id, state in states.items() if is_from_the_future(state, now)}
+    if not ahead:
+        return states
     folded = {}
+    forgotten = dict(Presence.objects.filter(among("device_id", ahead)).values_list("device_id", "forgotten"))
     for device_id, stored in stored_sessions(dict.fromkeys(ahead, ALL_SESSIONS)).items():
-        back = rewound(ahead[device_id], [row.interval for row in stored], now)
+        back = rewound(ahead[device_id], [row.interval for row in stored], now, forgotten[device_id])
         gone = [row.row_id for row in stored if row.interval in back.removed]
         folded[device_id] = Folded(back.state, gone, back.added)
     store_folded(ahead, folded, now=now)

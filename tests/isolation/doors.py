@@ -178,7 +178,10 @@ OPEN = {
     *("admin:view_on_site",),  # Django's; answers 404 for every type, as no model has a page of its own
     *("api:schema", "api:docs", "api:problem"),
 }
-PLATFORM = {"admin:operations", "admin:operations_retry", "admin:platform_configuration"}
+PLATFORM = {
+    *("admin:operations", "admin:operations_retry", "admin:platform_configuration", "admin:retention"),
+    "admin:personal_data",
+}
 UNNAMED = {
     "r/",  # the public page's two: codes are typed in, and whatever else is no code
     "r/<path:rest>",

@@ -18,7 +18,7 @@ from django.http import HttpResponse
 from django.test import Client
 from django.urls import resolve
 
-from amp.foundation.models import Enterprise, Role
+from amp.foundation.models import Enterprise, Role, User
 from amp.foundation.scoping import READ_UPWARD
 from billing.models import Order
 from catalog.models import Plan, Product
@@ -161,3 +161,14 @@ def test_the_matrix_fails_when_the_scope_of_one_table_is_removed(
 def _is_readable_upward(name: str) -> bool:
     labels = {model._meta.label for model in ROWS[name].values() if not isinstance(model, str)}
     return bool(labels & READ_UPWARD)
+
+
+def test_who_administers_one_tenant_only_reaches_no_person_of_another(world: World) -> None:
+    """X6: a person's traces don't stop at an enterprise, so the page is for those who see all of them."""
+    person = world.ours.person()
+    for role in (Role.PLATFORM_ADMINISTRATOR, Role.ENTERPRISE_ADMINISTRATOR):
+        client = world.stranger.staff(role)
+        for deed in ("", "export", "erase"):
+            asked = {"asked": person.email, "typed": person.email, "do": deed}
+            assert client.post("/admin/personal-data/", asked).status_code == 403
+    assert User.objects.filter(pk=person.pk, is_active=True).exists()

@@ -10,7 +10,7 @@ import pytest
 from django.apps import apps
 from django.test import Client
 
-from amp.foundation.models import Event, PlatformConfiguration, Role
+from amp.foundation.models import Event, PlatformConfiguration, Retention, Role
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.configuration import (
     AlertedService,
@@ -20,6 +20,7 @@ from amp.foundation.services.configuration import (
     set_order_minutes,
     switch_expiry_alerts,
 )
+from amp.retention.kinds import KINDS
 from billing.models import OrderChannel
 from billing.services.ordering import open_order
 from tests.factories import NOW, UserFactory, make_enterprise, make_member
@@ -124,3 +125,19 @@ def test_somebody_without_a_role_does_not_reach_it(db: Any) -> None:
     client = Client()
     client.force_login(UserFactory())
     assert client.get(PAGE).status_code == 302
+
+
+def test_times_of_keeping_are_shown_saved_and_held_to_their_floors_X5(db: None) -> None:
+    client = signed_in(Role.PLATFORM_ADMINISTRATOR)
+    assert 'name="audit" value="1825"' in client.get(PAGE).content.decode()
+    address = f"{PAGE}retention/"
+    times = {kept.name: str(kept.days) for kept in KINDS}
+    refused = client.post(address, {**times, "deliveries": "30", "audit": "100"})
+    assert refused.context["retention"].errors == {"audit": ["Choose 366 to 36500 days, or 0 for ever."]}
+    assert not Retention.objects.exclude(days=None).exists(), "all or nothing"
+    assert client.post(address, {**times, "deliveries": "30", "audit": "0"}).status_code == 302
+    assert dict(Retention.objects.exclude(days=None).values_list("name", "days")) == {"deliveries": 30, "audit": 0}
+    with system_scope():
+        assert Event.objects.filter(kind="platform.configured").count() == 2
+    other = signed_in(Role.ENTERPRISE_ADMINISTRATOR)
+    assert other.post(address, times).status_code == 403

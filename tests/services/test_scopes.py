@@ -24,6 +24,8 @@ UNSCOPED = {
     "foundation.User_user_permissions": "Django's permissions are not used: the roles table decides",
     "foundation.Membership": "the guard reads it before there is a scope; pages filter by an enterprise in scope",
     "foundation.AlarmRow": "alarms of the whole platform, shown to platform administrators",
+    "foundation.Erasure": "persons of any enterprise, and payers of none; no page lists it",
+    "foundation.Retention": "how long the platform keeps rows of each kind, decided by its administrators",
     "foundation.SweepRun": "the platform's own work, shown to platform administrators",
     "foundation.PlatformConfiguration": "one row: settings of the platform, changed by platform administrators",
     "foundation.TestClock": "one row, of demo and test mode",
