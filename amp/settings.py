@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import importlib.util
 import os
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -94,6 +96,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "amp.foundation.api.middleware.RequestIdMiddleware",
+    "amp.observing.ObservedRequestMiddleware",
     "amp.foundation.api.middleware.ApiProblemsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "amp.policy.ContentSecurityPolicyMiddleware",
@@ -281,7 +284,21 @@ LOCK_ALLOWANCE_PERCENT: int = env.int("AMP_LOCK_ALLOWANCE_PERCENT", default=20)
 ORDER_MINUTES: int = env.int("AMP_ORDER_MINUTES", default=30)  # Q2: an unpaid order expires
 WEBHOOK_LOOPBACK: bool = env.bool("AMP_WEBHOOK_LOOPBACK", default=not IS_PRODUCTION)  # F87: http to this machine
 SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
-LOGGING: dict[str, Any] = logging_settings(env.str("AMP_LOG_LEVEL", default="INFO"))
+
+# --- what operations see (X10) ---------------------------------------------------------------------------------------
+LOG_FORMAT: str = env.str("AMP_LOG_FORMAT", default="json" if IS_PRODUCTION else "line")
+LOGGING: dict[str, Any] = logging_settings(env.str("AMP_LOG_LEVEL", default="INFO"), LOG_FORMAT)
+# Without a token production has no /metrics; elsewhere it answers to this machine.
+METRICS_TOKEN: str = env.str("AMP_METRICS_TOKEN", default="").strip()
+METRICS_PORT: int = env.int("AMP_METRICS_PORT", default=0)  # of a worker; 0 = none
+# The processes of one installation and user share it, and nobody else's.
+METRICS_DIR: str = env.str("AMP_METRICS_DIR", default="") or str(
+    Path(tempfile.gettempdir())
+    / f"amp-metrics-{os.geteuid()}-{hashlib.sha256(f'{BASE_URL} {DATABASES}'.encode()).hexdigest()[:12]}"
+)
+SENTRY_DSN: str = env.str("AMP_SENTRY_DSN", default="").strip()
+if SENTRY_DSN and importlib.util.find_spec("sentry_sdk") is None:
+    raise ImproperlyConfigured("AMP_SENTRY_DSN is set, but sentry-sdk is missing: install amp[sentry], or unset it.")
 
 if IS_PRODUCTION and (weak := weak_values(globals())):
     raise ImproperlyConfigured(" ".join(weak))

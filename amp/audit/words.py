@@ -107,6 +107,8 @@ WORDS = {
     "enterprise.channels_set": _("Channels of an enterprise set"),
     "digest.retried": _("Mail about expiry tried again by staff"),
     "platform.configured": _("Platform configuration changed"),
+    "schedule.changed": _("Schedule changed"),
+    "schedule.run": _("Sweep started by hand"),
     "platform.restored": _("Database restored from a backup"),
 }
 """Kinds that devices' timeline has no words for."""
