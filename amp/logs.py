@@ -34,13 +34,12 @@ def logging_settings(level: str, form: str) -> dict[str, Any]:
             # urllib3 tells whole addresses at DEBUG, and WeChat wants the AppSecret in one (F83).
             "urllib3": {"level": "INFO"},
             # gunicorn and Django bring handlers of their own, with formats of their own.
-            "gunicorn.error": {"handlers": [], "propagate": True, "level": "INFO"},
-            "django": {"handlers": [], "propagate": True, "level": level},
-            "django.server": {"handlers": [], "propagate": True},
+            "gunicorn.error": {"handlers": [], "propagate": True, "level": "NOTSET"},
+            "django": {"handlers": [], "propagate": True, "level": "NOTSET"},
+            "django.server": {"handlers": [], "propagate": True, "level": "NOTSET"},
             # Each task is told once, when it ended, by amp.observing.
             "celery.app.trace": {"level": "WARNING"},
             "celery.worker.strategy": {"level": "WARNING"},
-            "celery.beat": {"level": level},
         },
     }
 
@@ -66,8 +65,8 @@ def _without_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> 
 
 
 def _json(event: EventDict, **_: Any) -> str:
-    ordered = {name: event.pop(name) for name in LINE if name in event}
-    return orjson.dumps(ordered | event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    ordered = {name: event[name] for name in LINE if name in event}
+    return orjson.dumps({**ordered, **event}, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
 
 
 def _line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:

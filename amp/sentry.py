@@ -6,6 +6,7 @@ The package `sentry-sdk` is the extra `sentry`; settings refuse to start where i
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from amp.redacting import redacted
@@ -34,7 +35,7 @@ def start_sentry(dsn: str, mode: str) -> None:
         auto_session_tracking=False,
         before_send=without_secrets,
         before_send_transaction=lambda _event, _hint: None,
-        integrations=[LoggingIntegration(level=None, event_level="ERROR")],
+        integrations=[LoggingIntegration(level=None, event_level=logging.ERROR)],
     )
 
 

@@ -76,8 +76,9 @@ class Sweep(NamedTuple):
 class Facts(NamedTuple):
     """Everything that the rules look at. `away`: bridges at work that are out of contact, with their last contact.
 
-    `off`: vital tasks that the schedule doesn't run. `due`: since when the oldest work of each kind is due. `dead`: given-up rows by kind. `kept_trials`: how many trials
-    are kept because their included plan can't start, and since when the first (A11).
+    `off`: vital tasks that the schedule doesn't run. `due`: since when the oldest work of each kind is due. `dead`:
+    given-up rows by kind. `kept_trials`: how many trials are kept because their included plan can't start, and since
+    when the first (A11).
     """
 
     holds: Sequence[Hold] = ()

@@ -16,7 +16,7 @@ from amp.metrics.slots import directory, slot
 log = logging.getLogger(__name__)
 
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(directory())
-values.ValueClass = values.MultiProcessValue(slot)
+values.ValueClass = values.MultiProcessValue(slot)  # type: ignore[no-untyped-call]
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

@@ -37,7 +37,7 @@ class Counts:
 
     def collect(self) -> Iterator[Metric]:
         """The sums. Web and worker of one host may share the directory: each tells its own, so none counts twice."""
-        found = MultiProcessCollector(None, path=str(directory())).collect()
+        found: Iterable[Metric] = MultiProcessCollector(None, path=str(directory())).collect()  # type: ignore[no-untyped-call]
         yield from sorted((each for each in found if each.name.startswith(self.prefixes)), key=lambda each: each.name)
 
 

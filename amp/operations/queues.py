@@ -9,7 +9,6 @@ import json
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from amqp.exceptions import ChannelError
 from celery import current_app
 
 SENT_AT = "amp_sent_at"
@@ -32,7 +31,8 @@ def read_queues(wall: datetime) -> list[Queue]:
     with current_app.connection_for_read() as broker:
         broker.ensure_connection(max_retries=0, timeout=PATIENCE)
         channel = broker.default_channel
-        return [Queue(name, _length(channel, name), _oldest(channel, name, wall)) for name in _names()]
+        missing = broker.channel_errors
+        return [Queue(name, _length(channel, name, missing), _oldest(channel, name, wall)) for name in _names()]
 
 
 def read_workers() -> list[str]:
@@ -47,10 +47,10 @@ def _names() -> list[str]:
     return sorted(current_app.amqp.queues)
 
 
-def _length(channel: Any, name: str) -> int:
+def _length(channel: Any, name: str, missing: tuple[type[Exception], ...]) -> int:
     try:
         return int(channel.queue_declare(queue=name, passive=True).message_count)
-    except ChannelError:  # an empty queue doesn't exist
+    except missing:  # an empty queue doesn't exist
         return 0
 
 
