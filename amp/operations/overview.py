@@ -58,6 +58,11 @@ class ScheduleLine(NamedTuple):
     warning: str
 
     @property
+    def name(self) -> str:
+        """What the row is called; the names that the product gave are translated."""
+        return _(self.row.name)
+
+    @property
     def short(self) -> str:
         """The task without its module."""
         return short_name(self.row.task)

@@ -122,7 +122,10 @@ def schedules(request: HttpRequest) -> HttpResponse:
 def schedule(request: HttpRequest, pk: int) -> HttpResponse:
     """Change one row."""
     row = get_object_or_404(PeriodicTask.objects.select_related("interval"), pk=pk)
-    form = ScheduleForm(request.POST or None, initial={"seconds": interval_of(row), "enabled": row.enabled})
+    form = ScheduleForm(
+        request.POST if request.method == "POST" else None,
+        initial={"seconds": interval_of(row), "enabled": row.enabled},
+    )
     if row.interval is None:
         del form.fields["seconds"]
     if request.method == "POST" and form.is_valid() and _is_changed(request, form, pk):
@@ -132,9 +135,8 @@ def schedule(request: HttpRequest, pk: int) -> HttpResponse:
         (_("Schedules"), reverse("admin:operations_schedules")),
     ]
     intro = _("Task %(task)s. Beat takes a change within seconds.") % {"task": short_name(row.task)}
-    return page(
-        request, "admin/amp_form.html", row.name, crumbs=crumbs, form=form, intro=intro, submit=_("Save")
-    )  # fmt: skip
+    words = {"intro": intro, "submit": _("Save")}
+    return page(request, "admin/amp_schedule.html", _(row.name), crumbs=crumbs, form=form, row=row, **words)
 
 
 def _is_changed(request: HttpRequest, form: ScheduleForm, pk: int) -> bool:

@@ -7,6 +7,7 @@ our transaction.
 from __future__ import annotations
 
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from celery import current_app
@@ -64,8 +65,14 @@ def run_now(*, pk: int, actor: str, now: datetime) -> None:
 
 def is_known(task: str) -> bool:
     """Whether this version has the task; rows of earlier versions stay in the schedule."""
-    current_app.loader.import_default_modules()
+    _load_tasks()
     return task in current_app.tasks
+
+
+@cache
+def _load_tasks() -> None:
+    """A process of the web has no reason to know its tasks, until somebody asks; it takes a moment, once."""
+    current_app.loader.import_default_modules()
 
 
 def _check(task: str, after: dict[str, Any], typed: str) -> None:
