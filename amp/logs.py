@@ -60,6 +60,7 @@ def _with_ids(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
 
 
 def _without_secrets(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    event.pop("request", None)  # Django hands its own to its records; amp.access tells of requests
     cleaned: EventDict = redacted(event)
     return cleaned
 

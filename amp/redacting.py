@@ -7,9 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 REMOVED = "[removed]"
+PLAIN = (bool, int, float, datetime)
+"""Values that can't hold a secret."""
 DEEP = 12
 """Structures nested deeper than this are removed whole."""
 
@@ -25,11 +28,12 @@ _LOOKS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"-----BEGIN [A-Z ]*KEY-----.*?(?:-----END [A-Z ]*KEY-----|\Z)", re.DOTALL), REMOVED),
     # The secret part of an API key: its prefix names it on the record.
     (re.compile(r"(amp_[a-z0-9]{8}_)[A-Za-z0-9_-]{20,}"), rf"\1{REMOVED}"),
+    (re.compile(r"whsec_[A-Za-z0-9+/=_-]+"), REMOVED),
     (re.compile(r"\b(Bearer|Basic)\s+[^\s,;\"']+", re.IGNORECASE), rf"\1 {REMOVED}"),
     # user:password@ in an address.
     (re.compile(r"(://)[^/\s:@]*:[^/\s@]+@"), rf"\1{REMOVED}@"),
     # Links that open something for whoever has them: renewal and pay pages, invitations, new passwords.
-    (re.compile(r"(/(?:r|p|join)/)[^/\s?#\"'<>,;)\]]+"), rf"\1{REMOVED}"),
+    (re.compile(r"(/(?:r|p|join|sandbox/pay)/)[^/\s?#\"'<>,;)\]]+"), rf"\1{REMOVED}"),
     (re.compile(r"(/password/)[^/\s\"']+/[^/\s?#\"']+"), rf"\1{REMOVED}"),
     # name=value, name: value, "name": "value".
     (
@@ -47,7 +51,10 @@ def redacted_text(text: str) -> str:
 
 
 def redacted(value: Any, depth: int = 0) -> Any:
-    """A structure of mappings, sequences and texts without secrets; anything else in it stays as it is."""
+    """A structure of mappings, sequences and texts without secrets.
+
+    Objects become texts here: whoever renders them later would show what they hold, such as a request its path.
+    """
     if isinstance(value, str):
         return redacted_text(value)
     if isinstance(value, bytes):
@@ -58,7 +65,7 @@ def redacted(value: Any, depth: int = 0) -> Any:
         return {name: REMOVED if is_secret(name) else redacted(each, depth + 1) for name, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return REMOVED if depth > DEEP else [redacted(each, depth + 1) for each in value]
-    return value
+    return value if value is None or isinstance(value, PLAIN) else redacted_text(str(value))
 
 
 def is_secret(name: object) -> bool:

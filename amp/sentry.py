@@ -11,7 +11,7 @@ from typing import Any
 
 from amp.redacting import redacted
 
-DROPPED = ("user", "server_name", "modules")
+DROPPED = ("user", "server_name", "modules", "breadcrumbs")
 REQUEST_KEPT = ("method", "url")
 """Of a request; its url is redacted, its query, headers, cookies, environment and body are dropped."""
 

@@ -18,6 +18,7 @@ from amp.redacting import REMOVED, is_secret, redacted, redacted_text
 SECRET = "S3cr3t-of-somebody_x9"
 LOOKS = [
     f"amp_abcd1234_{SECRET}",
+    f"whsec_{SECRET}",
     f"Authorization: Bearer {SECRET}",
     f"'Authorization': 'Basic {SECRET}'",
     f"redis://:{SECRET}@redis:6379/0",
@@ -25,6 +26,7 @@ LOOKS = [
     f"Not Found: /p/{SECRET}",
     f"GET /r/{SECRET}/orders/N1/pay HTTP/1.1",
     f"/admin/join/{SECRET}/",
+    f"/sandbox/pay/{SECRET}",
     f"/admin/password/MQ/{SECRET}/",
     f"password={SECRET}&next=/",
     f'{{"secret": "{SECRET}", "name": "shop"}}',
@@ -62,6 +64,18 @@ def test_what_looks_like_a_secret_is_removed_from_text_F83(text: str) -> None:
 @pytest.mark.parametrize("value", [SECRET, [SECRET], {"inner": SECRET}, SECRET.encode(), None])
 def test_what_goes_by_the_name_of_a_secret_is_removed_F83(name: str, value: Any) -> None:
     assert redacted({"a": [{name: value}]}) == {"a": [{name: REMOVED}]}
+
+
+def test_objects_are_scrubbed_before_anybody_renders_them_F83() -> None:
+    class Request:
+        def __repr__(self) -> str:
+            return f"<WSGIRequest: GET '/p/{SECRET}?token={SECRET}'>"
+
+    assert SECRET not in str(redacted({"what": Request(), "all": [Request()]}))
+    for renderer in (structlog.processors.JSONRenderer(serializer=_json), _line):
+        told = formatter(renderer).format(record("Failed", request=Request(), other=Request()))
+        assert "other" in told
+        assert SECRET not in told
 
 
 @pytest.mark.parametrize(
