@@ -135,7 +135,7 @@ def schedule(request: HttpRequest, pk: int) -> HttpResponse:
         (_("Schedules"), reverse("admin:operations_schedules")),
     ]
     intro = _("Task %(task)s. Beat takes a change within seconds.") % {"task": short_name(row.task)}
-    words = {"intro": intro, "submit": _("Save")}
+    words: dict[str, Any] = {"intro": intro, "submit": _("Save")}
     return page(request, "admin/amp_schedule.html", _(row.name), crumbs=crumbs, form=form, row=row, **words)
 
 

@@ -191,10 +191,11 @@ def test_one_id_follows_a_payment_and_no_secret_reaches_any_log_X10_F83(amp: Pro
 
     api = requests.Session()
     api.headers["Authorization"] = f"Bearer {key}"
-    assert api.get(f"{amp.url}/api/v1/me?token={TOKEN}", timeout=60).status_code == 200
+    assert api.get(f"{amp.url}/api/v1/me", timeout=60).status_code == 200
+    assert api.get(f"{amp.url}/api/v1/me?token={TOKEN}", timeout=60).status_code == 400
     hook = api.post(
         f"{amp.url}/api/v1/webhooks",
-        json={"name": "ERP", "url": f"{amp.url}/nowhere", "types": ["order.paid"]},
+        json={"enterprise": maker.pk, "name": "ERP", "url": f"{amp.url}/nowhere", "types": ["order.paid"]},
         headers={"Idempotency-Key": "a-first-time-1"},
         timeout=60,
     )
