@@ -134,6 +134,10 @@ def test_a_change_is_stored_on_the_record_and_told_to_beat(root: Client) -> None
     )
     make_schedule()
     assert row(ADVANCE).interval.every == 45, "defaults never overwrite"
+    for seconds in (45, 20):  # a switch alone, and an interval whose row exists already
+        PeriodicTasks.objects.all().delete()
+        change(ADVANCE, seconds, enabled=seconds != 45, typed="advance_due_services")
+        assert PeriodicTasks.last_change() is not None
 
 
 @pytest.mark.parametrize(
