@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import importlib.util
 import os
-import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,6 +23,7 @@ from amp.api_settings import REST_FRAMEWORK as REST_FRAMEWORK
 from amp.api_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from amp.checks import weak_settings, weak_values
 from amp.logs import logging_settings
+from amp.observing_settings import metrics_directory, refuse_missing_sentry
 from amp.payment_settings import PAYMENT_GATEWAYS as PAYMENT_GATEWAYS
 from amp.theme import UNFOLD as UNFOLD
 
@@ -292,13 +291,9 @@ LOGGING: dict[str, Any] = logging_settings(env.str("AMP_LOG_LEVEL", default="INF
 METRICS_TOKEN: str = env.str("AMP_METRICS_TOKEN", default="").strip()
 METRICS_PORT: int = env.int("AMP_METRICS_PORT", default=0)  # of a worker; 0 = none
 # The processes of one installation and user share it, and nobody else's.
-METRICS_DIR: str = env.str("AMP_METRICS_DIR", default="") or str(
-    Path(tempfile.gettempdir())
-    / f"amp-metrics-{os.geteuid()}-{hashlib.sha256(f'{BASE_URL} {DATABASES}'.encode()).hexdigest()[:12]}"
-)
+METRICS_DIR: str = env.str("AMP_METRICS_DIR", default="") or metrics_directory(f"{BASE_URL} {DATABASES}")
 SENTRY_DSN: str = env.str("AMP_SENTRY_DSN", default="").strip()
-if SENTRY_DSN and importlib.util.find_spec("sentry_sdk") is None:
-    raise ImproperlyConfigured("AMP_SENTRY_DSN is set, but sentry-sdk is missing: install amp[sentry], or unset it.")
+refuse_missing_sentry(SENTRY_DSN)
 
 if IS_PRODUCTION and (weak := weak_values(globals())):
     raise ImproperlyConfigured(" ".join(weak))
