@@ -9,10 +9,10 @@ import pytest
 from django.test import Client
 
 from amp.foundation import clock
-from amp.foundation.api.request_ids import RequestLine
 from amp.foundation.models import ApiKey, Enterprise, Event, Membership, Role, Scope
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.api_keys import LIVE_KEYS, ApiKeyRefused, has_maker_with_rights, hash_of, revoke_api_key
+from amp.logs import _line, formatter
 from tests.api.calling import Api, Tenant, code, new_key
 from tests.factories import make_enterprise, make_member
 
@@ -43,7 +43,7 @@ def test_answer_never_shows_the_secret_F83(ours: Tenant) -> None:
 
 
 def test_log_line_keeps_the_prefix_and_loses_the_secret_F83(ours: Tenant) -> None:
-    line = RequestLine("%(message)s [%(request_id)s]")
+    line = formatter(_line)
     try:
         raise ValueError(ours.api.key)
     except ValueError as failure:
