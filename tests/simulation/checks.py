@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -69,11 +70,19 @@ class Checks:
         topic = message.topic.split("/")
         pk = self.run.by_key[topic[2]].device_id
         service, body = self.services[pk], json.loads(message.payload)
+        if service.state == "TERMINATED":
+            return
         self.touched.add(pk)
         if topic[3] == "status":
             service.online.say(body["session"], online=bool(body["value"]), at=message.at)
         elif not service.online.is_open():
             service.uncertain = True  # an uplink that is first opens a session that nobody named (F60)
+
+    def dropped(self, reasons: Counter[str]) -> None:
+        """The bridge throws nothing away but what terminated devices still say."""
+        ended = any(service.state == "TERMINATED" for service in self.services.values())
+        if reasons and not (ended and set(reasons) == {"unknown_device"}):
+            raise Found("nothing_is_dropped", str(dict(reasons)))
 
     def worked(self, task: str, began: datetime) -> None:
         """A task came to its end: what was due when it began must be done by now."""
@@ -121,6 +130,8 @@ class Checks:
         """One change of state on the record is the one that the model expects next."""
         service = self.services[pk]
         if kind == "device_service.terminated":
+            service.terminate(at)
+            self.run.by_id[pk].online = False
             return
         was_young = service.state in {"PENDING", "TRIAL"}
         if why.startswith("paid line:"):

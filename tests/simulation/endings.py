@@ -26,13 +26,13 @@ def devices_at_the_end(run: Run) -> Iterator[tuple[str, str]]:
         if service.state == "ACTIVE" and gadget.locked:
             yield "a_paid_device_is_open", how
         is_over = newest is None or newest.status in OVER or newest.hold_id
-        if service.state == "EXPIRED" and not gadget.locked and not is_over and gadget.remembered == (False, 0):
+        if service.state == "EXPIRED" and not gadget.locked and not is_over and not gadget.has_forgotten:
             yield "a_stopped_device_is_locked", how
         presence = Presence.objects.get(pk=gadget.device_id)
         open_for = now - presence.open_since if presence.open_since else None
         total = presence.counted + (open_for.total_seconds() * 1e6 if open_for else 0)
         expected = service.online.total(now).total_seconds() * 1e6
-        if not service.uncertain and abs(total - expected) > 1:
+        if not service.uncertain and service.state != "TERMINATED" and abs(total - expected) > 1:
             yield "online_time_is_the_union", f"{gadget.key} counts {total / 6e7:.2f} min, should be {expected / 6e7:.2f}"
 
 

@@ -32,6 +32,7 @@ class Gadget:
     heard: list[tuple[datetime, str, int, dict[str, Any]]] = field(default_factory=list)
     online_spans: list[list[datetime | None]] = field(default_factory=list)
     remembered: tuple[bool, int] = (False, 0)
+    has_forgotten: bool = False
 
     def topic(self, tail: str) -> str:
         """Its own branch of the broker's tree."""
@@ -56,6 +57,7 @@ class Gadget:
 
     def lose_memory(self) -> None:
         """It restarts with an old state."""
+        self.has_forgotten = self.has_forgotten or self.locked != self.remembered[0]
         self.locked, self.generation = self.remembered
 
     def take(self, payload: bytes, at: datetime) -> list[tuple[str, bytes]]:
@@ -69,7 +71,7 @@ class Gadget:
         if ok:
             self.generation = generation
             if "service_lock" in values:
-                self.locked = values["service_lock"] == "true"
+                self.locked, self.has_forgotten = values["service_lock"] == "true", False
         said = [(self.topic("up/ack"), _json({"ticket": ticket, "status": "succ" if ok else "fail"}))]
         return [*said, self.report()] if "service_lock" in values else said
 

@@ -111,10 +111,7 @@ class People:
         pk, now = self.run.chance.choice(self.run.device_ids), self.run.clock.now()
         device = Device.objects.get(pk=pk)
         how = self.run.process(lambda: terminate_device(device=device, actor=STAFF, now=now))
-        if how.died:
-            return f"device {pk} died"
-        self.run.checks.services[pk].terminate(now)
-        return f"device {pk}"
+        return f"device {pk}{' died' if how.died else ''}"
 
 
 def open_orders() -> int:
