@@ -123,5 +123,3 @@ class Beats:
         """Another worker with a task of its own, between two statements of somebody else's."""
         name = self.run.chance.choice(list(TASKS))
         return f"{name} {run_twin(TASKS[name])}"
-
-

@@ -53,7 +53,7 @@ class Checks:
 
     def _announced(self, gadget: Gadget, ticket: str, days: int, sent_at: datetime) -> None:
         service, sent = self.services[gadget.device_id], sent_at + self.run.clock.skew
-        if service.set_at and service.set_at > sent - 10 * SECOND or self.run.stepped_at > sent_at - 10 * SECOND:
+        if (service.set_at and service.set_at > sent - 10 * SECOND) or self.run.stepped_at > sent_at - 10 * SECOND:
             return  # renewed while it was on its way
         left = service.ends_at - sent if service.ends_at else timedelta()
         least, most = LEFT[days]
@@ -224,5 +224,3 @@ def orders_in_their_books(run: Run) -> Iterator[tuple[str, str]]:
         paid = sum(trade.amount + trade.second_amount for _each, trade in own if trade.status == "PAID")
         if received != paid:
             yield "money_in_is_counted_once", f"order {order.pk} received {received}, the gateway says {paid}"
-
-

@@ -15,9 +15,9 @@ import pytest
 from billing import orders
 from billing.services import fulfilment, settlement
 from devices import lifecycle
-from devices.delivery import CommandStatus, Standing, closed, confirmed
+from devices.delivery import CommandStatus, closed
 from devices.online_time import Kind
-from devices.services import commands, dispatch, ledger, notice_claims, presence, renewal, waking
+from devices.services import dispatch, ledger, presence, renewal, waking
 from devices.services import lifecycle as sweeping
 
 Patch = pytest.MonkeyPatch
@@ -30,18 +30,6 @@ class Defect(NamedTuple):
     plant: Callable[[Patch], None]
     found_by: set[str]
     seeds: tuple[int, ...]
-
-
-def the_last_moment_still_counts(patch: Patch) -> None:
-    """A payment at the very end extends the period, as if `[starts_at, ends_at)` held its end (A15, A16)."""
-    honest = lifecycle._renewed
-
-    def renewed(facts: Any, terms: Any, *, paid_at: Any, months: int) -> Any:
-        if facts.ends_at and paid_at == facts.ends_at:
-            paid_at -= timedelta(microseconds=1)
-        return honest(facts, terms, paid_at=paid_at, months=months)
-
-    patch.setattr(lifecycle, "_renewed", renewed)
 
 
 def trials_count_offline_time(patch: Patch) -> None:
@@ -69,17 +57,10 @@ def generations_stay(patch: Patch) -> None:
 
 def no_second_attempt(patch: Patch) -> None:
     """What was sent is taken for received: a process that died over it is never made up for (A21)."""
-    patch.setattr(dispatch, "unanswered", lambda standing, **_more: closed(standing, CommandStatus.STALE, standing.due_at))
+    patch.setattr(
+        dispatch, "unanswered", lambda standing, **_more: closed(standing, CommandStatus.STALE, standing.due_at)
+    )
     patch.setattr(waking, "_order_fresh_unlocks", lambda *_given: None)
-
-
-def late_replies_count(patch: Patch) -> None:
-    """A reply to a command that a newer one has superseded confirms it (F56)."""
-
-    def answered(standing: Standing, *, ok: bool, confirms_by_report: bool, now: Any) -> Standing | None:
-        return confirmed(standing._replace(acked_at=now), now=now) if ok and standing.attempts else None
-
-    patch.setattr(commands, "answered", answered)
 
 
 def paid_devices_stay_locked(patch: Patch) -> None:
@@ -91,12 +72,6 @@ def paid_devices_stay_locked(patch: Patch) -> None:
 def notices_of_old_ends_go_out(patch: Patch) -> None:
     """Nobody looks at the end again when a notice is claimed (N4)."""
     patch.setattr(dispatch, "without_outdated", lambda rows, _now: rows)
-
-
-def sweeps_take_no_lock(patch: Patch) -> None:
-    """Two sweeps move the same service on (F12)."""
-    kind = type(sweeping.DeviceService.objects.all())
-    patch.setattr(kind, "select_for_update", lambda self, **_more: self, raising=False)
 
 
 def lines_are_renewed_twice(patch: Patch) -> None:
@@ -120,11 +95,6 @@ def any_amount_settles(patch: Patch) -> None:
     patch.setattr(settlement, "verdict", verdict)
 
 
-def a_newer_command_does_not_wait(patch: Patch) -> None:
-    """A command leaves while an older one may still be on its way (R3)."""
-    patch.setattr(commands, "_on_their_way", lambda _rows, _now: {})
-
-
 def expiry_is_noticed_not_dated(patch: Patch) -> None:
     """An end is recorded as when a late sweep noticed it (A17, R8)."""
     honest = sweeping.due_transition
@@ -134,12 +104,6 @@ def expiry_is_noticed_not_dated(patch: Patch) -> None:
         return due._replace(at=now) if due and due.why == "period_ended" else due
 
     patch.setattr(sweeping, "due_transition", due_transition)
-
-
-def offline_devices_are_forgotten(patch: Patch) -> None:
-    """What waits for a device isn't sent when it comes back (A21, F53)."""
-    patch.setattr(waking, "woken", lambda standing, *, now: standing)
-    patch.setattr(waking, "_order_fresh_unlocks", lambda *_given: None)
 
 
 def wrong_months(patch: Patch) -> None:
@@ -153,24 +117,17 @@ def wrong_months(patch: Patch) -> None:
     patch.setattr(lifecycle, "_renewed", renewed)
 
 
-
-
 DEFECTS = {
     plant.__name__.replace("_", " "): Defect(plant, found_by, seeds)
     for plant, found_by, seeds in (
-        (the_last_moment_still_counts, {"x"}, (11,)),
-        (trials_count_offline_time, {"x"}, (1,)),
-        (generations_stay, {"x"}, (1,)),
-        (no_second_attempt, {"x"}, (1,)),
-        (late_replies_count, {"x"}, (1,)),
-        (paid_devices_stay_locked, {"x"}, (1,)),
-        (notices_of_old_ends_go_out, {"x"}, (1,)),
-        (sweeps_take_no_lock, {"x"}, (1,)),
-        (lines_are_renewed_twice, {"x"}, (1,)),
-        (any_amount_settles, {"x"}, (1,)),
-        (a_newer_command_does_not_wait, {"x"}, (1,)),
-        (expiry_is_noticed_not_dated, {"x"}, (1,)),
-        (offline_devices_are_forgotten, {"x"}, (1,)),
-        (wrong_months, {"x"}, (1,)),
+        (trials_count_offline_time, {"nothing_happens_before_it_is_due"}, (1,)),
+        (generations_stay, {"what_is_paid_is_applied"}, (10,)),
+        (no_second_attempt, {"a_paid_device_is_open"}, (1,)),
+        (paid_devices_stay_locked, {"lock_as_the_spec_says"}, (10,)),
+        (notices_of_old_ends_go_out, {"a_notice_is_true"}, (25,)),
+        (lines_are_renewed_twice, {"nothing_happens_before_it_is_due"}, (10,)),
+        (any_amount_settles, {"a_renewal_is_paid_for"}, (1,)),
+        (expiry_is_noticed_not_dated, {"dated_as_the_spec_says"}, (15,)),
+        (wrong_months, {"periods_as_the_spec_says"}, (10,)),
     )
 }

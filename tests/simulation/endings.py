@@ -33,7 +33,10 @@ def devices_at_the_end(run: Run) -> Iterator[tuple[str, str]]:
         total = presence.counted + (open_for.total_seconds() * 1e6 if open_for else 0)
         expected = service.online.total(now).total_seconds() * 1e6
         if not service.uncertain and service.state != "TERMINATED" and abs(total - expected) > 1:
-            yield "online_time_is_the_union", f"{gadget.key} counts {total / 6e7:.2f} min, should be {expected / 6e7:.2f}"
+            yield (
+                "online_time_is_the_union",
+                f"{gadget.key} counts {total / 6e7:.2f} min, should be {expected / 6e7:.2f}",
+            )
 
 
 def notices_at_the_end(run: Run) -> Iterator[tuple[str, str]]:
