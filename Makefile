@@ -18,7 +18,7 @@ FUZZ ?= 25000
 # How many orders `make prove` plays under the gateways' faults; `make test` plays 40.
 ORDERS ?= 1000
 
-# How many small histories `make prove` simulates, and how large a fleet for how long; `make test`: 50, 200 devices, a year.
+# How many small histories `make prove` simulates, and how large a fleet for how long; `make test`: 50, no fleet.
 SEEDS ?= 500
 DEVICES ?= 1000
 YEARS ?= 2

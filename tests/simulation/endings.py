@@ -15,7 +15,7 @@ OVER = {"STALE", "FAILED", "CANCELLED"}
 
 
 def devices_at_the_end(run: Run) -> Iterator[tuple[str, str]]:
-    """A paid device is open; a stopped one is locked, unless its cache time passed (A22, A23); online times are unions."""
+    """A paid device is open, a stopped one locked unless its cache time passed (A22, A23); online times are unions."""
     now = run.clock.now()
     for gadget in run.gadgets:
         service = run.checks.services[gadget.device_id]

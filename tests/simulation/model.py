@@ -152,7 +152,7 @@ class Service:
 
 
 def later(anchor: datetime, months: int, zone: str) -> datetime:
-    """So many calendar months after the anchor, in the enterprise's zone; 31 January and a month is 28 February (A14)."""
+    """So many months after the anchor, in the enterprise's zone; 31 January and a month is 28 February (A14)."""
     local = anchor.astimezone(ZoneInfo(zone))
     year, month = divmod(local.year * 12 + local.month - 1 + months, 12)
     day = min(local.day, calendar.monthrange(year, month + 1)[1])

@@ -30,7 +30,7 @@ def test_small_histories_end_as_the_spec_says(part: int, monkeypatch: pytest.Mon
         play(seed, small(seed), monkeypatch)
 
 
-@pytest.mark.skipif(ONE is not None, reason="one small history is asked for")
+@pytest.mark.skipif(ONE is not None or "AMP_SIM_YEARS" not in os.environ, reason="minutes long: `make prove` plays it")
 def test_a_year_of_a_fleet_ends_as_the_spec_says(monkeypatch: pytest.MonkeyPatch) -> None:
     play(2026, large(DEVICES, YEARS), monkeypatch)
 

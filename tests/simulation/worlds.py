@@ -20,7 +20,7 @@ from django.test import Client
 from amp.foundation import clock, wakeups
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.configuration import AlertedService, switch_expiry_alerts
-from devices.services import dispatch
+from devices.services import dispatch, lock_reports
 from tests import factories
 from tests.simulation.clockwork import START, Clockwork
 from tests.simulation.gadgets import Gadget
@@ -35,6 +35,7 @@ APPS = ("foundation", "catalog", "devices", "billing", "alerts")
 def world(seed: int, profile: Profile, patch: pytest.MonkeyPatch) -> Iterator[Run]:
     """An empty database, a fleet in it, and both clocks, every random number and the radio in the hands of the run."""
     _empty_the_database()
+    lock_reports._models.clear()
     clockwork = Clockwork(START)
     with patch.context() as own, system_scope():
         _seeded(own, seed)
