@@ -91,7 +91,8 @@ def _furnished(seed: int, profile: Profile, clockwork: Clockwork) -> Run:
 def _seeded(patch: pytest.MonkeyPatch, seed: int) -> None:
     """What the product draws from the operating system comes from the seed here, so that histories can be compared."""
     chance = random.Random(f"secrets {seed}")
-    patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=chance.getrandbits(128), version=4))
+    names = random.Random(f"names {seed}")  # libraries draw some too, once in a process: they shift no other number
+    patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=names.getrandbits(128), version=4))
     patch.setattr(secrets, "token_bytes", lambda size=32: chance.randbytes(size))
     patch.setattr(secrets, "token_hex", lambda size=32: chance.randbytes(size).hex())
     patch.setattr(secrets, "token_urlsafe", lambda size=32: chance.randbytes(size).hex())
