@@ -42,6 +42,7 @@ def world(seed: int, profile: Profile, patch: pytest.MonkeyPatch) -> Iterator[Ru
         own.setattr(clock, "now", clockwork.now)
         own.setattr(clock, "wall", clockwork.now)
         run = _furnished(seed, profile, clockwork)
+        _seeded(own, seed)  # anew: some things are only made once in a process, such as a password's hash
         own.setattr(wakeups, "_send", run.woken)
         own.setattr(dispatch, "shared_transport", lambda: run.radio)
         own.setattr("requests.post", Wire().post)
