@@ -106,6 +106,17 @@ def expiry_is_noticed_not_dated(patch: Patch) -> None:
     patch.setattr(sweeping, "due_transition", due_transition)
 
 
+def stopped_devices_stay_open(patch: Patch) -> None:
+    """A service that has expired orders no LOCK (A18)."""
+    honest = sweeping.due_transition
+
+    def due_transition(facts: Any, terms: Any, now: Any) -> Any:
+        due = honest(facts, terms, now)
+        return due._replace(lock=None) if due and due.why == "period_ended" else due
+
+    patch.setattr(sweeping, "due_transition", due_transition)
+
+
 def wrong_months(patch: Patch) -> None:
     """Ends are chained, not computed from the anchor (A14, F40)."""
     honest = lifecycle._renewed
@@ -128,6 +139,7 @@ DEFECTS = {
         (lines_are_renewed_twice, {"nothing_happens_before_it_is_due"}, (10,)),
         (any_amount_settles, {"a_renewal_is_paid_for"}, (1,)),
         (expiry_is_noticed_not_dated, {"dated_as_the_spec_says"}, (15,)),
+        (stopped_devices_stay_open, {"lock_as_the_spec_says"}, (15,)),
         (wrong_months, {"periods_as_the_spec_says"}, (10,)),
     )
 }

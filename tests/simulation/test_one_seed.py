@@ -59,7 +59,7 @@ def _elsewhere(seed: int) -> str:
     changes = {"AMP_SIM_FINGERPRINT": f"{seed}:{path}", "PYTHONHASHSEED": "4711"}
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AMP_", "PYTEST_", "DJANGO_"))}
     name = "tests/simulation/test_one_seed.py::test_fingerprint_for_another_process"
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", name]
+    command = [sys.executable, "-m", "pytest", "-q", name]
     done = subprocess.run(command, cwd=REPOSITORY, env=kept | changes, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     try:

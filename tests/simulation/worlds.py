@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import secrets
+import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,7 +43,6 @@ def world(seed: int, profile: Profile, patch: pytest.MonkeyPatch) -> Iterator[Ru
         own.setattr(clock, "now", clockwork.now)
         own.setattr(clock, "wall", clockwork.now)
         run = _furnished(seed, profile, clockwork)
-        _seeded(own, seed)  # anew: some things are only made once in a process, such as a password's hash
         own.setattr(wakeups, "_send", run.woken)
         own.setattr(dispatch, "shared_transport", lambda: run.radio)
         own.setattr("requests.post", Wire().post)
@@ -90,15 +90,23 @@ def _furnished(seed: int, profile: Profile, clockwork: Clockwork) -> Run:
 
 
 def _seeded(patch: pytest.MonkeyPatch, seed: int) -> None:
-    """What the product draws from the operating system comes from the seed here, so that histories can be compared."""
-    chance = random.Random(f"secrets {seed}")
-    names = random.Random(f"names {seed}")  # libraries draw some too, once in a process: they shift no other number
-    patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=names.getrandbits(128), version=4))
-    patch.setattr(secrets, "token_bytes", lambda size=32: chance.randbytes(size))
-    patch.setattr(secrets, "token_hex", lambda size=32: chance.randbytes(size).hex())
-    patch.setattr(secrets, "token_urlsafe", lambda size=32: chance.randbytes(size).hex())
-    patch.setattr(secrets, "choice", chance.choice)
-    patch.setattr(secrets, "randbelow", chance.randrange)
+    """What the product draws from the operating system comes from the seed here, so that histories can be compared.
+
+    Each module that asks has numbers of its own: some things are drawn only once in a process, while a module is
+    imported or a library connects, and would shift everybody else's.
+    """
+    streams: dict[str, random.Random] = {}
+
+    def stream() -> random.Random:
+        name = str(sys._getframe(2).f_globals["__name__"])
+        return streams.setdefault(name, random.Random(f"{name} {seed}"))
+
+    patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=stream().getrandbits(128), version=4))
+    patch.setattr(secrets, "token_bytes", lambda size=32: stream().randbytes(size))
+    patch.setattr(secrets, "token_hex", lambda size=32: stream().randbytes(size).hex())
+    patch.setattr(secrets, "token_urlsafe", lambda size=32: stream().randbytes(size).hex())
+    patch.setattr(secrets, "choice", lambda options: stream().choice(options))
+    patch.setattr(secrets, "randbelow", lambda limit: stream().randrange(limit))
 
 
 def _empty_the_database() -> None:
