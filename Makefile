@@ -17,7 +17,8 @@ WORKERS ?= 2
 FUZZ ?= 25000
 # How many orders `make prove` plays under the gateways' faults; `make test` plays 40.
 ORDERS ?= 1000
-
+# How many devices come online at once in `make prove`; 300 in `make test`.
+CROWD ?= 10000
 # How many small histories `make prove` simulates, and how large a fleet for how long; `make test`: 50, no fleet.
 SEEDS ?= 500
 DEVICES ?= 1000
@@ -68,7 +69,7 @@ bench: test-packages $(VENV)/dev ## Measure the product against its limits; BENC
 	$(BIN)/python -m bench
 
 prove: test-packages $(VENV)/dev ## Run the journeys alone, with real processes; FUZZ made-up requests; ORDERS under faults
-	AMP_EVERY_PAGE=all AMP_MONEY_ORDERS=$(ORDERS) $(BIN)/python -m pytest -m journey $(ARGS)
+	AMP_EVERY_PAGE=all AMP_MONEY_ORDERS=$(ORDERS) AMP_CROWD=$(CROWD) $(BIN)/python -m pytest -m journey $(ARGS)
 	AMP_FUZZ_REQUESTS=$(FUZZ) $(BIN)/python -m pytest tests/api/test_fuzzing.py
 	AMP_MONEY_ORDERS=$(ORDERS) $(BIN)/python -m pytest -m "not journey" tests/money
 	AMP_SIM_SEEDS=$(SEEDS) AMP_SIM_DEVICES=$(DEVICES) AMP_SIM_YEARS=$(YEARS) $(BIN)/python -m pytest tests/simulation
