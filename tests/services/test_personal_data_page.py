@@ -26,7 +26,7 @@ def test_the_page_shows_gives_out_and_erases_only_what_was_typed_twice(world: Wo
         Membership.objects.create(user=root, enterprise=enterprise, role=Role.PLATFORM_ADMINISTRATOR.value)
     assert browser.get(PAGE).status_code == 200
     answer = browser.post(PAGE, {"asked": f" {EMAIL}"})
-    assert answer["Cache-Control"] == "no-store"
+    assert "no-store" in answer["Cache-Control"]
     assert ("orders", 1) in answer.context["rows"]
     assert "The account is closed" in answer.content.decode()
     package = browser.post(PAGE, {"asked": EMAIL, "do": "export"})
