@@ -18,6 +18,11 @@ FUZZ ?= 25000
 # How many orders `make prove` plays under the gateways' faults; `make test` plays 40.
 ORDERS ?= 1000
 
+# How many small histories `make prove` simulates, and how large a fleet for how long; `make test`: 50, no fleet.
+SEEDS ?= 500
+DEVICES ?= 1000
+YEARS ?= 2
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint format types contracts migrations schema messages bench prove lock venv clean
@@ -66,6 +71,7 @@ prove: test-packages $(VENV)/dev ## Run the journeys alone, with real processes;
 	AMP_EVERY_PAGE=all AMP_MONEY_ORDERS=$(ORDERS) $(BIN)/python -m pytest -m journey $(ARGS)
 	AMP_FUZZ_REQUESTS=$(FUZZ) $(BIN)/python -m pytest tests/api/test_fuzzing.py
 	AMP_MONEY_ORDERS=$(ORDERS) $(BIN)/python -m pytest -m "not journey" tests/money
+	AMP_SIM_SEEDS=$(SEEDS) AMP_SIM_DEVICES=$(DEVICES) AMP_SIM_YEARS=$(YEARS) $(BIN)/python -m pytest tests/simulation
 
 lock: $(VENV)/dev ## Resolve the versions in pyproject.toml anew, into the two lock files
 	$(LOCK) pyproject.toml --output-file requirements.lock

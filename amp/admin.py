@@ -89,8 +89,20 @@ class AmpAdminSite(UnfoldAdminSite):
             path("alerts/inbox/read/", self.admin_view(inbox.read_all), name="alert_inbox_read"),
             path("alerts/inbox/unread/", self.admin_view(inbox.count_unread), name="alert_inbox_unread"),
             path("personal-data/", self.admin_view(personal_data), name="personal_data"),
-            path("operations/", self.admin_view(panels.operations), name="operations"),
-            path("operations/retry/", self.admin_view(panels.retry), name="operations_retry"),
+            *self._operations(),
+        ]
+
+    def _operations(self) -> list[URLPattern]:
+        from amp.operations import pages
+
+        return [
+            path("operations/", self.admin_view(pages.operations), name="operations"),
+            path("operations/retry/", self.admin_view(pages.retry), name="operations_retry"),
+            path("operations/queues/", self.admin_view(pages.queues), name="operations_queues"),
+            path("operations/sweeps/<str:name>/", self.admin_view(pages.sweep), name="operations_sweep"),
+            path("operations/schedules/", self.admin_view(pages.schedules), name="operations_schedules"),
+            path("operations/schedules/<int:pk>/", self.admin_view(pages.schedule), name="operations_schedule"),
+            path("operations/schedules/<int:pk>/run/", self.admin_view(pages.run_schedule), name="operations_run"),
         ]
 
     def login(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -1,6 +1,7 @@
 """Django app of the roof: management commands, templates and the wiring between apps."""
 
 from django.apps import AppConfig, apps
+from django.conf import settings
 from django.contrib.admin import apps as admin_apps
 from django.db.models.signals import post_migrate
 
@@ -15,7 +16,9 @@ class AmpConfig(AppConfig):
         """Every process wakes workers through our Celery app; after migrations the schedule has its default rows."""
         import amp.celery  # noqa: F401 (importing it makes it the current app)
         from amp.schedule import make_schedule
+        from amp.sentry import start_sentry
 
+        start_sentry(settings.SENTRY_DSN, settings.AMP_MODE)
         post_migrate.connect(
             make_schedule, sender=apps.get_app_config("django_celery_beat"), dispatch_uid="amp.schedule"
         )

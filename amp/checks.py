@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 REQUIRED = ("SECRET_KEY", "AMP_FIELD_KEY", "DATABASE_URL", "REDIS_URL", "MQTT_URL", "AMP_BASE_URL", "ALLOWED_HOSTS")
 SECRET_LENGTH = 50
 EMQX_SECRET_LENGTH = 32
+METRICS_TOKEN_LENGTH = 32
 SECRET_LETTERS = 8
 """A long secret of few different characters is a short one."""
 FIELD_KEY_BYTES = 32
@@ -46,7 +47,7 @@ def weak_settings(environment: Mapping[str, str]) -> list[str]:
     told = {name: value.strip() for name, value in environment.items() if name in REQUIRED}
     missing = [f"Set {name}: production does not start without it." for name in REQUIRED if not told.get(name)]
     given = {name: value for name, value in told.items() if value}
-    others = (_earlier_keys, _proxies, _switches, _emqx, _gateways)
+    others = (_earlier_keys, _proxies, _switches, _emqx, _gateways, _metrics, _logs)
     return [*missing, *_weak(given), *(sentence for check in others for sentence in check(environment))]
 
 
@@ -163,6 +164,20 @@ def _emqx(environment: Mapping[str, str]) -> Iterator[str]:
     secret = environment.get("AMP_EMQX_SECRET", "").strip()
     if secret and (len(secret) < EMQX_SECRET_LENGTH or len(set(secret)) < SECRET_LETTERS):
         yield f"AMP_EMQX_SECRET is weak: give at least {EMQX_SECRET_LENGTH} random characters, or leave it out."
+
+
+def _metrics(environment: Mapping[str, str]) -> Iterator[str]:
+    """X10: figures of the whole platform are for whoever has the token; without one there is no such page."""
+    token = environment.get("AMP_METRICS_TOKEN", "").strip()
+    if token and (len(token) < METRICS_TOKEN_LENGTH or len(set(token)) < SECRET_LETTERS):
+        yield f"AMP_METRICS_TOKEN is weak: give at least {METRICS_TOKEN_LENGTH} random characters, or leave it out."
+    elif not token and environment.get("AMP_METRICS_PORT", "0").strip() not in {"", "0"}:
+        yield "AMP_METRICS_PORT is set without AMP_METRICS_TOKEN: metrics would be open to everybody. Set the token."
+
+
+def _logs(environment: Mapping[str, str]) -> Iterator[str]:
+    if environment.get("AMP_LOG_FORMAT", "json").strip() not in {"json", "line"}:
+        yield "AMP_LOG_FORMAT must be json or line."
 
 
 def _gateways(environment: Mapping[str, str]) -> Iterator[str]:

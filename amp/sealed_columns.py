@@ -12,6 +12,7 @@ from amp.foundation.services.resealing import SealedColumn
 from amp.personal.erasing import owner_of as erasure_owner
 from billing.models import MerchantAccount, PaymentAttempt, PaymentLink
 from billing.services.account_changes import draft_owner
+from billing.services.links import return_owner
 from devices.models import ImportRow
 from devices.services.import_work import owner_of as import_owner
 
@@ -23,7 +24,7 @@ SEALED_COLUMNS = (
     SealedColumn(MerchantAccount, "sealed_secret", lambda account: str(account.public_id)),
     SealedColumn(MerchantAccount, "sealed_draft", draft_owner),
     SealedColumn(PaymentLink, "sealed_token", lambda link: link.digest),
-    SealedColumn(PaymentLink, "sealed_return_path", lambda link: link.digest),
+    SealedColumn(PaymentLink, "sealed_return_path", lambda link: return_owner(link.digest)),
     SealedColumn(Webhook, "secret", webhook_owner),
     SealedColumn(Webhook, "old_secret", webhook_owner),
     SealedColumn(PaymentAttempt, "sealed_return_path", lambda attempt: attempt.number),

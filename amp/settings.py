@@ -23,6 +23,7 @@ from amp.api_settings import REST_FRAMEWORK as REST_FRAMEWORK
 from amp.api_settings import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 from amp.checks import weak_settings, weak_values
 from amp.logs import logging_settings
+from amp.observing_settings import metrics_directory, refuse_missing_sentry
 from amp.payment_settings import PAYMENT_GATEWAYS as PAYMENT_GATEWAYS
 from amp.theme import UNFOLD as UNFOLD
 
@@ -94,6 +95,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "amp.foundation.api.middleware.RequestIdMiddleware",
+    "amp.observing.ObservedRequestMiddleware",
     "amp.foundation.api.middleware.ApiProblemsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "amp.policy.ContentSecurityPolicyMiddleware",
@@ -281,7 +283,17 @@ LOCK_ALLOWANCE_PERCENT: int = env.int("AMP_LOCK_ALLOWANCE_PERCENT", default=20)
 ORDER_MINUTES: int = env.int("AMP_ORDER_MINUTES", default=30)  # Q2: an unpaid order expires
 WEBHOOK_LOOPBACK: bool = env.bool("AMP_WEBHOOK_LOOPBACK", default=not IS_PRODUCTION)  # F87: http to this machine
 SANDBOX_ENABLED: bool = env.bool("AMP_SANDBOX", default=not IS_PRODUCTION)
-LOGGING: dict[str, Any] = logging_settings(env.str("AMP_LOG_LEVEL", default="INFO"))
+
+# --- what operations see (X10) ---------------------------------------------------------------------------------------
+LOG_FORMAT: str = env.str("AMP_LOG_FORMAT", default="json" if IS_PRODUCTION else "line")
+LOGGING: dict[str, Any] = logging_settings(env.str("AMP_LOG_LEVEL", default="INFO"), LOG_FORMAT)
+# Without a token production has no /metrics; elsewhere it answers to this machine.
+METRICS_TOKEN: str = env.str("AMP_METRICS_TOKEN", default="").strip()
+METRICS_PORT: int = env.int("AMP_METRICS_PORT", default=0)  # of a worker; 0 = none
+# The processes of one installation and user share it, and nobody else's.
+METRICS_DIR: str = env.str("AMP_METRICS_DIR", default="") or metrics_directory(f"{BASE_URL} {DATABASES}")
+SENTRY_DSN: str = env.str("AMP_SENTRY_DSN", default="").strip()
+refuse_missing_sentry(SENTRY_DSN)
 
 if IS_PRODUCTION and (weak := weak_values(globals())):
     raise ImproperlyConfigured(" ".join(weak))

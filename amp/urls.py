@@ -6,6 +6,7 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 
 from amp.accounts.urls import password_urls
+from amp.metrics.exposition import metrics
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", include("amp.accounts.urls")),
@@ -15,6 +16,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("r/", include("amp.public.urls")),
     path("p/", include("amp.public.pay_urls")),
     path("health/", include("amp.health")),
+    path("metrics", metrics),
     path("", include("devices.urls")),
     path("api/", include("amp.api")),
     path("", include("billing.urls")),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
 from django.utils import translation
@@ -15,6 +16,8 @@ from tests.stack.plugin import Stack
 
 # A million rounds for every member that a test makes is most of a test's time; the processes under test keep them.
 PBKDF2PasswordHasher.iterations = 1_000
+# Every client of a test would look through all static files first; so they are looked for when one is asked for.
+settings.WHITENOISE_AUTOREFRESH = True
 
 
 @pytest.fixture(scope="session")

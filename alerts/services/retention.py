@@ -34,13 +34,13 @@ def _notice_is_over(cutoff: datetime) -> Q:
     """
     command_is_open = Command._base_manager.filter(ticket=OuterRef("command_id"), status__in=OPEN_STATUSES)
     ended = ~Q(status=NoticeStatus.DUE.value) & Q(closed_at__lt=cutoff, ends_at__lt=cutoff)
-    return ended & (Q(command=None) | ~Exists(command_is_open))
+    return ended & (Q(command=None) | Q(~Exists(command_is_open)))
 
 
 def _without_notices(cutoff: datetime) -> Q:
     """A notice reads from its command what became of it, so the command stays as long."""
     notices = Notice._base_manager.filter(device_id=OuterRef("device_id"), command_id=OuterRef("ticket"))
-    return COMMANDS.over(cutoff) & ~Exists(notices)
+    return COMMANDS.over(cutoff) & Q(~Exists(notices))
 
 
 def _is_not_on_its_way() -> Q:
@@ -53,7 +53,7 @@ def _is_not_on_its_way() -> Q:
 def _entry_was_read(cutoff: datetime) -> Q:
     """By somebody, as it stands."""
     reads = InboxRead._base_manager.filter(entry_id=OuterRef("pk"), read_at__gte=OuterRef("last_at"))
-    return Q(last_at__lt=cutoff) & Exists(reads)
+    return Q(last_at__lt=cutoff) & Q(Exists(reads))
 
 
 DELIVERIES = Kept(

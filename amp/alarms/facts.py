@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.db.models import Count, Min, QuerySet
@@ -10,6 +11,8 @@ from django.db.models import Count, Min, QuerySet
 from amp.alarms.rules import Facts, Hold, Sweep
 from amp.dead import dead_numbers
 from amp.foundation.models import SweepRun, TestClock
+from amp.operations.limits import vital_tasks
+from amp.schedule import scheduled
 from billing.models import Order, OrderStatus, Refund
 from devices.brakes import HoldReason, at_work, is_away
 from devices.lifecycle import AUTO_RETRY, State
@@ -25,13 +28,12 @@ def read_facts(*, now: datetime) -> Facts:
     soon = DeviceService.objects.filter(due_at__lte=now + AUTO_RETRY)  # a kept trial is looked at so often (A11)
     kept = soon.filter(state=State.TRIAL.value, auto_failed_at__isnull=False)
     kept_trials = kept.aggregate(number=Count("pk"), since=Min("auto_failed_at"))
+    tasks = scheduled()
     return Facts(
         holds=_holds(),
         away=_away(now),
-        sweeps=[
-            Sweep(run.name, run.finished_at or run.started_at, bool(run.failed_because))
-            for run in SweepRun.objects.order_by("name")
-        ],
+        sweeps=_sweeps(tasks),
+        off=[task for task in vital_tasks() if task not in tasks],
         due={
             "services": _oldest(DeviceService.objects.all()),
             "commands": _oldest(Command.objects.all()),
@@ -43,6 +45,20 @@ def read_facts(*, now: datetime) -> Facts:
         kept_since=kept_trials["since"],
         clock_moved_at=TestClock.objects.values_list("moved_at", flat=True).first(),
     )
+
+
+def _sweeps(tasks: Mapping[str, int]) -> list[Sweep]:
+    """Those whose task is on: the row of a sweep that was taken off the schedule stays, and nobody waits for it."""
+    return [
+        Sweep(
+            run.name,
+            run.finished_at or run.started_at,
+            bool(run.failed_because),
+            timedelta(seconds=tasks[run.task]),
+        )
+        for run in SweepRun.objects.order_by("name")
+        if run.task in tasks
+    ]
 
 
 def _holds() -> list[Hold]:

@@ -15,16 +15,18 @@ class Kind(StrEnum):
     BRIDGE_AWAY = "bridge_away"
     SWEEP_LATE = "sweep_late"
     SWEEP_FAILED = "sweep_failed"
+    SWEEP_OFF = "sweep_off"
     WORK_OVERDUE = "work_overdue"
     DEAD_ROWS = "dead_rows"
     PLAN_CANT_START = "plan_cant_start"
 
 
-RED = frozenset({Kind.LOCKS_HELD, Kind.BRIDGE_AWAY, Kind.SWEEP_LATE, Kind.WORK_OVERDUE})
+RED = frozenset({Kind.LOCKS_HELD, Kind.BRIDGE_AWAY, Kind.SWEEP_LATE, Kind.SWEEP_OFF, Kind.WORK_OVERDUE})
 """Devices or customers feel it now; the others wait for a person, amber."""
 LATE = timedelta(seconds=180)
 """Three intervals of the slowest sweep that others wait for (F13)."""
-LATE_HOURLY = timedelta(hours=3)
+INTERVALS = 3
+"""A sweep that runs seldom is late after so many of its intervals, as the schedule has them."""
 OVERDUE = timedelta(minutes=5)
 """Twice and more of what promise 8 allows a lock."""
 CALM = timedelta(minutes=3)
@@ -58,23 +60,31 @@ class Hold(NamedTuple):
 
 
 class Sweep(NamedTuple):
-    """A sweep's last run, real time."""
+    """A sweep that is on the schedule: its last run, real time, and how far apart its runs should be."""
 
     name: str
     at: datetime
     failed: bool
+    every: timedelta = timedelta(seconds=60)
+
+    @property
+    def late_after(self) -> timedelta:
+        """The age of the last run that is an alarm."""
+        return max(LATE, INTERVALS * self.every)
 
 
 class Facts(NamedTuple):
     """Everything that the rules look at. `away`: bridges at work that are out of contact, with their last contact.
 
-    `due`: since when the oldest work of each kind is due. `dead`: given-up rows by kind. `kept_trials`: how many trials
-    are kept because their included plan can't start, and since when the first (A11).
+    `off`: vital tasks that the schedule doesn't run. `due`: since when the oldest work of each kind is due. `dead`:
+    given-up rows by kind. `kept_trials`: how many trials are kept because their included plan can't start, and since
+    when the first (A11).
     """
 
     holds: Sequence[Hold] = ()
     away: Sequence[tuple[str, datetime]] = ()
     sweeps: Sequence[Sweep] = ()
+    off: Sequence[str] = ()
     due: Mapping[str, datetime | None] = {}
     dead: Mapping[str, int] = {}
     kept_trials: int = 0
@@ -103,10 +113,12 @@ def _sweeps(facts: Facts, now: datetime, wall: datetime) -> Iterator[Alarm]:
     """Dated in product time, as everything that people read here."""
     for sweep in facts.sweeps:
         since = now - (wall - sweep.at)
-        if wall - sweep.at > (LATE_HOURLY if sweep.name.startswith("forget_") else LATE):
+        if wall - sweep.at > sweep.late_after:
             yield Alarm(f"sweep_late:{sweep.name}", Kind.SWEEP_LATE, since, sweep.name)
         elif sweep.failed:
             yield Alarm(f"sweep_failed:{sweep.name}", Kind.SWEEP_FAILED, since, sweep.name)
+    for name in facts.off:
+        yield Alarm(f"sweep_off:{name}", Kind.SWEEP_OFF, now, name)
 
 
 def _overdue(facts: Facts, now: datetime, wall: datetime) -> Iterator[Alarm]:

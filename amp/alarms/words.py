@@ -50,6 +50,8 @@ def sentence(alarm: Alarm) -> str:
             text = _("The sweep %(subject)s is late: look at worker and beat.")
         case Kind.SWEEP_FAILED:
             text = _("The last run of the sweep %(subject)s failed.")
+        case Kind.SWEEP_OFF:
+            text = _("%(subject)s is switched off in the schedule: nothing that it does happens.")
         case Kind.WORK_OVERDUE:
             text, subject = _("%(subject)s: work that is due isn't done."), str(DUE.get(subject, subject))
         case Kind.DEAD_ROWS:

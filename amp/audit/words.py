@@ -110,6 +110,8 @@ WORDS = {
     "platform.rows_removed": _("Rows deleted that are kept no longer"),
     "platform.person_erased": _("Personal data erased"),
     "platform.person_exported": _("Personal data exported"),
+    "schedule.changed": _("Schedule changed"),
+    "schedule.run": _("Sweep started by hand"),
     "platform.restored": _("Database restored from a backup"),
 }
 """Kinds that devices' timeline has no words for."""

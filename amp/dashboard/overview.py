@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from django.utils.translation import gettext as _
@@ -16,15 +16,14 @@ from amp.dashboard.figures import Figures, read_figures
 from amp.dashboard.start import first_steps
 from amp.foundation import clock
 from amp.foundation.access import Action, may_anywhere, reading_zone
-from amp.foundation.models import SweepRun, User
+from amp.foundation.models import User
+from amp.operations.overview import sweep_lines
 from devices.models import Device
 from devices.models.service import STATE_CHOICES
 
 STATES = ("PENDING", "TRIAL", "ACTIVE", "EXPIRED")
 LATER_STATES = ("FREE", "TERMINATED")
 """Shown where there are any."""
-LATE = timedelta(seconds=180)
-"""A sweep that hasn't run for so long is late (F13)."""
 
 
 class Tile(NamedTuple):
@@ -123,17 +122,9 @@ def _states(figures: Figures) -> list[dict[str, Any]]:
 
 
 def _sweeps(wall: datetime) -> list[Sweep]:
-    """Those that failed or are late first."""
-    rows = [_sweep(run, wall) for run in SweepRun.objects.order_by("name")]
-    return sorted(rows, key=lambda each: (each.state == "ON", each.name))
-
-
-def _sweep(run: SweepRun, wall: datetime) -> Sweep:
-    at = run.finished_at or run.started_at
-    if run.failed_because:
-        word, state = _("Failed"), "FAILED"
-    elif wall - at > LATE:
-        word, state = _("Late"), "WAITING"
-    else:
-        word, state = _("On time"), "ON"
-    return Sweep(run.name, word, state, at, run.found)
+    """Those on the schedule, that failed or are late first."""
+    return [
+        Sweep(line.run.name, line.word, line.state, line.run.finished_at or line.run.started_at, line.run.found)
+        for line in sweep_lines(wall=wall)
+        if line.every
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import structlog
 from django.http import HttpRequest, HttpResponse, HttpResponseBadRequest
 from django.utils import timezone
 
@@ -25,6 +26,7 @@ class EnterpriseScopeMiddleware:
         if not user.is_authenticated:
             with enterprise_scope([]):
                 return self.get_response(request)
+        structlog.contextvars.bind_contextvars(actor=f"user:{user.pk}")  # no address: logs hold no personal data
         with user_scope(user), timezone.override(reading_zone(user)):
             return self.get_response(request)
 

@@ -14,6 +14,7 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 
@@ -23,6 +24,7 @@ from amp.foundation.services.refusals import Refused
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=Model)
+Answered = TypeVar("Answered", bound=HttpResponseBase)
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 Crumb = tuple[Any, str]
 """A step above the page: its title and address."""
@@ -91,7 +93,7 @@ def done(request: HttpRequest, sentence: Any) -> None:
     messages.success(request, str(sentence))
 
 
-def private(response: HttpResponse) -> HttpResponse:
+def private(response: Answered) -> Answered:
     """Mark a page that shows a secret once: no cache keeps it."""
     response["Cache-Control"] = "no-store"
     return response

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 
+from celery import current_task
 from django.db import OperationalError
 
 from amp.foundation import clock
@@ -33,7 +34,7 @@ def sweep(
     Where earlier runs died on the way, `one_by_one(now)` runs instead, until it finds none (F15).
     """
     deadline = time.monotonic() + SLICE_SECONDS
-    with system_scope(), sweep_run(name, wall=clock.wall) as run:
+    with system_scope(), sweep_run(name, wall=clock.wall, task=_task()) as run:
         if one_by_one and run.follows_a_death:
             log.error("Runs of %s died; this one takes its rows one by one.", name)
             one_slice, full = one_by_one, 1
@@ -42,6 +43,11 @@ def sweep(
             run.found += found
             if found < full or time.monotonic() > deadline:
                 return run.found
+
+
+def _task() -> str:
+    """The Celery task around it; "" where somebody else calls the sweep."""
+    return str(current_task.name) if current_task else ""
 
 
 def _persistently(name: str, one_slice: Callable[[datetime], int]) -> int:

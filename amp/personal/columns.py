@@ -63,7 +63,7 @@ NOT_PERSONAL: dict[str, str] = {
     "foundation.Tally": "group",
     "foundation.IdempotencyRecord": "method path key body_hash answer",  # sealed, and gone after a day
     "foundation.Invitation": "role language token_hash",
-    "foundation.SweepRun": "name",
+    "foundation.SweepRun": "name recent task",
     "foundation.AlarmRow": "key kind told",
     "foundation.Retention": "name",
     "foundation.SavedView": "list_name",

@@ -7,7 +7,7 @@ What is typed travels by POST alone; no address and no log holds it.
 from __future__ import annotations
 
 import tempfile
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.core.exceptions import PermissionDenied
@@ -107,7 +107,7 @@ def _exported(request: HttpRequest, person: Person) -> HttpResponse:
     file = tempfile.TemporaryFile()  # noqa: SIM115 (the answer closes it)
     export_person(person=person, to=file, actor=actor(request), now=clock.now())
     file.seek(0)
-    return private(FileResponse(file, as_attachment=True, filename="personal-data.zip"))
+    return cast(HttpResponse, private(FileResponse(file, as_attachment=True, filename="personal-data.zip")))
 
 
 def _erased(request: HttpRequest, person: Person) -> HttpResponse:

@@ -3,7 +3,7 @@
 import re
 
 from django.db import migrations, models
-from django.db.models import F
+from django.db.models import F, Value
 
 SENTENCES = (
     (
@@ -121,7 +121,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='paymentexception',
             name='facts',
-            field=models.JSONField(default=dict, verbose_name='detail'),
+            field=models.JSONField(db_default=Value({}, models.JSONField()), default=dict, verbose_name='detail'),
         ),
         migrations.AddField(
             model_name='refund',
@@ -130,9 +130,14 @@ class Migration(migrations.Migration):
         ),
         migrations.RunPython(read_sentences, migrations.RunPython.noop, elidable=True),
         migrations.RunPython(count_by_currency, migrations.RunPython.noop, elidable=True),
-        migrations.RemoveField(
+        # The release before writes the column, so it stays for now; this one doesn't, so it needs a default (X8).
+        migrations.AlterField(
             model_name='paymentexception',
             name='detail',
+            field=models.CharField(db_default='', default='', max_length=300),
+        ),
+        migrations.SeparateDatabaseAndState(
+            state_operations=[migrations.RemoveField(model_name='paymentexception', name='detail')],
         ),
         migrations.AddConstraint(
             model_name='bankpayout',

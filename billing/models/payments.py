@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, Q, Value
 from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise
@@ -135,7 +135,7 @@ class PaymentException(models.Model):
     amount = models.BigIntegerField(_("amount, minor units"))
     currency = models.CharField(_("currency"), max_length=3)
     # What happened: a code and what it is about, told in the reader's language (`services.case_words`).
-    facts = models.JSONField(_("detail"), default=dict)
+    facts = models.JSONField(_("detail"), default=dict, db_default=Value({}, models.JSONField()))
     created_at = models.DateTimeField(_("noticed"))
     resolved_at = models.DateTimeField(_("resolved"), null=True)
     resolved_by = models.CharField(_("by"), max_length=160, default="")

@@ -52,9 +52,10 @@ def poll_due_attempts(*, now: datetime, wall: datetime, limit: int = 10) -> int:
     for attempt in taken:
         if attempt.account_id in silent:
             continue
-        if not _asked(attempt, must_close=_is_superseded(attempt, now), now=now, wall=wall):
+        is_answered = _asked(attempt, must_close=_is_superseded(attempt, now), now=now, wall=wall)
+        if not is_answered:
             silent.add(attempt.account_id)
-        _plan_next(attempt, now)
+        _plan_next(attempt, now, is_answered=is_answered)
     return len(taken)
 
 
@@ -138,8 +139,11 @@ def _is_superseded(attempt: PaymentAttempt, now: datetime) -> bool:
     return newer.exclude(provider__in=stand_side_by_side(attempt.provider)).exists()
 
 
-def _plan_next(attempt: PaymentAttempt, now: datetime) -> None:
+def _plan_next(attempt: PaymentAttempt, now: datetime, *, is_answered: bool) -> None:
+    """After the last late check nobody asks again, unless that one wasn't answered: the money may be there (R1)."""
     due_at = next_query(created_at=attempt.created_at, expires_at=attempt.expires_at, now=now)
+    if due_at is None and not is_answered:
+        due_at = now + PATIENCE
     settled = [AttemptStatus.PAID.value, AttemptStatus.FAILED.value]
     leased = PaymentAttempt.objects.filter(pk=attempt.pk, due_at=now + LEASE).exclude(status__in=settled)
     leased.update(due_at=due_at)

@@ -12,6 +12,8 @@ from billing.models import MerchantAccount, PaymentAttempt, Refund
 from billing.orders import AttemptStatus
 from billing.providers.registry import BILLS
 from billing.refunds import RefundStatus
+from billing.services.bill_fetches import WORK as FETCH_BILLS
+from billing.services.refunds import WORK as WORK_REFUNDS
 from billing.services.settlement import POLL
 
 LOOK_BACK = timedelta(days=30)
@@ -39,5 +41,6 @@ def reconcile_with_gateways(*, since: datetime, now: datetime) -> ToAsk:
     refunds = Refund.objects.filter(status__in=moving).update(due_at=now)
     accounts = MerchantAccount.objects.filter(is_active=True, provider__in=list(BILLS))
     bills = accounts.exclude(bill_due_at=None).update(bill_due_at=min(now, since))
-    wake(POLL)
+    for task in (POLL, WORK_REFUNDS, FETCH_BILLS):
+        wake(task)
     return ToAsk(payments, refunds, bills)

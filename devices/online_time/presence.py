@@ -63,7 +63,8 @@ def apply_late(state: PresenceState, event: PresenceEvent, sessions: Sequence[In
     """Repeat a late step from the state *before* it, with the closed sessions at hand (P6).
 
     `sessions` must hold every stored session that ends at or after the event or `state.open_since`, whichever is first,
-    and every one of the event's session; more is allowed. The total changes by what the union of `sessions` changes by.
+    every one of the event's session, and every one that ends after the first of those began; more is allowed. The
+    total changes by what the union of `sessions` changes by.
     """
     step = apply(state, event)
     before = list(sessions)

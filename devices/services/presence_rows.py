@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple, cast
 
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from amp.foundation.bulk import among, insert_rows, read_rows, update_rows
 from devices.lifecycle import Facts, State, Terms, due_at
@@ -63,12 +63,18 @@ def write_states(states: Mapping[int, PresenceState]) -> None:
 
 
 def stored_sessions(spans: Mapping[int, Span]) -> dict[int, list[Stored]]:
-    """Closed sessions that late events are about, by device; one query, none where nothing is late."""
+    """Closed sessions that late events are about, by device; one query, none where nothing is late.
+
+    A late end may stretch a session by one of `names` from its beginning: whatever ends after that beginning is in the
+    union already, and is read too (P1).
+    """
     found: dict[int, list[Stored]] = {device_id: [] for device_id in spans}
     if not spans:
         return found
     names = frozenset().union(*(span.names for span in spans.values()))
+    begun = PresenceSession.objects.filter(device_id=OuterRef("device_id"), session__in=names).order_by("started_at")
     wanted = Q(ended_at__gte=min(span.since for span in spans.values())) | Q(session__in=names)
+    wanted |= Q(ended_at__gte=Subquery(begun.values("started_at")[:1]))
     rows = PresenceSession.objects.filter(wanted, among("device_id", spans)).order_by("started_at", "id")
     for row_id, device_id, session, started_at, ended_at, estimated in rows.values_list(
         "id", "device_id", "session", "started_at", "ended_at", "estimated"

@@ -96,7 +96,7 @@ def _import_is_over(cutoff: datetime) -> Q:
     """Done, refused or cancelled, and its lines thrown away. One that a fault stopped can still be tried again."""
     ended = (ImportState.DONE.value, ImportState.REFUSED.value, ImportState.CANCELLED.value)
     lines = ImportRow._base_manager.filter(job_id=OuterRef("pk"))
-    return Q(state__in=ended, created_at__lt=cutoff, due_at=None, clear_at=None) & ~Exists(lines)
+    return Q(state__in=ended, created_at__lt=cutoff, due_at=None, clear_at=None) & Q(~Exists(lines))
 
 
 SESSIONS = Kept(
@@ -145,6 +145,6 @@ HOLDS = Kept(
     days=2 * 365,
     over=lambda cutoff: (
         Q(status=HoldStatus.OVER.value, ended_at__lt=cutoff)
-        & ~Exists(Command._base_manager.filter(hold_id=OuterRef("pk")))
+        & Q(~Exists(Command._base_manager.filter(hold_id=OuterRef("pk"))))
     ),
 )

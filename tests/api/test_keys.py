@@ -9,12 +9,12 @@ import pytest
 from django.test import Client
 
 from amp.foundation import clock
-from amp.foundation.api.request_ids import RequestLine
-from amp.foundation.models import ApiKey, Event, Membership, Role, Scope
+from amp.foundation.models import ApiKey, Enterprise, Event, Membership, Role, Scope
 from amp.foundation.scoping import system_scope
-from amp.foundation.services.api_keys import LIVE_KEYS, ApiKeyRefused, hash_of, revoke_api_key
+from amp.foundation.services.api_keys import LIVE_KEYS, ApiKeyRefused, has_maker_with_rights, hash_of, revoke_api_key
+from amp.logs import _line, formatter
 from tests.api.calling import Api, Tenant, code, new_key
-from tests.factories import make_member
+from tests.factories import make_enterprise, make_member
 
 
 def test_key_tells_what_it_is_and_may_do(ours: Tenant) -> None:
@@ -43,7 +43,7 @@ def test_answer_never_shows_the_secret_F83(ours: Tenant) -> None:
 
 
 def test_log_line_keeps_the_prefix_and_loses_the_secret_F83(ours: Tenant) -> None:
-    line = RequestLine("%(message)s [%(request_id)s]")
+    line = formatter(_line)
     try:
         raise ValueError(ours.api.key)
     except ValueError as failure:
@@ -105,6 +105,18 @@ def test_key_ends_with_its_makers_role_F79(ours: Tenant, change: str) -> None:
     roles = Membership.objects.filter(user=ours.user)
     roles.delete() if change == "left" else roles.update(role=Role.OPERATOR.value)
     assert code(ours.api.get("/me")) == (401, "invalid_key")
+
+
+@pytest.mark.parametrize("at", ["here", "above", "below"])
+@pytest.mark.parametrize("role", list(Role))
+def test_api_and_pages_agree_on_which_roles_keep_a_key_F79_X2(ours: Tenant, role: Role, at: str) -> None:
+    """The request asks in SQL, the page of keys in Python."""
+    with system_scope():
+        above = Enterprise.objects.get(pk=ours.enterprise.parent_id or ours.enterprise.pk)
+        places = {"here": ours.enterprise, "above": above, "below": make_enterprise("below", parent=ours.enterprise)}
+        Membership.objects.filter(user=ours.user).update(role=role.value, enterprise=places[at])
+        key = ApiKey.objects.get(pk=ours.key.pk)
+        assert has_maker_with_rights(key) == (ours.api.get("/me").status_code == 200)
 
 
 @pytest.mark.parametrize(

@@ -179,8 +179,9 @@ OPEN = {
     *("api:schema", "api:docs", "api:problem"),
 }
 PLATFORM = {
-    *("admin:operations", "admin:operations_retry", "admin:platform_configuration", "admin:retention"),
-    "admin:personal_data",
+    *("admin:operations", "admin:operations_retry", "admin:operations_queues", "admin:operations_sweep"),
+    *("admin:operations_schedules", "admin:operations_schedule", "admin:operations_run"),
+    *("admin:platform_configuration", "admin:retention", "admin:personal_data"),
 }
 UNNAMED = {
     "r/",  # the public page's two: codes are typed in, and whatever else is no code
@@ -189,6 +190,7 @@ UNNAMED = {
     "p/<path:rest>",
     "health/live",
     "health/ready",
+    "metrics",
     "api/^(?P<path>.*)$",
     r"admin/(?P<url>.*)$",
     *(f"admin/{model._meta.app_label}/{model._meta.model_name}/<path:object_id>/" for model in BY_MODEL.values()),

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from amp.alarms.rules import CALM, LATE, LATE_HOURLY, OVERDUE, Facts, Hold, Kind, Sweep, alarms
+from amp.alarms.rules import CALM, LATE, OVERDUE, Facts, Hold, Kind, Sweep, alarms
 
 NOW = datetime(2027, 3, 1, 12, tzinfo=UTC)
 WALL = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -18,7 +18,8 @@ def kinds(**facts: object) -> list[Kind]:
 
 
 def test_nothing_wrong_is_no_alarm() -> None:
-    sweeps = [Sweep("advance_due_services", WALL - LATE, False), Sweep("forget_answers", WALL - LATE_HOURLY, False)]
+    hourly = Sweep("forget_answers", WALL - 3 * HOUR, False, every=HOUR)
+    sweeps = [Sweep("advance_due_services", WALL - LATE, False), hourly]
     due = {"services": NOW - OVERDUE, "orders": None}
     assert kinds(sweeps=sweeps, due=due, dead={"orders": 0}, kept_trials=0) == []
 
@@ -31,6 +32,8 @@ def test_nothing_wrong_is_no_alarm() -> None:
         ({"sweeps": [Sweep("close_commands", WALL - LATE - SECOND, False)]}, Kind.SWEEP_LATE, NOW - LATE - SECOND),
         ({"sweeps": [Sweep("close_commands", WALL - SECOND, True)]}, Kind.SWEEP_FAILED, NOW - SECOND),
         ({"sweeps": [Sweep("close_commands", WALL - HOUR, True)]}, Kind.SWEEP_LATE, NOW - HOUR),
+        ({"sweeps": [Sweep("a", WALL - 3 * HOUR - SECOND, False, HOUR)]}, Kind.SWEEP_LATE, NOW - 3 * HOUR - SECOND),
+        ({"off": ["devices.tasks.dispatch_commands"]}, Kind.SWEEP_OFF, NOW),
         ({"due": {"services": NOW - OVERDUE - SECOND}}, Kind.WORK_OVERDUE, NOW - OVERDUE - SECOND),
         ({"dead": {"orders": 2}}, Kind.DEAD_ROWS, NOW),
         ({"kept_trials": 5, "kept_since": NOW - HOUR}, Kind.PLAN_CANT_START, NOW - HOUR),

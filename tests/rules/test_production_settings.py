@@ -24,6 +24,10 @@ STRONG = {
     "ALLOWED_HOSTS": "amp.example.com,127.0.0.1",
 }
 WEAK = [
+    ("AMP_METRICS_TOKEN", "only-31-characters-long-so-few!"),
+    ("AMP_METRICS_TOKEN", "ab" * 40),
+    ("AMP_METRICS_PORT", "9100"),
+    ("AMP_LOG_FORMAT", "yaml"),
     ("AMP_EMQX_SECRET", "only-31-characters-long-so-few!"),
     ("AMP_EMQX_SECRET", "ab" * 40),
     ("SECRET_KEY", "short"),

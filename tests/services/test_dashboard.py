@@ -174,7 +174,13 @@ def test_platform_staff_see_the_health_of_sweeps_and_others_do_not(
 ) -> None:
     ours, _ = makers
     at = clock.wall() - timedelta(minutes=minutes)
-    SweepRun.objects.create(name="advance_due_services", started_at=at, finished_at=at, failed_because=failed)
+    SweepRun.objects.create(
+        name="advance_due_services",
+        task="devices.tasks.advance_due_services",
+        started_at=at,
+        finished_at=at,
+        failed_because=failed,
+    )
     (sweep,) = ours.client(Role.PLATFORM_ADMINISTRATOR).get("/admin/").context["sweeps"]
     assert (sweep.name, sweep.word) == ("advance_due_services", word)
     assert ours.client().get("/admin/").context["sweeps"] == []

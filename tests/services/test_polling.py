@@ -182,6 +182,18 @@ def test_each_late_check_finds_a_payment_that_came_after_the_end_F27(
     assert PaymentException.objects.get().kind == "LATE"
 
 
+def test_a_last_late_check_that_nobody_answered_is_made_again_R1(shop: Shop, wire: Loopback) -> None:
+    """After an outage that was longer than all checks only one question is left, and its answer may be lost."""
+    attempt = shop.attempt()
+    press(attempt, wire, Trouble.DROPPED)
+    last = 30 * MINUTE + LATE_CHECKS[-1] + MINUTE
+    wire.lost_answers = ("query",)
+    poll(wire, last)
+    wire.lost_answers = ()
+    assert poll(wire, last + 61 * MINUTE) == 1
+    assert status_of(attempt)[1] == "PAID"
+
+
 def test_after_the_last_late_check_nobody_asks_any_more(shop: Shop, wire: Loopback) -> None:
     attempt = shop.attempt()
     expire(wire, 30 * MINUTE)

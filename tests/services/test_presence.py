@@ -129,6 +129,17 @@ def test_an_uplink_without_a_session_opens_one():
     assert (fleet.hours(), fleet.presence().is_online) == (1, False)
 
 
+def test_a_goodbye_that_is_repeated_counts_no_hour_twice_P1():
+    """An uplink came before the connect that it follows, so the session has no name when its goodbye comes; the repeat
+    then ends the session that the late connect left open, from its beginning on."""
+    fleet = make_fleet()
+    tell(fleet.report("d1", at("09:00:02")))
+    tell(fleet.online("d1", at("09:00"), 1), now=at("09:01"))
+    tell(fleet.offline("d1", at("10:00"), 1))
+    tell(fleet.offline("d1", at("10:00:15"), 1))
+    assert fleet.presence().counted == 3_615 * 1_000_000
+
+
 def test_retained_online_at_subscribe_does_not_count_P4():
     fleet = make_fleet()
     tell(fleet.online("d1", at("09:00"), 1, retained=True))

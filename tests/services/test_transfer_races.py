@@ -81,7 +81,7 @@ def together(first: Callable[[], Any], second: Callable[[], Any]) -> list[BaseEx
 
     one = threading.Thread(target=guarded, args=(holding,))
     other = threading.Thread(target=guarded, args=(waiting,))
-    for thread in (one, other):
+    for thread in (other, one):  # the one that waits is alive before the first asks for it
         thread.start()
     for thread in (one, other):
         thread.join(60)

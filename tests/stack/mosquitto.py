@@ -58,6 +58,16 @@ class Mosquitto(Daemon):
             [_program("mosquitto_passwd"), "-b", self.password_file, name, password], check=True, capture_output=True
         )
 
+    def add_users(self, names: list[str], password: str) -> None:
+        """Many at once, all with the same password; none of them may be known yet. Call `reload` after."""
+        fresh = self.credentials / "fresh"
+        fresh.write_text("".join(f"{name}:{password}\n" for name in names))
+        fresh.chmod(0o600)
+        subprocess.run([_program("mosquitto_passwd"), "-U", fresh], check=True, capture_output=True)
+        with self.password_file.open("a") as users:
+            users.write(fresh.read_text())
+        fresh.unlink()
+
     def reload(self) -> None:
         """SIGHUP: read passwords and ACL again; returns when the broker has begun to."""
         before = self.output().count("Reloading config")

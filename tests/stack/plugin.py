@@ -81,6 +81,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
     """Set the environment; a wrapper, for it has to come before pytest-django, which loads the settings here."""
     stack = early_config.stash[STACK] = Stack.in_temporary_directory()
     os.environ.update(stack.environment(database_url=stack.database_url, redis_database=0))
+    os.environ["AMP_METRICS_DIR"] = str(stack.directory / "metrics")
     early_config.add_cleanup(stack.stop)
     return (yield)
 

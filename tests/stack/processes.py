@@ -129,8 +129,9 @@ class Product:
             **self.environment,
             "AMP_BASE_URL": self.url,
             "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self.port} --worker-class=gthread --workers=2 --threads=4 "
-            "--access-logfile=- --graceful-timeout=5",
+            "--graceful-timeout=5",
             "PYTHONUNBUFFERED": "1",
+            "AMP_METRICS_DIR": str(self.directory / "metrics"),
         }
 
     @property

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import structlog
 from django.utils.translation import gettext as _
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.permissions import BasePermission
@@ -69,6 +70,7 @@ class KeyAuthentication(BaseAuthentication):
             return None
         with system_scope():
             caller = _caller(text.strip())
+        structlog.contextvars.bind_contextvars(actor=f"key:{caller.key.prefix}", enterprise=caller.key.enterprise_id)
         return caller, caller
 
     def authenticate_header(self, request: Request) -> str:

@@ -50,19 +50,14 @@ class Cursors(BasePagination):
     """`{"results": […], "next": address, "next_cursor": text}`; the last page has null for both."""
 
     def paginate_queryset(self, queryset: Any, request: Request, view: Any = None) -> list[Any]:
-        """The view's `columns` of one page of rows, in two queries: keys, then rows."""
+        """The view's `columns` of one page of rows; one query, two where a page comes to rows without a value."""
         self.request = request
         ordering = _ordering(request, view.orderings, getattr(view, "decided_ordering", None))
         size, cursor = _size(request), request.query_params.get("cursor")
-        if cursor:
-            page = keyset.page_after(queryset, ordering, size, _opened(cursor, ordering))
-        else:
-            page = keyset.first_page(queryset, ordering, size)
-        last = ordering.spelled(page.keys[-1]) if page.has_next else None
-        self.cursor = signing.dumps([ordering.name, last], salt=SALT) if last else None
-        places = {pk: place for place, (_value, pk) in enumerate(page.keys)}
-        rows = queryset.filter(pk__in=places).order_by().values("pk", *view.columns) if places else []
-        return sorted(rows, key=lambda row: places[row["pk"]])
+        start = _opened(cursor, ordering) if cursor else None
+        page, last = keyset.rows_after(queryset, ordering, size, start, view.columns)
+        self.cursor = signing.dumps([ordering.name, ordering.spelled(last)], salt=SALT) if last else None
+        return page
 
     def get_paginated_response(self, data: Any) -> Response:
         """The page with the way to the next one."""

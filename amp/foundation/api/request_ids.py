@@ -1,11 +1,10 @@
 """A name for each request: taken from X-Request-ID where it is harmless, else made; in the answer and in the logs.
 
-Imported before Django's apps are loaded (the log's format lives here), so it knows nothing of them.
+Imported before Django's apps are loaded (the log's format needs it), so it knows nothing of them.
 """
 
 from __future__ import annotations
 
-import logging
 import re
 import uuid
 from collections.abc import Iterator
@@ -13,7 +12,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 HARMLESS = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{7,63}")
-SECRETS = re.compile(r"(amp_[a-z0-9]{8}_)[A-Za-z0-9_-]{20,}")
 _current: ContextVar[str] = ContextVar("request_id", default="")
 
 
@@ -31,12 +29,3 @@ def named_request(offered: str | None) -> Iterator[str]:
         yield name
     finally:
         _current.reset(token)
-
-
-class RequestLine(logging.Formatter):
-    """A log line with the request's id, and without the secret part of any API key (F83)."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        """The line; tracebacks are scrubbed too."""
-        record.request_id = current_request_id() or "-"
-        return SECRETS.sub(r"\1[removed]", super().format(record))

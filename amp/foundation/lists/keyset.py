@@ -7,7 +7,7 @@ a row without a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -116,6 +116,24 @@ def page_before(rows: QuerySet[Any], ordering: Ordering, size: int, cursor: str)
     if len(keys) <= size:
         return first_page(rows, ordering, size)
     return Page(keys[:size][::-1], has_previous=True, has_next=True)
+
+
+def rows_after(
+    rows: QuerySet[Any], ordering: Ordering, size: int, cursor: str | None, columns: Sequence[str]
+) -> tuple[list[dict[str, Any]], Key | None]:
+    """The page that follows the cursor (the first one without), as columns of its rows; one query for each zone.
+
+    With it comes the key of its last row if more follow. Raises InvalidCursor.
+    """
+    found: list[dict[str, Any]] = []
+    wanted = {"pk", *([ordering.column] if ordering.column else []), *columns}
+    for empty, part in _zones(rows, ordering, ordering.read(cursor) if cursor else None, backward=False):
+        ordered = part.select_related(None).order_by(*ordering.terms(backward=False, empty=empty))
+        found += ordered.values(*sorted(wanted))[: size + 1 - len(found)]
+        if len(found) > size:
+            last = found[size - 1]
+            return found[:size], (last[ordering.column] if ordering.column else None, last["pk"])
+    return found, None
 
 
 def _read(rows: QuerySet[Any], ordering: Ordering, start: Key | None, limit: int, *, backward: bool) -> list[Key]:

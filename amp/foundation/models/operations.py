@@ -20,6 +20,11 @@ class SweepRun(models.Model):
     found = models.PositiveIntegerField(_("rows found"), default=0)
     oldest_due_at = models.DateTimeField(_("oldest due"), null=True)
     failed_because = models.CharField(_("failed because"), max_length=400, default="")
+    # The Celery task that ran it: what leaves the schedule is missed by nobody. "" where none ran it yet.
+    task = models.CharField(_("task"), max_length=120, default="", db_default="")
+    seconds = models.FloatField(_("took"), null=True)
+    # The last runs that found rows or failed, newest first: a run that found nothing tells nothing.
+    recent = models.JSONField(default=list, db_default=[])
 
     class Meta:
         verbose_name = _("sweep")

@@ -80,7 +80,8 @@ def forget_old_rows(kinds: Sequence[Kept], moments: Moments, *, limit: int) -> i
 
 def days_kept(kinds: Sequence[Kept]) -> dict[str, int]:
     """Days for each kind, as decided or as installed; 0 is for ever."""
-    decided = dict(Retention.objects.exclude(days=None).values_list("name", "days"))
+    rows = Retention.objects.exclude(days=None).values_list("name", "days")
+    decided = {name: days for name, days in rows if days is not None}
     return {kept.name: decided.get(kept.name, kept.days) for kept in kinds}
 
 
@@ -98,8 +99,8 @@ def set_days_kept(*, kept: Kept, days: int, actor: str, now: datetime) -> None:
     row.days = days
     row.save(update_fields=["days"])
     name = f"days_kept_{kept.name}"
-    told = EventDraft("platform.configured", SUBJECT, None, now, actor, before={name: before}, after={name: days})
-    record_event(told, now=now)
+    draft = EventDraft("platform.configured", SUBJECT, None, now, actor, before={name: before}, after={name: days})
+    record_event(draft, now=now)
 
 
 def remove_rows(kept: Kept, ids: Sequence[int], cutoff: datetime) -> int:

@@ -27,7 +27,7 @@ def _is_free() -> Q:
     later = Event._base_manager.filter(
         subject=OuterRef("subject"), kind__startswith=STATES, id__gt=OuterRef("id"), after__has_key="state"
     )
-    return free & (~Q(kind__startswith=STATES) | Exists(later))
+    return free & (~Q(kind__startswith=STATES) | Q(Exists(later)))
 
 
 def _remove_events(kept: Kept, ids: Sequence[int], cutoff: datetime) -> int:

@@ -144,10 +144,17 @@ def took(began: datetime | None, ended: datetime | None) -> str:
     """How long something lasted; below ten seconds with a tenth: "0.4 s"."""
     if began is None or ended is None:
         return "—"
-    length = max(ended - began, timedelta())
-    if length >= timedelta(seconds=10):
-        return duration(length)
-    tenths = max(length.total_seconds(), 0.1 if length else 0)
+    return brief(max(ended - began, timedelta()).total_seconds())
+
+
+@register.filter
+def brief(seconds: float | None) -> str:
+    """A length of time that is short as a rule; below ten seconds with a tenth: "0.4 s"."""
+    if seconds is None:
+        return "—"
+    if seconds >= 10:
+        return duration(seconds)
+    tenths = max(seconds, 0.1 if seconds else 0)
     text = _("{seconds} s").format(seconds=number_format(tenths, decimal_pos=1))
     return text.replace(" ", "\N{NO-BREAK SPACE}")
 

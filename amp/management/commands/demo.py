@@ -171,7 +171,7 @@ def _log_to(path: Path) -> None:
         "class": "logging.FileHandler",
         "filename": str(path),
         "encoding": "utf-8",
-        "formatter": "line",
+        "formatter": "ours",
     }
     settings.LOGGING["root"]["level"] = "WARNING"
     logging.config.dictConfig(settings.LOGGING)

@@ -1,0 +1,145 @@
+"""Defects that somebody might make, planted in the product: each must be found by the check that is named with it.
+
+Without them a simulation that never finds anything would prove nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, NamedTuple
+
+import pytest
+
+from billing import orders
+from billing.services import fulfilment, settlement
+from devices import lifecycle
+from devices.delivery import CommandStatus, closed
+from devices.online_time import Kind
+from devices.services import dispatch, ledger, presence, renewal, waking
+from devices.services import lifecycle as sweeping
+
+Patch = pytest.MonkeyPatch
+_serial = itertools.count(1)
+
+
+class Defect(NamedTuple):
+    """How it is planted, the checks that may find it, and the seeds that meet it."""
+
+    plant: Callable[[Patch], None]
+    found_by: set[str]
+    seeds: tuple[int, ...]
+
+
+def trials_count_offline_time(patch: Patch) -> None:
+    """Online time goes on from the last goodbye (P1, F60)."""
+    honest = presence.apply
+
+    def apply(state: Any, event: Any) -> Any:
+        step = honest(state, event)
+        if event.kind == Kind.ONLINE and not state.online and state.last_event_at and step.state.online:
+            return step._replace(state=step.state._replace(open_since=state.last_event_at))
+        return step
+
+    patch.setattr(presence, "apply", apply)
+
+
+def generations_stay(patch: Patch) -> None:
+    """A new wish is told under the old generation (A22, F56)."""
+    honest = ledger.Changes.tell
+
+    def tell(self: Any, row: Any, lock: Any, cause: Any = None) -> Any:
+        return honest(self, row._replace(generation=max(row.generation - 1, 0)), lock, cause)
+
+    patch.setattr(ledger.Changes, "tell", tell)
+
+
+def no_second_attempt(patch: Patch) -> None:
+    """What was sent is taken for received: a process that died over it is never made up for (A21)."""
+    patch.setattr(
+        dispatch, "unanswered", lambda standing, **_more: closed(standing, CommandStatus.STALE, standing.due_at)
+    )
+    patch.setattr(waking, "_order_fresh_unlocks", lambda *_given: None)
+
+
+def paid_devices_stay_locked(patch: Patch) -> None:
+    """A renewal of an expired service orders no UNLOCK (A22)."""
+    honest = renewal.renewal
+    patch.setattr(renewal, "renewal", lambda *given, **more: honest(*given, **more)._replace(unlocks=False))
+
+
+def notices_of_old_ends_go_out(patch: Patch) -> None:
+    """Nobody looks at the end again when a notice is claimed (N4)."""
+    patch.setattr(dispatch, "without_outdated", lambda rows, _now: rows)
+
+
+def lines_are_renewed_twice(patch: Patch) -> None:
+    """A slice that is done again, and of which the device knows nothing (R2)."""
+    honest = fulfilment.renew_services
+
+    def renew(requests: Any, **more: Any) -> Any:
+        outcomes = honest(requests, **more)
+        honest([each._replace(source=f"again:{next(_serial)}") for each in requests], **more)
+        return outcomes
+
+    patch.setattr(fulfilment, "renew_services", renew)
+
+
+def any_amount_settles(patch: Patch) -> None:
+    """What was paid is taken for what was asked (R1)."""
+
+    def verdict(order: Any, attempt: Any, facts: Any) -> Any:
+        return orders.verdict(order, attempt._replace(amount=facts.amount), facts)
+
+    patch.setattr(settlement, "verdict", verdict)
+
+
+def expiry_is_noticed_not_dated(patch: Patch) -> None:
+    """An end is recorded as when a late sweep noticed it (A17, R8)."""
+    honest = sweeping.due_transition
+
+    def due_transition(facts: Any, terms: Any, now: Any) -> Any:
+        due = honest(facts, terms, now)
+        return due._replace(at=now) if due and due.why == "period_ended" else due
+
+    patch.setattr(sweeping, "due_transition", due_transition)
+
+
+def stopped_devices_stay_open(patch: Patch) -> None:
+    """A service that has expired orders no LOCK (A18)."""
+    honest = sweeping.due_transition
+
+    def due_transition(facts: Any, terms: Any, now: Any) -> Any:
+        due = honest(facts, terms, now)
+        return due._replace(lock=None) if due and due.why == "period_ended" else due
+
+    patch.setattr(sweeping, "due_transition", due_transition)
+
+
+def wrong_months(patch: Patch) -> None:
+    """Ends are chained, not computed from the anchor (A14, F40)."""
+    honest = lifecycle._renewed
+
+    def renewed(facts: Any, terms: Any, *, paid_at: Any, months: int) -> Any:
+        told = honest(facts, terms, paid_at=paid_at, months=months)
+        return told._replace(ends_at=told.starts_at + timedelta(days=30 * months))
+
+    patch.setattr(lifecycle, "_renewed", renewed)
+
+
+DEFECTS = {
+    plant.__name__.replace("_", " "): Defect(plant, found_by, seeds)
+    for plant, found_by, seeds in (
+        (trials_count_offline_time, {"nothing_happens_before_it_is_due"}, (1,)),
+        (generations_stay, {"what_is_paid_is_applied"}, (10,)),
+        (no_second_attempt, {"a_paid_device_is_open"}, (1,)),
+        (paid_devices_stay_locked, {"lock_as_the_spec_says"}, (10,)),
+        (notices_of_old_ends_go_out, {"a_notice_is_true"}, (25,)),
+        (lines_are_renewed_twice, {"nothing_happens_before_it_is_due"}, (10,)),
+        (any_amount_settles, {"a_renewal_is_paid_for"}, (1,)),
+        (expiry_is_noticed_not_dated, {"dated_as_the_spec_says"}, (15,)),
+        (stopped_devices_stay_open, {"lock_as_the_spec_says"}, (15,)),
+        (wrong_months, {"periods_as_the_spec_says"}, (10,)),
+    )
+}

@@ -1,0 +1,159 @@
+"""What must have come of it: one device's service, written from the spec and from nothing of the product.
+
+The model is told facts that were committed: stamps of status messages, paid periods, and when a sweep looked. All
+instants are UTC and by the product's clock. Rules are named as in the spec (A2, A3, A14–A17, P1–P7, N2–N6).
+"""
+
+from __future__ import annotations
+
+import calendar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+NOTICE_DAYS = (30, 7, 1)
+DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """The product's rule as this run has it; durations of online time."""
+
+    start: timedelta
+    end: timedelta
+    zone: str
+
+
+@dataclass
+class Online:
+    """Sessions of one device as far as their messages were applied (P1–P3)."""
+
+    began: dict[int, datetime] = field(default_factory=dict)
+    ended: dict[int, datetime] = field(default_factory=dict)
+
+    def say(self, session: int, *, online: bool, at: datetime) -> None:
+        """A status message; one that is repeated says nothing new (P2)."""
+        (self.began if online else self.ended).setdefault(session, at)
+
+    def spans(self) -> list[tuple[datetime, datetime | None]]:
+        """The union: a session ends with its own goodbye, or without one where the next begins (P3)."""
+        starts = sorted((at, session) for session, at in self.began.items())
+        union: list[tuple[datetime, datetime | None]] = []
+        for place, (start, session) in enumerate(starts):
+            following = starts[place + 1][0] if place + 1 < len(starts) else None
+            end = self.ended.get(session, following)
+            if union and (union[-1][1] is None or start <= union[-1][1]):
+                last = union[-1][1]
+                union[-1] = (union[-1][0], None if last is None or end is None else max(last, end))
+            else:
+                union.append((start, end))
+        return union
+
+    def is_open(self) -> bool:
+        """Whether it is online, as far as is known."""
+        spans = self.spans()
+        return bool(spans) and spans[-1][1] is None
+
+    def total(self, now: datetime) -> timedelta:
+        """Cumulative online time."""
+        return sum(((min(end, now) if end else now) - start for start, end in self.spans()), timedelta())
+
+    def reaches(self, length: timedelta) -> datetime | None:
+        """The exact moment at which the total reaches `length`; in the future while online, None while offline (P7)."""
+        left = length
+        for start, end in self.spans():
+            if end is None or end - start >= left:
+                return start + left
+            left -= end - start
+        return None
+
+
+@dataclass
+class Service:
+    """What the spec says of one device."""
+
+    rule: Rule
+    last_at: datetime
+    state: str = "PENDING"
+    online: Online = field(default_factory=Online)
+    ends_at: datetime | None = None
+    set_at: datetime | None = None
+    anchor: datetime | None = None
+    months: int = 0
+    # Clock steps or late words made its trial's dates a matter of who knew what when (P6): they are not foretold.
+    uncertain: bool = False
+    story: list[tuple[str, datetime]] = field(default_factory=list)
+    wants_lock: bool | None = None
+    # Of each (end, days): whether it went out, as far as that is known; None where a process died over it.
+    told: dict[tuple[datetime, int], bool | None] = field(default_factory=dict)
+
+    def due_at(self) -> datetime | None:
+        """When it next changes by itself."""
+        match self.state:
+            case "PENDING":
+                return self.online.reaches(self.rule.start)
+            case "TRIAL":
+                return self.online.reaches(self.rule.end)
+            case "ACTIVE":
+                return self.ends_at
+        return None
+
+    def look(self, until: datetime) -> bool:
+        """A sweep looked: the next thing that was due by `until` happened, when it fell due (A17); whether one was."""
+        due = self.due_at()
+        if due is None or due > until:
+            return False
+        self._go({"PENDING": "TRIAL", "TRIAL": "EXPIRED", "ACTIVE": "EXPIRED"}[self.state], due)
+        return True
+
+    def pay(self, *, paid_at: datetime, months: int, now: datetime) -> tuple[datetime, datetime]:
+        """A paid period: where it begins and ends (A14–A16)."""
+        if self.ends_at and self.anchor and paid_at < self.ends_at:
+            starts, self.months = self.ends_at, self.months + months
+        else:
+            starts, self.anchor, self.months = paid_at, paid_at, months
+        self.ends_at, self.set_at = later(self.anchor, self.months, self.rule.zone), now
+        self._go("ACTIVE", paid_at)
+        return starts, self.ends_at
+
+    def terminate(self, at: datetime) -> None:
+        """For good (E4)."""
+        self._go("TERMINATED", at)
+
+    def adopt(self, state: str, at: datetime) -> None:
+        """Take over what the product says of a trial whose dates aren't foretold."""
+        self._go(state, at)
+
+    def notices(self, now: datetime, since: datetime) -> dict[tuple[datetime, int], bool]:
+        """Which (end, days) have come by `now`; True for the one that goes out (N2, N4, N5, N9)."""
+        if self.state not in {"ACTIVE", "EXPIRED"} or not self.ends_at or not self.set_at:
+            return {}
+        if self.state == "EXPIRED" and self.ends_at > now:
+            return {}
+        moments = {days: self.ends_at - days * DAY for days in sorted(NOTICE_DAYS)}
+        come = [days for days, at in moments.items() if self.set_at < at <= now and at > since]
+        is_over = self.ends_at <= now
+        return {(self.ends_at, days): place == 0 and not is_over for place, days in enumerate(come)}
+
+    def next_notice(self, after: datetime, since: datetime) -> datetime | None:
+        """When the next notice comes that lies later than `after`."""
+        if self.state != "ACTIVE" or not self.ends_at or not self.set_at:
+            return None
+        moments = (self.ends_at - days * DAY for days in NOTICE_DAYS)
+        return min((at for at in moments if at > max(after, self.set_at, since)), default=None)
+
+    def _go(self, state: str, at: datetime) -> None:
+        self.state, self.last_at = state, max(at, self.last_at)
+        self.story.append((state, self.last_at))
+        if state == "EXPIRED":
+            self.wants_lock = True
+        elif state == "ACTIVE" and self.wants_lock:
+            self.wants_lock = False
+
+
+def later(anchor: datetime, months: int, zone: str) -> datetime:
+    """So many months after the anchor, in the enterprise's zone; 31 January and a month is 28 February (A14)."""
+    local = anchor.astimezone(ZoneInfo(zone))
+    year, month = divmod(local.year * 12 + local.month - 1 + months, 12)
+    day = min(local.day, calendar.monthrange(year, month + 1)[1])
+    return local.replace(year=year, month=month + 1, day=day).astimezone(UTC)

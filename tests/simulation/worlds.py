@@ -1,0 +1,117 @@
+"""The world that a run begins with, made by the product's own services; and what makes it the same every time."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+import requests
+from django.conf import settings
+from django.db import connection
+from django.test import Client
+
+from amp.foundation import clock, wakeups
+from amp.foundation.scoping import system_scope
+from amp.foundation.services.configuration import AlertedService, switch_expiry_alerts
+from devices.services import dispatch, lock_reports
+from tests import factories
+from tests.simulation.clockwork import START, Clockwork
+from tests.simulation.gadgets import Gadget
+from tests.simulation.model import Rule, Service
+from tests.simulation.profiles import Profile
+from tests.simulation.run import Run
+
+APPS = ("foundation", "catalog", "devices", "billing", "alerts")
+
+
+@contextmanager
+def world(seed: int, profile: Profile, patch: pytest.MonkeyPatch) -> Iterator[Run]:
+    """An empty database, a fleet in it, and both clocks, every random number and the radio in the hands of the run."""
+    _empty_the_database()
+    lock_reports._models.clear()
+    clockwork = Clockwork(START)
+    with patch.context() as own, system_scope():
+        _seeded(own, seed)
+        own.setattr(clock, "now", clockwork.now)
+        own.setattr(clock, "wall", clockwork.now)
+        run = _furnished(seed, profile, clockwork)
+        own.setattr(wakeups, "_send", run.woken)
+        own.setattr(dispatch, "shared_transport", lambda: run.radio)
+        own.setattr("requests.post", Wire().post)
+        yield run
+
+
+class Wire:
+    """HTTP that ends in our own views, without a socket."""
+
+    def __init__(self) -> None:
+        self._client = Client()  # its middleware is made once
+
+    def post(self, url: str, *, data: bytes, headers: dict[str, str], **_more: Any) -> requests.Response:
+        """One call."""
+        path = url.removeprefix(settings.BASE_URL)
+        told = self._client.post(path, data=data, content_type=headers["Content-Type"], headers=headers)
+        response = requests.Response()
+        response.status_code, response._content = told.status_code, told.content
+        response.headers.update(told.headers)
+        return response
+
+
+def _furnished(seed: int, profile: Profile, clockwork: Clockwork) -> Run:
+    factories._number = count(1)
+    factories.UserFactory.reset_sequence(0)
+    maker = factories.make_enterprise("Maker", time_zone=profile.zone, now=START)
+    product = factories.make_product(
+        maker,
+        key="heater",
+        name="Heater",
+        trial_start=profile.trial_start // timedelta(seconds=1),
+        trial_end=profile.trial_end // timedelta(seconds=1),
+        cache_seconds=profile.cache // timedelta(seconds=1),
+        now=START,
+    )
+    plan = factories.make_plan(product, months=profile.months, now=START)
+    switch_expiry_alerts(service=AlertedService.DEVICE, on=True, actor="root@example.com", now=START)
+    made = [factories.make_device(product, key=f"d{number}", now=START) for number in range(profile.devices)]
+    gadgets = [Gadget(place, "heater", f"d{place}", each.device.pk) for place, each in enumerate(made)]
+    run = Run(seed, profile, gadgets, plan, clockwork)
+    rule = Rule(profile.trial_start, profile.trial_end, profile.zone)
+    run.checks.services = {each.device_id: Service(rule, START) for each in gadgets}
+    run.checks.notices_since = START
+    return run
+
+
+def _seeded(patch: pytest.MonkeyPatch, seed: int) -> None:
+    """What the product draws from the operating system comes from the seed here, so that histories can be compared.
+
+    Each module that asks has numbers of its own: some things are drawn only once in a process, while a module is
+    imported or a library connects, and would shift everybody else's.
+    """
+    streams: dict[str, random.Random] = {}
+
+    def stream() -> random.Random:
+        name = str(sys._getframe(2).f_globals["__name__"])
+        return streams.setdefault(name, random.Random(f"{name} {seed}"))
+
+    patch.setattr(uuid, "uuid4", lambda: uuid.UUID(int=stream().getrandbits(128), version=4))
+    patch.setattr(secrets, "token_bytes", lambda size=32: stream().randbytes(size))
+    patch.setattr(secrets, "token_hex", lambda size=32: stream().randbytes(size).hex())
+    patch.setattr(secrets, "token_urlsafe", lambda size=32: stream().randbytes(size).hex())
+    patch.setattr(secrets, "choice", lambda options: stream().choice(options))
+    patch.setattr(secrets, "randbelow", lambda limit: stream().randrange(limit))
+
+
+def _empty_the_database() -> None:
+    with connection.cursor() as cursor:
+        names = [name for name in connection.introspection.table_names(cursor) if name.startswith(APPS)]
+        cursor.execute(" UNION ALL ".join(f"(SELECT '{name}' FROM {name} LIMIT 1)" for name in sorted(names)))
+        if filled := [row[0] for row in cursor.fetchall()]:
+            cursor.execute(f"TRUNCATE {', '.join(filled)} RESTART IDENTITY CASCADE")

@@ -1,0 +1,132 @@
+"""From the release before, with its data, to this one, while the release before is still at work (X8)."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+import pytest
+from django.apps import apps
+from django.db import migrations
+from django.db.migrations.loader import MigrationLoader
+
+from tests.stack.plugin import Stack
+from tests.stack.postgresql import PostgreSQL
+from tests.stack.redis import Redis
+from tests.upgrades.release_before import MOMENT, Column, applied, columns, counts, restore
+
+REPOSITORY = Path(__file__).parents[2]
+OURS = ("foundation", "catalog", "devices", "billing", "alerts")
+GROWING = {
+    *("device", "deviceservice", "presence", "presencesession", "period", "command", "event"),
+    *("order", "orderline", "moneyentry", "paymentattempt", "notice", "webhookdelivery"),
+}
+"""Tables that grow with the fleet: to change one is felt."""
+HELD = (migrations.AddIndex, migrations.AddConstraint)
+"""What reads a whole table while nobody else may write to it."""
+DRIVEN_BY_CLOCK = {"django_migrations", "django_content_type", "auth_permission"}
+
+
+@dataclass
+class Upgrade:
+    """A database of the release before that this release has migrated."""
+
+    url: str
+    environment: dict[str, str]
+    columns_before: dict[tuple[str, str], Column]
+    counts_before: dict[str, int]
+    applied_before: set[tuple[str, str]]
+    told: str = ""
+
+    def manage(self, *arguments: str) -> subprocess.Popen[str]:
+        """One of our commands, begun."""
+        return subprocess.Popen(
+            [sys.executable, "manage.py", *arguments],
+            cwd=REPOSITORY,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+
+@pytest.fixture(scope="module")
+def upgrade(stack: Stack, postgresql_server: PostgreSQL, redis_server: Redis) -> Iterator[Upgrade]:
+    """Migrated while a report reads the commands, which the first migrations want for themselves."""
+    name = f"upgrade_{os.getpid()}"
+    url = restore(postgresql_server, name)
+    environment = os.environ | stack.environment(database_url=url, redis_database=0)
+    made = Upgrade(url, environment, columns(url), counts(url), applied(url))
+    with psycopg.connect(url) as report, psycopg.connect(url, autocommit=True) as other:
+        report.execute("SELECT count(*) FROM devices_command")  # a transaction that stays open
+        running = made.manage("migrate", "--noinput", "--lock-seconds=0.3", "--pause-seconds=0.3", "--verbosity=0")
+        assert running.stdout is not None
+        made.told = running.stdout.readline()
+        other.execute("SET statement_timeout = '20s'")
+        other.execute("UPDATE devices_command SET problem = problem")  # nobody waits behind a migration
+        report.rollback()
+    made.told += running.stdout.read()
+    assert running.wait(timeout=120) == 0, made.told
+    yield made
+    postgresql_server.drop_database(name)
+
+
+def test_a_migration_gives_way_to_a_report_and_goes_on_after_it_x8(upgrade: Upgrade) -> None:
+    assert "A table is in use; nobody waits behind us." in upgrade.told
+    assert len(upgrade.applied_before) < len(applied(upgrade.url))
+
+
+def test_everything_that_was_there_is_there_and_every_promise_holds_x8(upgrade: Upgrade) -> None:
+    now = counts(upgrade.url)
+    kept = {name: number for name, number in upgrade.counts_before.items() if name not in DRIVEN_BY_CLOCK}
+    assert kept["devices_device"] > 200
+    assert {name: now.get(name, 0) for name in kept if now.get(name, 0) < kept[name]} == {}
+    for arguments in (["clock", "set", MOMENT], ["audit"]):
+        running = upgrade.manage(*arguments)
+        told, _ = running.communicate(timeout=120)
+        assert running.returncode == 0, told
+
+
+def test_the_release_before_still_reads_and_writes_x8(upgrade: Upgrade) -> None:
+    """Expand, then contract: its columns stay as they were, and what is new need not be named to write a row."""
+    now = columns(upgrade.url)
+    before = upgrade.columns_before
+    assert [name for name in before if name not in now] == [], "dropped while the release before reads it"
+    assert [name for name, column in before.items() if now[name].type != column.type] == []
+    tables = {table for table, _column in before}
+    fresh = {name: column for name, column in now.items() if name not in before and name[0] in tables}
+    assert [name for name, column in fresh.items() if not column.is_optional] == [], "give it a db_default"
+    assert [name for name, column in before.items() if column.is_optional and not now[name].is_optional] == []
+
+
+def test_this_release_writes_rows_without_the_columns_that_it_has_left_x8(upgrade: Upgrade) -> None:
+    models = [model for app in OURS for model in apps.get_app_config(app).get_models() if not model._meta.proxy]
+    ours = {model._meta.db_table: model for model in models}
+    known = {(table, each.column) for table, model in ours.items() for each in model._meta.local_fields}
+    left = {name: column for name, column in columns(upgrade.url).items() if name[0] in ours and name not in known}
+    assert [name for name, column in left.items() if not column.is_optional] == []
+    text = (REPOSITORY / "docs/operations/upgrades.md").read_text()
+    assert [f"{table}.{column}" for table, column in left if f"`{table}.{column}`" not in text] == []
+
+
+def test_who_upgrades_is_told_which_migrations_hold_a_growing_table_x8(upgrade: Upgrade) -> None:
+    text = (REPOSITORY / "docs/operations/upgrades.md").read_text()
+    loader = MigrationLoader(None)
+    fresh = {key: loader.graph.nodes[key].operations for key in loader.graph.nodes if _is_fresh(key, upgrade)}
+    everything = [each for operations in fresh.values() for each in operations]
+    old = GROWING - {each.name.lower() for each in everything if isinstance(each, migrations.CreateModel)}
+    untold = []
+    for (app, name), operations in sorted(fresh.items()):
+        held = {each.model_name for each in operations if isinstance(each, HELD)} & old
+        untold += [(app, name, model) for model in held if f"| `{app}.{name}` | `{model}` |" not in text]
+    assert fresh
+    assert untold == []
+
+
+def _is_fresh(key: tuple[str, str], upgrade: Upgrade) -> bool:
+    return key[0] in OURS and key not in upgrade.applied_before
