@@ -24,7 +24,7 @@ PASSWORD = "one for all of the crowd"
 class Crowd:
     """`size` devices of one product, in their paid period, away at first. Locks meet no brake here (P8)."""
 
-    def __init__(self, mosquitto: Mosquitto, size: int) -> None:
+    def __init__(self, mosquitto: Mosquitto, size: int, *, report_every: float = 3_600) -> None:
         self.fleet: Fleet = make_fleet(size)
         self.ids = list(self.fleet.ids.values())
         set_lock_limits(limits=LockLimits(0, 1_000_000, 100), actor="test", now=clock.now())
@@ -33,7 +33,7 @@ class Crowd:
         mosquitto.add_users([device.name for device in self.devices], PASSWORD)
         mosquitto.reload()
         address = MqttAddress(mosquitto.host, mosquitto.port)
-        self.simulator = Simulator(address, [], password=PASSWORD, report_every=3_600)
+        self.simulator = Simulator(address, [], password=PASSWORD, report_every=report_every)
 
     @contextmanager
     def online(self) -> Iterator[None]:
