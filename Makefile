@@ -21,8 +21,8 @@ ORDERS ?= 1000
 CROWD ?= 10000
 # How many small histories `make prove` simulates, and how large a fleet for how long; `make test`: 50, no fleet.
 SEEDS ?= 500
-DEVICES ?= 1000
-YEARS ?= 2
+DEVICES ?= 200
+YEARS ?= 1
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,15 +21,10 @@ from alerts.services.webhook_sending import Sender, claim
 from amp.foundation.models import Enterprise, Event
 from amp.foundation.scoping import system_scope
 from tests.factories import NOW, make_enterprise
-from tests.services.receivers import happen, hook, send, spread, standing
+from tests.services.receivers import happen, hook, in_system_scope, send, spread, standing
 
+__all__ = ["in_system_scope"]
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture(autouse=True)
-def in_system_scope() -> Iterator[None]:
-    with system_scope():
-        yield
 
 
 @pytest.fixture

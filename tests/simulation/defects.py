@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from billing import orders
-from billing.services import fulfilment, settlement
+from billing.services import fulfilment
 from devices import lifecycle
 from devices.delivery import CommandStatus, closed
 from devices.online_time import Kind
 from devices.services import dispatch, ledger, presence, renewal, waking
 from devices.services import lifecycle as sweeping
+from tests.money.test_planted_defects import without_the_amount_check
 
 Patch = pytest.MonkeyPatch
 _serial = itertools.count(1)
@@ -86,15 +86,6 @@ def lines_are_renewed_twice(patch: Patch) -> None:
     patch.setattr(fulfilment, "renew_services", renew)
 
 
-def any_amount_settles(patch: Patch) -> None:
-    """What was paid is taken for what was asked (R1)."""
-
-    def verdict(order: Any, attempt: Any, facts: Any) -> Any:
-        return orders.verdict(order, attempt._replace(amount=facts.amount), facts)
-
-    patch.setattr(settlement, "verdict", verdict)
-
-
 def expiry_is_noticed_not_dated(patch: Patch) -> None:
     """An end is recorded as when a late sweep noticed it (A17, R8)."""
     honest = sweeping.due_transition
@@ -137,7 +128,7 @@ DEFECTS = {
         (paid_devices_stay_locked, {"lock_as_the_spec_says"}, (10,)),
         (notices_of_old_ends_go_out, {"a_notice_is_true"}, (25,)),
         (lines_are_renewed_twice, {"nothing_happens_before_it_is_due"}, (10,)),
-        (any_amount_settles, {"a_renewal_is_paid_for"}, (1,)),
+        (without_the_amount_check, {"a_renewal_is_paid_for"}, (1,)),
         (expiry_is_noticed_not_dated, {"dated_as_the_spec_says"}, (15,)),
         (stopped_devices_stay_open, {"lock_as_the_spec_says"}, (15,)),
         (wrong_months, {"periods_as_the_spec_says"}, (10,)),

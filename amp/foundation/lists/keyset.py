@@ -7,7 +7,7 @@ a row without a value.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -74,6 +74,10 @@ class Ordering:
         text = "" if value is None else value.isoformat() if isinstance(value, datetime) else str(value)
         return f"{text}~{pk}"
 
+    def key_of(self, row: Mapping[str, Any]) -> Key:
+        """Key of a row that was read as columns."""
+        return (row[self.column] if self.column else None), row["pk"]
+
     def read(self, cursor: str) -> Key:
         """Key of a cursor. Raises InvalidCursor."""
         text, _, number = cursor.rpartition("~")
@@ -94,25 +98,25 @@ class Page(NamedTuple):
 
 def first_page(rows: QuerySet[Any], ordering: Ordering, size: int) -> Page:
     """The list's beginning."""
-    keys = _read(rows, ordering, None, size + 1, backward=False)
+    keys = _keys(rows, ordering, None, size + 1, backward=False)
     return Page(keys[:size], has_previous=False, has_next=len(keys) > size)
 
 
 def last_page(rows: QuerySet[Any], ordering: Ordering, size: int) -> Page:
     """The list's end: as full a page as any."""
-    keys = _read(rows, ordering, None, size + 1, backward=True)
+    keys = _keys(rows, ordering, None, size + 1, backward=True)
     return Page(keys[:size][::-1], has_previous=len(keys) > size, has_next=False)
 
 
 def page_after(rows: QuerySet[Any], ordering: Ordering, size: int, cursor: str) -> Page:
     """What follows the cursor. Raises InvalidCursor."""
-    keys = _read(rows, ordering, ordering.read(cursor), size + 1, backward=False)
+    keys = _keys(rows, ordering, ordering.read(cursor), size + 1, backward=False)
     return Page(keys[:size], has_previous=True, has_next=len(keys) > size)
 
 
 def page_before(rows: QuerySet[Any], ordering: Ordering, size: int, cursor: str) -> Page:
     """What precedes the cursor; the first page where less than a page does. Raises InvalidCursor."""
-    keys = _read(rows, ordering, ordering.read(cursor), size + 1, backward=True)
+    keys = _keys(rows, ordering, ordering.read(cursor), size + 1, backward=True)
     if len(keys) <= size:
         return first_page(rows, ordering, size)
     return Page(keys[:size][::-1], has_previous=True, has_next=True)
@@ -125,33 +129,33 @@ def rows_after(
 
     With it comes the key of its last row if more follow. Raises InvalidCursor.
     """
+    start = ordering.read(cursor) if cursor else None
+    found = _read(rows, ordering, start, size + 1, backward=False, columns=columns)
+    return found[:size], ordering.key_of(found[size - 1]) if len(found) > size else None
+
+
+def _keys(rows: QuerySet[Any], ordering: Ordering, start: Key | None, limit: int, *, backward: bool) -> list[Key]:
+    return [ordering.key_of(row) for row in _read(rows, ordering, start, limit, backward=backward)]
+
+
+def _read(
+    rows: QuerySet[Any],
+    ordering: Ordering,
+    start: Key | None,
+    limit: int,
+    *,
+    backward: bool,
+    columns: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """Up to `limit` rows from `start`, in the direction of reading: at most one query for each zone."""
     found: list[dict[str, Any]] = []
-    wanted = {"pk", *([ordering.column] if ordering.column else []), *columns}
-    for empty, part in _zones(rows, ordering, ordering.read(cursor) if cursor else None, backward=False):
-        ordered = part.select_related(None).order_by(*ordering.terms(backward=False, empty=empty))
-        found += ordered.values(*sorted(wanted))[: size + 1 - len(found)]
-        if len(found) > size:
-            last = found[size - 1]
-            return found[:size], (last[ordering.column] if ordering.column else None, last["pk"])
-    return found, None
-
-
-def _read(rows: QuerySet[Any], ordering: Ordering, start: Key | None, limit: int, *, backward: bool) -> list[Key]:
-    """Up to `limit` keys from `start`, in the direction of reading: at most one query for each zone."""
-    found: list[Key] = []
+    wanted = sorted({"pk", *columns, *([ordering.column] if ordering.column else [])})
     for empty, part in _zones(rows, ordering, start, backward=backward):
-        column = ordering.column or "pk"
-        keys = part.select_related(None).order_by(*ordering.terms(backward=backward, empty=empty))
-        found += [(value if ordering.column else None, pk) for value, pk in _pairs(keys, column, limit - len(found))]
+        ordered = part.select_related(None).order_by(*ordering.terms(backward=backward, empty=empty))
+        found += ordered.values(*wanted)[: limit - len(found)]
         if len(found) >= limit:
             break
     return found
-
-
-def _pairs(keys: QuerySet[Any], column: str, limit: int) -> list[tuple[Any, int]]:
-    if column == "pk":
-        return [(None, pk) for pk in keys.values_list("pk", flat=True)[:limit]]
-    return list(keys.values_list(column, "pk")[:limit])
 
 
 def _zones(
