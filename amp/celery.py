@@ -75,6 +75,15 @@ def close_metrics_port(**_: object) -> None:
 
 
 @worker_init.connect
+@worker_process_init.connect
+def settle_collector(**_: object) -> None:
+    """Before the first task: in the process that forks, and in each of its children, which load more by then."""
+    from amp.collecting import settle
+
+    settle()
+
+
+@worker_init.connect
 @beat_init.connect
 def look_at_the_database(**_: object) -> None:
     """A worker does not start on a weak database either (X9). Celery logs exceptions of receivers and goes on."""

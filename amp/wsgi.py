@@ -8,7 +8,9 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amp.settings")
 application = get_wsgi_application()
 
-from amp.starting import refuse_weak_database  # noqa: E402 (models exist only now)
+from amp.collecting import settle  # noqa: E402 (models exist only now)
+from amp.starting import refuse_weak_database  # noqa: E402
 
 refuse_weak_database()
+settle()
 gunicorn.http.wsgi.SERVER = "AMP"  # which server answers is nobody's business (F97)

@@ -14,6 +14,7 @@ from amp.foundation.scoping import system_scope
 from bench import broker, fleet
 from bench.rounds import Figure, Target, in_turn, seconds
 from bench.stage import Stage
+from devices import tasks
 from devices.delivery import CommandKind
 from devices.models import Command, DeviceService
 from devices.services.command_rows import claimed_rows
@@ -42,10 +43,10 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
         _order(ids, now)
         frames = _frames(len(ids), now)
         with closing(MqttPublisher(MqttAddress.parse(stage.mqtt_url))) as publisher:
-            _dispatched(ids, publisher, now, -1)  # warm up
+            _dispatched(ids, now, -1)  # warm up
             product, single, raw = in_turn(
                 rounds,
-                partial(_dispatched, ids, publisher, now),
+                partial(_dispatched, ids, now),
                 partial(_one_by_one, ids[:ONE_BY_ONE], publisher, now),
                 partial(_raw, stage, frames),
             )
@@ -104,9 +105,10 @@ def _frames(count: int, now: datetime) -> list[bytes]:
     return broker.frames_of(messages, expiry=COMMAND_EXPIRY_SECONDS)
 
 
-def _dispatched(ids: Sequence[int], publisher: MqttPublisher, now: datetime, _number: int) -> float:
+def _dispatched(ids: Sequence[int], now: datetime, _number: int) -> float:
+    """The task, as it is woken."""
     _reset(ids, now)
-    spent = seconds(lambda: _run(publisher, now, CHUNK))
+    spent = seconds(_dispatch)
     _require_sent(ids)
     return len(ids) / spent
 
@@ -114,13 +116,18 @@ def _dispatched(ids: Sequence[int], publisher: MqttPublisher, now: datetime, _nu
 def _one_by_one(ids: Sequence[int], publisher: MqttPublisher, now: datetime, _number: int) -> float:
     """As a task for each command would, without what the task itself costs."""
     _reset(ids, now)
-    spent = seconds(lambda: _run(publisher, now, 1))
+    spent = seconds(lambda: _run(publisher, now))
     _require_sent(ids)
     return len(ids) / spent
 
 
-def _run(publisher: MqttPublisher, now: datetime, limit: int) -> None:
-    while dispatch_commands(now=now, transport=publisher, limit=limit) == limit:
+def _dispatch() -> None:
+    while tasks.dispatch_commands() >= CHUNK:
+        pass
+
+
+def _run(publisher: MqttPublisher, now: datetime) -> None:
+    while dispatch_commands(now=now, transport=publisher, limit=1):
         pass
 
 

@@ -18,6 +18,7 @@ from amp.foundation.scoping import system_scope
 from bench import fleet
 from bench.rounds import Figure, Target, halves, in_turn, seconds, typical_seconds
 from bench.stage import Stage
+from devices import tasks
 from devices.services.lifecycle import CHUNK, advance_due_services
 
 DUE = 10_000
@@ -129,8 +130,9 @@ def _make_due(ids: list[int], now: datetime) -> None:
         cursor.execute("VACUUM ANALYZE devices_deviceservice, devices_command")
 
 
-def _sweep(now: datetime) -> None:
-    while advance_due_services(now=now).found == CHUNK:
+def _sweep() -> None:
+    """The task, as beat starts it."""
+    while tasks.advance_due_services() >= CHUNK:
         pass
 
 
@@ -140,7 +142,7 @@ def _rehearse(ids: list[int], now: datetime) -> None:
         cursor.execute("SELECT coalesce(max(id), 0) FROM foundation_event")
         [(events,)] = cursor.fetchall()
         _make_due(ids, now)
-        _sweep(now)
+        _sweep()
         cursor.execute(_KEEP_EVENTS, [events])
         cursor.execute(_KEEP_COMMANDS, [0])
         for table, rows in (("bench_events", 2 * len(ids)), ("bench_commands", len(ids))):
@@ -152,7 +154,7 @@ def _rehearse(ids: list[int], now: datetime) -> None:
 def _product(sides: tuple[list[int], list[int]], now: datetime, number: int) -> float:
     ids = sides[number % 2]
     _make_due(ids, now)
-    return len(ids) / seconds(lambda: _sweep(now))
+    return len(ids) / seconds(lambda: _sweep())
 
 
 def _limit(sides: tuple[list[int], list[int]], now: datetime, number: int) -> float:
@@ -199,7 +201,7 @@ def _memory(stage: Stage, due: int, now: datetime) -> Figure:
     for count in (due, many):
         _make_due(fleet.scattered(count, state="ACTIVE"), now)
         Path("/proc/self/clear_refs").write_text("5")  # forget the highest resident size so far
-        _sweep(now)
+        _sweep()
         peaks.append(_highest_resident_mb())
     return Figure(
         "A",

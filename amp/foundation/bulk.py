@@ -34,19 +34,21 @@ def chunks(rows: Iterable[Any], size: int) -> Iterator[list[Any]]:
 def read_rows(rows: models.QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
     """The rows of a `values_list`, in one fetch, with moments decoded by the driver's own compiled code.
 
-    Django's loader of moments is written in Python, and took a sixth of a batch. Not for columns that Django converts
-    after the driver (JSON, durations).
+    Django's loader of moments is written in Python, and took a sixth of a batch.
     """
     if connection.vendor != "postgresql":
         return list(rows)
+    compiler = rows.query.get_compiler(connection=connection)
     try:
-        statement, parameters = rows.query.sql_with_params()
+        statement, parameters = compiler.as_sql()
     except EmptyResultSet:
         return []
     with connection.cursor() as cursor:
         cursor.cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
         cursor.execute(statement, parameters)
-        return cursor.fetchall()
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    converters = compiler.get_converters([column[0] for column in compiler.select])
+    return [*map(tuple, compiler.apply_converters(found, converters))] if converters else found
 
 
 def among(column: str, values: Collection[Any]) -> Q | Func:
@@ -80,6 +82,12 @@ def update_rows(model: type[models.Model], columns: Sequence[str], rows: Sequenc
     with connection.cursor() as cursor:
         cursor.executemany(statement, [(*row[1:], row[0]) for row in prepared])
     return len(rows)
+
+
+def differing(before: Sequence[Row], after: Sequence[Row]) -> set[int]:
+    """Places of the columns in which any row isn't as it was; the rows come in the same order."""
+    pairs = zip(zip(*before, strict=True), zip(*after, strict=True), strict=True)
+    return {place for place, (old, new) in enumerate(pairs) if old != new}
 
 
 def insert_rows(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db.models import QuerySet
 
-from amp.foundation.bulk import update_rows
+from amp.foundation.bulk import differing, read_rows, update_rows
 from amp.foundation.services.events import EventDraft
 from devices.delivery import CommandKind, CommandStatus, Standing
 from devices.models import Command
@@ -65,17 +66,27 @@ class CommandRow(NamedTuple):
 
 def locked_rows(commands: QuerySet[Command]) -> list[CommandRow]:
     """Lock and read commands in id order, so that two writers never wait for each other (F23)."""
-    return [_row(values) for values in commands.order_by("id").select_for_update().values_list(*READ)]
+    return [_row(values) for values in read_rows(commands.order_by("id").select_for_update().values_list(*READ))]
 
 
 def claimed_rows(commands: QuerySet[Command], limit: int) -> list[CommandRow]:
     """Lock and read the first commands, in the order of the queryset, that nobody else holds (F12)."""
-    return [_row(values) for values in commands.select_for_update(skip_locked=True).values_list(*READ)[:limit]]
+    rows = commands.select_for_update(skip_locked=True).values_list(*READ)[:limit]
+    return [_row(values) for values in read_rows(rows)]
 
 
-def store_rows(rows: Iterable[CommandRow]) -> int:
-    """Write how the commands stand now: one statement; number of rows."""
-    return update_rows(Command, WRITTEN, [_values(row) for row in rows])
+def store_rows(rows: Iterable[CommandRow], *, stored: Sequence[CommandRow] = ()) -> int:
+    """Write how the commands stand now: one statement; number of rows.
+
+    `stored`: these and maybe more, as they were locked. Only columns that changed are written then.
+    """
+    fresh = {row.id: _values(row) for row in rows}
+    if not stored or not fresh:
+        return update_rows(Command, WRITTEN, list(fresh.values()))
+    known = [row for row in stored if row.id in fresh]
+    changed = differing([_values(row) for row in known], [fresh[row.id] for row in known])
+    names = [name for place, name in enumerate(WRITTEN, 1) if place in changed]
+    return update_rows(Command, names, [*map(itemgetter(0, *sorted(changed)), fresh.values())]) if names else 0
 
 
 def store_released(rows: Iterable[CommandRow]) -> int:

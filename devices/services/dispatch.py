@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 CHUNK = 2_000
 CONNECT_WITHIN = 2.0
 PUBLISH_WITHIN = 2.5
-"""Seconds; together less than the 5 s for the ack, for which a newer command waits, so no older one follows it (R3)."""
+"""Seconds; with the wait for our turn less than the 5 s for the ack, for which a newer command waits (R3)."""
 
 ASTRAY = {Outcome.NOT_SENT: False, Outcome.REFUSED: True, Outcome.NO_SUBSCRIBER: True}
 """Outcomes after which no device can answer, and whether the message left us."""
@@ -89,17 +89,18 @@ def claim(*, now: datetime, limit: int = CHUNK) -> Claims:
     it; those past their cache time are closed.
     """
     due = Command.objects.filter(status=CommandStatus.PENDING.value, due_at__lte=now).order_by("due_at")
-    rows = claimed_rows(due, limit)
+    claimed = rows = claimed_rows(due, limit)
     if not rows:
         return Claims(0, [])
-    looked, addresses = len(rows), _addresses(rows)
+    addresses = _addresses(rows)
     if any(address.has_notices for address in addresses.values()):
         rows, later = one_per_device(rows, now)
         store_rows(later)
         rows = without_outdated(rows, now)
-    rows = _stored(rows, lambda row: _attempted(row.standing, addresses[row.device_id], now), now)
-    sent = [row for row in rows if row.standing.status is CommandStatus.SENT]
-    return Claims(looked, [Claimed(row, _downlink(row, addresses[row.device_id])) for row in sent])
+    decided = _decided(rows, lambda row: _attempted(row.standing, addresses[row.device_id], now))
+    _store(decided, claimed, now)
+    sent = [row for row in decided if row.standing.status is CommandStatus.SENT]
+    return Claims(len(claimed), [Claimed(row, _downlink(row, addresses[row.device_id])) for row in sent])
 
 
 @transaction.atomic
@@ -123,7 +124,8 @@ def close_unanswered(*, now: datetime, limit: int = CHUNK) -> int:
     rows = claimed_rows(silent, limit)
     if rows:
         online = online_devices([row.device_id for row in rows])
-        _stored(rows, lambda row: unanswered(row.standing, is_online=row.device_id in online, now=now), now)
+        silenced = _decided(rows, lambda row: unanswered(row.standing, is_online=row.device_id in online, now=now))
+        _store(silenced, rows, now)
     return len(rows)
 
 
@@ -133,7 +135,7 @@ def close_stale(*, now: datetime, limit: int = CHUNK) -> int:
     waiting = Command.objects.filter(status=CommandStatus.PENDING.value, hold=None, stale_at__lt=now)
     rows = [row for row in claimed_rows(waiting.order_by("stale_at"), limit) if is_stale(row.standing, now)]
     if rows:
-        _stored(rows, lambda row: closed(row.standing, CommandStatus.STALE, now), now)
+        _store(_decided(rows, lambda row: closed(row.standing, CommandStatus.STALE, now)), rows, now)
     return len(rows)
 
 
@@ -186,13 +188,18 @@ def _publish(transport: CommandTransport, downlinks: Sequence[Downlink]) -> list
         return [Receipt(Outcome.NOT_SENT, str(trouble))] * len(downlinks)
 
 
-def _stored(rows: Sequence[CommandRow], decide: Callable[[CommandRow], Standing], now: datetime) -> list[CommandRow]:
-    """Ask the rule for each row and store what it says."""
+def _decided(rows: Sequence[CommandRow], decide: Callable[[CommandRow], Standing]) -> list[CommandRow]:
+    """Ask the rule for each row; what goes out has no problem any more."""
     decided = [row._replace(standing=decide(row)) for row in rows]
-    fresh = [row._replace(problem="") if row.standing.status is CommandStatus.SENT else row for row in decided]
-    store_rows(fresh)
-    _record_stale(fresh, now)
-    return fresh
+    return [
+        row._replace(problem="") if row.problem and row.standing.status is CommandStatus.SENT else row
+        for row in decided
+    ]
+
+
+def _store(rows: Sequence[CommandRow], claimed: Sequence[CommandRow], now: datetime) -> None:
+    store_rows(rows, stored=claimed)
+    _record_stale(rows, now)
 
 
 def _record_stale(rows: Iterable[CommandRow], now: datetime) -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, NamedTuple
 
-from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.bulk import differing, insert_rows, update_rows
 from amp.foundation.services.events import EventDraft, record_events
 from devices.brakes import LockCause
 from devices.lifecycle import Facts, Lock, State
@@ -82,7 +83,7 @@ PERIOD_COLUMNS = (
     "source",
     "created_at",
 )
-_written = [READ.index(name if name != "level" else "level_id") for name in WRITTEN]
+_PLACES = {name: READ.index(name if name != "level" else "level_id") for name in WRITTEN}
 
 
 class PeriodDraft(NamedTuple):
@@ -101,8 +102,12 @@ class PeriodDraft(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """What one transaction will write. `moved` holds the newest form of each changed row."""
+    """What one transaction will write. `moved` holds the newest form of each changed row.
 
+    `stored`: the rows as they were locked; of a set that is known, only columns that changed are written.
+    """
+
+    stored: dict[int, ServiceRow] = field(default_factory=dict)
     moved: dict[int, ServiceRow] = field(default_factory=dict)
     events: list[EventDraft] = field(default_factory=list)
     periods: list[tuple[Any, ...]] = field(default_factory=list)
@@ -180,7 +185,7 @@ class Changes:
 
 def store(changes: Changes, *, now: datetime) -> None:
     """Write everything in five statements at most; call inside the transaction that locked the rows."""
-    update_rows(DeviceService, WRITTEN, [_values(row) for row in changes.moved.values()])
+    _write_services(changes)
     insert_rows(Period, PERIOD_COLUMNS, changes.periods)
     record_events(changes.events, now=now)
     if changes.commands:
@@ -206,8 +211,15 @@ def facts_of(row: ServiceRow, counted: int, open_since: datetime | None, closed:
     )
 
 
-def _values(row: ServiceRow) -> tuple[Any, ...]:
-    return (row.device_id, *(row[index] for index in _written))
+def _write_services(changes: Changes) -> None:
+    """Most changes touch half of the columns, and writing moments costs more than comparing them."""
+    rows, names = list(changes.moved.values()), list(WRITTEN)
+    if changes.stored.keys() >= changes.moved.keys():
+        changed = differing([changes.stored[row.device_id] for row in rows], rows)
+        names = [name for name in WRITTEN if _PLACES[name] in changed]
+    if names:
+        values = itemgetter(READ.index("device_id"), *(_PLACES[name] for name in names))
+        update_rows(DeviceService, names, [*map(values, rows)])
 
 
 def _told(row: ServiceRow) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from django.db import connection, transaction
 
-from amp.foundation.bulk import among
+from amp.foundation.bulk import among, read_rows
 from amp.foundation.calendar import add_months
 from amp.foundation.services.failures import is_database_trouble
 from devices.brakes import LockCause
@@ -111,7 +111,8 @@ def _advance_slice(now: datetime, limit: int, *, leave_stuck: bool) -> Swept:
     due = DeviceService.objects.filter(due_at__lte=now).order_by("due_at")
     if leave_stuck:
         due = due.exclude(pk__in=StuckService.objects.values("device_id"))
-    rows = [ServiceRow(*values) for values in due.select_for_update(skip_locked=True).values_list(*READ)[:limit]]
+    locked = due.select_for_update(skip_locked=True).values_list(*READ)[:limit]
+    rows = [*map(ServiceRow._make, read_rows(locked))]
     if not rows:
         return Swept(0, 0, None)
     return Swept(len(rows), _advance_or_halve(rows, now), rows[0].due_at)
@@ -136,7 +137,7 @@ def _advance_or_halve(rows: Sequence[ServiceRow], now: datetime) -> int:
 
 
 def _advance_all(rows: Sequence[ServiceRow], now: datetime) -> int:
-    changes = Changes()
+    changes = Changes({row.device_id: row for row in rows})
     terms = terms_for({row.place for row in rows}, now=now)
     facts = load_facts(rows, terms)
     for row in rows:

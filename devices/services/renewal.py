@@ -80,7 +80,7 @@ def quote_fleet(device_ids: Collection[int], *, months: Iterable[int], now: date
     As many queries as for a single device and period.
     """
     services = DeviceService.objects.filter(among("device_id", device_ids)).order_by("device_id")
-    rows = [ServiceRow(*values) for values in read_rows(services.values_list(*READ))]
+    rows = [*map(ServiceRow._make, read_rows(services.values_list(*READ)))]
     terms = terms_for({row.place for row in rows}, now=now)
     facts = load_facts(rows, terms)
     due = {row.device_id: _fallen_due(facts[row.device_id], terms[row.place], now) for row in rows}
@@ -98,11 +98,11 @@ def renew_services(requests: Sequence[RenewalRequest], *, actor: str, now: datet
     """
     ids = sorted({request.device_id for request in requests})
     locked = DeviceService.objects.filter(among("device_id", ids)).order_by("device_id").select_for_update()
-    rows = {values[0]: ServiceRow(*values) for values in read_rows(locked.values_list(*READ))}
+    rows = {values[0]: ServiceRow._make(values) for values in read_rows(locked.values_list(*READ))}
     done = _renewed_before([request.source for request in requests])
     terms = terms_for({row.place for row in rows.values()}, now=now)
     facts = load_facts(list(rows.values()), terms)
-    changes, outcomes = Changes(), []
+    changes, outcomes = Changes(dict(rows)), []
     for request in sorted(requests, key=lambda each: (each.device_id, each.paid_at)):
         if request.source in done:
             outcomes.append(RenewalOutcome(request.device_id, request.source, done[request.source], None))

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
-from amp.foundation.bulk import insert_rows, update_rows
+from amp.foundation.bulk import differing, insert_rows, read_rows, update_rows
 from amp.foundation.models import Enterprise, Event
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.events import COLUMNS
@@ -46,3 +46,23 @@ def test_updated_text_comes_back_as_it_was_and_other_rows_stay() -> None:
 def test_a_row_of_the_wrong_width_is_refused() -> None:
     with pytest.raises(ValueError, match="1 values for 2 columns"):
         update_rows(Enterprise, ("name",), [(1,)])
+
+
+def test_columns_that_no_row_changed_are_told_apart() -> None:
+    before = [(1, "a", AT, None), (2, "b", AT, None)]
+    assert differing(before, [(1, "a", AT, None), (2, "c", AT, None)]) == {1}
+    assert differing(before, [(1, "a", AT, None), (2, "b", AT, {"x": 1})]) == {3}
+    assert differing(before, before) == set()
+
+
+def test_rows_read_at_once_are_what_django_reads() -> None:
+    """JSON, moments and durations alike."""
+    maker = make_enterprise("Maker")
+    Event.objects.create(
+        enterprise=maker, kind="k", subject="s", actor="a", before=None, after={"a": [1, {"b": "ü"}]}, why="",
+        happened_at=AT, noticed_at=NOW,
+    )  # fmt: skip
+    columns = ("id", "after", "before", "happened_at", "public_id", "enterprise_id")
+    rows = Event.objects.order_by("id").values_list(*columns)
+    assert read_rows(rows) == list(rows)
+    assert read_rows(Event.objects.none().values_list("id")) == []

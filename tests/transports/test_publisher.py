@@ -7,9 +7,11 @@ import time
 import paho.mqtt.client as paho
 import pytest
 
+from devices.delivery import ACK_WITHIN
+from devices.services.dispatch import CONNECT_WITHIN, PUBLISH_WITHIN
 from devices.transports.base import BrokerRefused, BrokerUnavailable, Downlink, Outcome
 from devices.transports.mqtt import MqttAddress
-from devices.transports.mqtt_publisher import COMMAND_EXPIRY_SECONDS, MqttPublisher
+from devices.transports.mqtt_publisher import COMMAND_EXPIRY_SECONDS, TURN_WITHIN, MqttPublisher
 from tests.stack.daemon import free_port
 from tests.stack.waiting import eventually
 from tests.transports.conftest import DEVICE_PASSWORD
@@ -158,6 +160,13 @@ def test_a_frozen_broker_leaves_receipts_that_say_so_within_the_time(fragile_bro
     assert outcomes == [Outcome.UNCONFIRMED] * 10 + [Outcome.NOT_SENT] * 15
     assert publisher.publish([lock()])[0].ok
     publisher.close()
+
+
+def test_a_batch_does_not_wait_long_for_another_threads(publisher):
+    """R3: it was claimed before it waits, and a newer command of its device waits 5 s for it at most."""
+    with publisher._turn(), pytest.raises(BrokerUnavailable, match="Another thread"):
+        publisher.publish([Downlink("amp/p1/d1/down/attr", b"{}")])
+    assert ACK_WITHIN.total_seconds() > CONNECT_WITHIN + PUBLISH_WITHIN + TURN_WITHIN
 
 
 def test_a_wrong_password_is_a_refusal(broker):

@@ -11,6 +11,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from amp.bridge import BridgeLoop, InvalidSlot
+from amp.collecting import settle
 from amp.starting import refuse_weak_database
 
 
@@ -31,4 +32,5 @@ class Command(BaseCommand):
             raise CommandError(str(wrong)) from wrong
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: stop.set())
+        settle()
         loop.run()
