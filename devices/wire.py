@@ -23,7 +23,8 @@ MAX_SESSION = 64
 MAX_KEEPALIVE = 65_535
 """Seconds; MQTT's own field is 16 bits wide."""
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KEY = "[A-Za-z0-9_-]{1,64}"
+_TOPIC = re.compile(f"amp/({_KEY})/({_KEY})/(?:(status)|up/(attr|event|ack))")
 _SESSION = re.compile(r"[\x21-\x7e]{1,64}")
 
 
@@ -118,16 +119,11 @@ def read_topic(topic: str) -> tuple[Source, str] | None:
     >>> read_topic("amp/p1/d1/up/ack")
     (Source(product_key='p1', device_key='d1'), 'ack')
     """
-    match topic.split("/"):
-        case ["amp", product, device, "status"]:
-            kind = "status"
-        case ["amp", product, device, "up", "attr" | "event" | "ack" as kind]:
-            pass
-        case _:
-            return None
-    if _KEY.fullmatch(product) and _KEY.fullmatch(device):
-        return Source(product, device), kind
-    return None
+    found = _TOPIC.fullmatch(topic)
+    if found is None:
+        return None
+    product, device, status, uplink = found.groups()
+    return Source(product, device), status or uplink
 
 
 def _body(payload: bytes) -> dict[str, Any] | Refusal:

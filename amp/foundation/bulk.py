@@ -218,7 +218,7 @@ def _texts(field: Any, values: Sequence[Any], escapes: dict[str, str]) -> Sequen
         return [None if value is None else _TEXT[type(value)](value) for value in values]
     places = [*map(id, values)]
     once = dict(zip(places, values, strict=True))
-    if any(isinstance(value, datetime) and value.tzinfo is None for value in once.values()):
+    if datetime in kinds and None in {value.tzinfo for value in once.values() if value is not None}:
         return None
     words = {place: None if value is None else _TEXT[type(value)](value) for place, value in once.items()}
     texts = [words[place] for place in places]

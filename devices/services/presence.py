@@ -1,8 +1,8 @@
 """Who is online, for how long: what devices say about their presence, folded set by set (P1–P7).
 
-`devices.online_time` decides; this module loads, folds and stores. A batch costs five statements whatever its size, and
-two more where an event came late. Nothing here asks for the state of the service: an expired device's presence is kept
-(A24).
+`devices.online_time` decides; this module loads, folds and stores. A batch costs six statements at most, whatever its
+size, and two more where an event came late. Nothing here asks for the state of the service: an expired device's
+presence is kept (A24).
 """
 
 from __future__ import annotations
@@ -240,7 +240,7 @@ def store_folded(
     reporting: Collection[int] = (),
 ) -> None:
     """Write what became of these devices, and when their trials now change; presence rows are locked."""
-    write_states({device_id: fold.state for device_id, fold in folded.items() if fold.state != before[device_id]})
+    write_states(before, {device_id: fold.state for device_id, fold in folded.items()})
     write_sessions(
         [row_id for fold in folded.values() for row_id in fold.removed],
         [(device_id, part) for device_id, fold in folded.items() for part in fold.added],

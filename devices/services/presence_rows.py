@@ -28,6 +28,7 @@ READ = (
     "keepalive",
 )
 WRITTEN = READ[1:]
+_SEEN = PresenceState._fields.index("last_seen_at")
 SESSION_COLUMNS = ("device", "session", "started_at", "ended_at", "estimated")
 
 
@@ -57,9 +58,19 @@ def lock_services(device_ids: Collection[int]) -> None:
     list(services.select_for_update(of=("self",)).values_list("device_id"))
 
 
-def write_states(states: Mapping[int, PresenceState]) -> None:
-    """Store changed states; one statement."""
-    update_rows(Presence, WRITTEN, [(device_id, *state) for device_id, state in sorted(states.items())])
+def write_states(before: Mapping[int, PresenceState], states: Mapping[int, PresenceState]) -> None:
+    """Store the states that changed: two statements at most. Most devices only showed themselves once more."""
+    seen, changed = [], []
+    for device_id, state in sorted(states.items()):
+        known = before[device_id]
+        if state == known:
+            continue
+        if state[:_SEEN] == known[:_SEEN] and state[_SEEN + 1 :] == known[_SEEN + 1 :]:
+            seen.append((device_id, state.last_seen_at))
+        else:
+            changed.append((device_id, *state))
+    update_rows(Presence, ("last_seen_at",), seen)
+    update_rows(Presence, WRITTEN, changed)
 
 
 def stored_sessions(spans: Mapping[int, Span]) -> dict[int, list[Stored]]:
