@@ -78,7 +78,7 @@ def close_metrics_port(**_: object) -> None:
 @worker_process_init.connect
 def settle_collector(**_: object) -> None:
     """Before the first task: in the process that forks, and in each of its children, which load more by then."""
-    from amp.collecting import settle
+    from amp.tuning import settle
 
     settle()
 

@@ -8,8 +8,8 @@ from django.core.wsgi import get_wsgi_application
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amp.settings")
 application = get_wsgi_application()
 
-from amp.collecting import settle  # noqa: E402 (models exist only now)
 from amp.starting import refuse_weak_database  # noqa: E402
+from amp.tuning import settle  # noqa: E402 (models exist only now)
 
 refuse_weak_database()
 settle()

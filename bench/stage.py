@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import django
 import psycopg
 
-from amp import collecting
+from amp import tuning
 from tests.stack.plugin import Stack
 
 SMALL = 10_000
@@ -66,7 +66,7 @@ def open_stage(scale: int) -> Iterator[Stage]:
         os.environ["AMP_LOG_LEVEL"] = "WARNING"  # the table is what is to be read
         django.setup()
         _fill(stage)
-        collecting.settle()  # as every process of the product does
+        tuning.settle()  # as every process of the product does
         yield stage
         _hang_up()
     finally:

@@ -11,7 +11,7 @@ from itertools import count
 import pytest
 from celery.signals import worker_init, worker_process_init
 
-from amp import celery, collecting
+from amp import celery, tuning
 from amp.foundation.models import SweepRun
 from amp.foundation.scoping import system_scope
 from amp.foundation.sweeping import sweep
@@ -76,9 +76,9 @@ def collector() -> Iterator[None]:
 
 
 def test_what_a_process_loaded_is_never_collected_again(collector: None) -> None:
-    collecting.settle()
+    tuning.settle()
     assert gc.get_freeze_count() > 10_000
-    assert gc.get_threshold()[0] == collecting.YOUNG
+    assert gc.get_threshold()[0] == tuning.YOUNG
 
 
 @pytest.mark.parametrize("signal", [worker_init, worker_process_init], ids=["before the fork", "after it"])

@@ -11,8 +11,8 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from amp.bridge import BridgeLoop, InvalidSlot
-from amp.collecting import settle
 from amp.starting import refuse_weak_database
+from amp.tuning import settle
 
 
 class Command(BaseCommand):
