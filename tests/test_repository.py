@@ -78,7 +78,7 @@ def test_development_lock_holds_the_same_versions_as_the_runtime_lock() -> None:
 
 
 def test_image_can_do_whatever_a_setting_asks_for_X10() -> None:
-    """The image installs one lock with hashes; with the extra in it, `AMP_SENTRY_DSN` alone sends errors to a Sentry."""
+    """One lock with hashes, and the extra is in it: `AMP_SENTRY_DSN` alone sends errors to a Sentry."""
     installed = re.findall(r"^RUN pip install (.*)$", (REPOSITORY / "Dockerfile").read_text(), re.M)
     assert installed == ["--require-hashes --only-binary :all: --requirement /tmp/requirements.lock"]
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
