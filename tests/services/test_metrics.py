@@ -149,7 +149,7 @@ def test_what_is_down_is_told_and_the_rest_stays(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(figures, "read_queues", fail)
     told = scrape()
     assert (told["amp_up", ("redis",)], told["amp_up", ("database",)]) == (0, 1)
-    monkeypatch.setattr(figures, "oldest_work", fail)
+    monkeypatch.setattr(figures.waiting, "oldest_work", fail)
     told = scrape()
     assert told["amp_up", ("database",)] == 0
     assert not any(name.startswith("amp_sweep") for name, _labels in told), "half of the figures would look like all"
