@@ -75,7 +75,7 @@ prove: test-packages $(VENV)/dev ## Run the journeys alone, with real processes;
 	AMP_SIM_SEEDS=$(SEEDS) AMP_SIM_DEVICES=$(DEVICES) AMP_SIM_YEARS=$(YEARS) $(BIN)/python -m pytest tests/simulation
 
 lock: $(VENV)/dev ## Resolve the versions in pyproject.toml anew, into the two lock files
-	$(LOCK) pyproject.toml --output-file requirements.lock
+	$(LOCK) pyproject.toml --extra sentry --output-file requirements.lock
 	$(LOCK) pyproject.toml --extra dev --constraint requirements.lock --output-file requirements-dev.lock
 
 venv: $(VENV)/dev ## Make .venv with everything that the checks need

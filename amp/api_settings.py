@@ -31,6 +31,7 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "ENUM_NAME_OVERRIDES": {
         "ServiceKindEnum": "devices.models.validities.SERVICE_CHOICES",
         "StateEnum": "devices.models.service.STATE_CHOICES",
+        "LockEnum": "devices.models.service.LOCK_CHOICES",
         "WebhookStateEnum": "alerts.models.webhooks.STATE_CHOICES",
         "DeliveryStatusEnum": "alerts.models.webhooks.STATUS_CHOICES",
         "CommandRowStatusEnum": "devices.models.commands.STATUS_CHOICES",

@@ -15,10 +15,13 @@ class AmpConfig(AppConfig):
     def ready(self) -> None:
         """Every process wakes workers through our Celery app; after migrations the schedule has its default rows."""
         import amp.celery  # noqa: F401 (importing it makes it the current app)
+        from amp.observing import count_publishes
         from amp.schedule import make_schedule
         from amp.sentry import start_sentry
+        from devices.services.published import published
 
         start_sentry(settings.SENTRY_DSN, settings.AMP_MODE)
+        published.connect(count_publishes, dispatch_uid="amp.observing")
         post_migrate.connect(
             make_schedule, sender=apps.get_app_config("django_celery_beat"), dispatch_uid="amp.schedule"
         )

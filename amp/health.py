@@ -11,19 +11,16 @@ from typing import Any
 
 from celery import current_app
 from django.db import connection
-from django.db.models import QuerySet
 from django.http import HttpRequest, JsonResponse
 from django.urls import path
 from django.views.decorators.http import require_safe
 
-from alerts.models import DigestMail, MailStatus, Notice, NoticeStatus
-from alerts.services.webhook_sending import oldest_due
 from amp.dead import dead_numbers
 from amp.foundation import clock
 from amp.foundation.models import AlarmRow, SweepRun
 from amp.foundation.scoping import system_scope
-from billing.models import Order, OrderStatus, PaymentAttempt, PaymentException, Refund
-from devices.models import Bridge, Command, DeviceService
+from amp.operations import waiting
+from devices.models import Bridge
 
 log = logging.getLogger(__name__)
 
@@ -132,7 +129,7 @@ def _bridge(wall: datetime) -> dict[str, Any]:
 def _figures(now: datetime) -> dict[str, Any]:
     """How far behind the work is, in seconds of product time, and what waits for a person."""
     with system_scope():
-        ages = oldest_work(now)
+        ages, waits = waiting.oldest_work(now), waiting.waiting()
         return {
             "ok": True,
             "oldest_due_service_seconds": ages["services"],
@@ -141,42 +138,11 @@ def _figures(now: datetime) -> dict[str, Any]:
             "oldest_due_refund_seconds": ages["refunds"],
             "oldest_due_webhook_seconds": ages["webhooks"],
             "open_alarms": AlarmRow.objects.filter(cleared_at=None).count(),
-            "held_locks": Command.objects.filter(hold__isnull=False).count(),
-            "open_payment_exceptions": PaymentException.objects.filter(resolved_at=None).count(),
+            "held_locks": waits.held_locks,
+            "open_payment_exceptions": waits.payment_exceptions,
+            "unknown_payments": waits.unknown_payments,
             **{f"dead_{kind}": number for kind, number in dead_numbers().items()},
         }
-
-
-def oldest_work(now: datetime) -> dict[str, float]:
-    """Seconds since the oldest work of each kind fell due, 0 where none waits; needs the system's scope.
-
-    One probe of a partial index for each kind, however many rows there are.
-    """
-    ages = {kind: _overdue(rows(), now) for kind, rows in DUE.items()}
-    noted = Notice.objects.filter(status=NoticeStatus.DUE.value).order_by("channel", "pk")
-    notice = noted.values_list("falls_due_at", flat=True).first()
-    return {**ages, "webhooks": _age(oldest_due(now), now), "notices": max(_age(notice, now), 0.0)}
-
-
-DUE: dict[str, Callable[[], QuerySet[Any]]] = {
-    "services": lambda: DeviceService.objects.all(),
-    "commands": lambda: Command.objects.all(),
-    "paid_orders": lambda: Order.objects.filter(status=OrderStatus.PAID.value),
-    "refunds": lambda: Refund.objects.all(),
-    "payments": lambda: PaymentAttempt.objects.all(),
-    "mails": lambda: DigestMail.objects.filter(status=MailStatus.WAITING.value),
-}
-"""Rows with a `due_at`, by what they are called; managers look for their scope when they are asked."""
-
-
-def _overdue(rows: QuerySet[Any], now: datetime) -> float:
-    """Age of the oldest row whose moment has come; one probe of the partial index on `due_at`."""
-    oldest = rows.filter(due_at__lte=now).order_by("due_at").values_list("due_at", flat=True).first()
-    return _age(oldest, now)
-
-
-def _age(since: datetime | None, now: datetime) -> float:
-    return round((now - since).total_seconds(), 1) if since else 0.0
 
 
 urlpatterns = [path("live", live), path("ready", ready)]

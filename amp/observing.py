@@ -100,4 +100,11 @@ def _count_task(name: str, outcome: str, seconds: float) -> None:
         log.exception("A task could not be counted.")
 
 
+def count_publishes(counts: Any = None, **_: Any) -> None:
+    """Signal after commands were handed to the broker, from whichever process did it."""
+    from amp.metrics.counting import count_publishes
+
+    count_publishes(counts)
+
+
 _running: dict[str, tuple[ExitStack | None, float, bool]] = {}

@@ -1,7 +1,8 @@
 """Errors to a Sentry of the operator's choice, where AMP_SENTRY_DSN is set (X10): without personal data, bodies of
 requests or variables of the code, and through the same redaction as the logs (F83).
 
-The package `sentry-sdk` is the extra `sentry`; settings refuse to start where it is asked for and missing.
+The package `sentry-sdk` is the extra `sentry`, which the image has; settings refuse to start where it is asked for and
+missing.
 """
 
 from __future__ import annotations

@@ -27,6 +27,9 @@ POLLS = tuple(timedelta(seconds=seconds) for seconds in (10, 30, 60, 120, 300))
 """Queries after an attempt was made; the last gap repeats until the code expires (F26)."""
 LATE_CHECKS = tuple(timedelta(minutes=minutes) for minutes in (1, 10, 60, 125, 1_440))
 """Queries after the code expired: a payment may still come (F27)."""
+ASK_AGAIN = timedelta(hours=1)
+ASK_FOR = timedelta(days=7)
+"""A last late check that nobody answered is repeated so long, hourly; then a person decides (R1)."""
 
 
 class OrderStatus(StrEnum):
@@ -81,6 +84,8 @@ class ExceptionKind(StrEnum):
     LATE = "LATE"
     SECOND_PAYMENT = "SECOND_PAYMENT"
     UNAPPLIED_LINES = "UNAPPLIED_LINES"
+    UNANSWERED = "UNANSWERED"
+    """No money that we know of: the gateway never said whether there is any."""
 
 
 class OrderRefusal(StrEnum):
@@ -229,6 +234,11 @@ def next_query(*, created_at: datetime, expires_at: datetime, now: datetime) -> 
     if now < following < expires_at:
         return following
     return next((expires_at + late for late in LATE_CHECKS if now < expires_at + late), None)
+
+
+def next_late_query(*, expires_at: datetime, now: datetime) -> datetime | None:
+    """After a last late check that wasn't answered: in an hour; None after a week, when a person has to ask (R1)."""
+    return now + ASK_AGAIN if now < expires_at + LATE_CHECKS[-1] + ASK_FOR else None
 
 
 def shown_transaction(transaction_id: str | None) -> str:

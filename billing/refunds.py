@@ -57,6 +57,7 @@ RESOLUTIONS: dict[ExceptionKind, tuple[Resolution, ...]] = {
     ExceptionKind.LATE: (Resolution.KEEP, Resolution.REFUND),
     ExceptionKind.SECOND_PAYMENT: (Resolution.REFUND,),
     ExceptionKind.UNAPPLIED_LINES: (Resolution.RETRY, Resolution.REFUND),
+    ExceptionKind.UNANSWERED: (Resolution.RETRY, Resolution.KEEP),
 }
 """What helps a case, the usual answer first."""
 

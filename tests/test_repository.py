@@ -77,6 +77,19 @@ def test_development_lock_holds_the_same_versions_as_the_runtime_lock() -> None:
     assert runtime.items() <= development.items()
 
 
+def test_image_can_do_whatever_a_setting_asks_for_X10() -> None:
+    """One lock with hashes, and the extra is in it: `AMP_SENTRY_DSN` alone sends errors to a Sentry."""
+    installed = re.findall(r"^RUN pip install (.*)$", (REPOSITORY / "Dockerfile").read_text(), re.M)
+    assert installed == ["--require-hashes --only-binary :all: --requirement /tmp/requirements.lock"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = {*project["dependencies"], *project["optional-dependencies"]["sentry"]}
+    names = {re.split(r"[\[<>=~ ]", each)[0].lower() for each in wanted}
+    assert "sentry-sdk" in names
+    pinned = set(re.findall(r"^([a-z0-9][\w.-]*)(?:\[.*\])?==", lock_texts()[0], re.M))
+    assert names - pinned == set()
+    assert "AMP_SENTRY_DSN" in compose()["services"]["web"]["environment"]
+
+
 def lock_texts() -> list[str]:
     """Texts of the runtime lock and the development lock."""
     return [(REPOSITORY / name).read_text() for name in LOCKS]

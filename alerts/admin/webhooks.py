@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.text import Truncator
@@ -16,7 +15,7 @@ from alerts.filters import DeliveryFilters, offered_webhooks
 from alerts.models import Webhook, WebhookDelivery
 from alerts.models.webhooks import STATUS_CHOICES
 from alerts.webhooks.public import TYPES
-from amp.foundation.access import Action, may_anywhere
+from amp.foundation.access import Action
 from amp.foundation.admin import MemberAdmin, RecordAdmin
 from amp.foundation.lists.columns import Column
 from amp.foundation.lists.keyset import Ordering
@@ -28,18 +27,11 @@ class _Managed(MemberAdmin):
     """Seen by who manages webhooks, in the enterprises where that is so."""
 
     section = _("Alerts")
+    view_action = Action.MANAGE_WEBHOOKS
 
     def get_queryset(self, request: HttpRequest) -> Any:
         """Rows that the user manages."""
         return webhooks.managed(super().get_queryset(request), request)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """By role."""
-        return may_anywhere(request.user, Action.MANAGE_WEBHOOKS)
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """By role."""
-        return may_anywhere(request.user, Action.MANAGE_WEBHOOKS)
 
 
 @admin.register(Webhook)

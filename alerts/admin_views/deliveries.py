@@ -14,10 +14,10 @@ from alerts.admin_views.webhooks import MANAGE, crumb
 from alerts.models import DeliveryStatus, WebhookAttempt, WebhookDelivery, WebhookState
 from alerts.services.webhook_payloads import bodies
 from alerts.services.webhook_retries import redeliver
-from alerts.services.webhook_sending import message_id
 from alerts.webhooks.public import TEST
 from amp.foundation import clock
 from amp.foundation.pages import actor, done, ensure, found, needs, page, refuse
+from amp.foundation.services.events import message_id
 from amp.foundation.services.refusals import Refused
 from amp.foundation.templatetags.amp_display import badge_html
 

@@ -28,7 +28,6 @@ from alerts.services.webhook_endpoints import (
     rotate_secret,
 )
 from alerts.services.webhook_retries import SINCE, redeliver, redeliver_failed
-from alerts.services.webhook_sending import message_id
 from alerts.webhooks.public import TYPES
 from amp.foundation import clock
 from amp.foundation.api.endpoints import Reading, empty
@@ -36,6 +35,7 @@ from amp.foundation.api.fields import Choice, Flag, Input, Moment, Nothing, RowI
 from amp.foundation.api.paging import NEWEST_FIRST, OLDEST_FIRST
 from amp.foundation.api.rows import Derived, Row
 from amp.foundation.models import Enterprise, Scope
+from amp.foundation.services.events import message_id
 
 READ, WRITE = Scope.WEBHOOKS_READ, Scope.WEBHOOKS_WRITE
 HOURS = [str(int(overlap / timedelta(hours=1))) for overlap in OVERLAPS]

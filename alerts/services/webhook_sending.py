@@ -13,7 +13,6 @@ from collections.abc import Callable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import datetime, timedelta
 from typing import NamedTuple
-from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Case, Count, Exists, F, IntegerField, Min, OuterRef, Q, QuerySet, Subquery, Value, When
@@ -28,6 +27,7 @@ from alerts.services.webhook_payloads import bodies
 from alerts.webhooks.retrying import ROOM
 from alerts.webhooks.signing import signed_headers
 from amp.foundation.sealed import SealBroken
+from amp.foundation.services.events import message_id
 
 log = logging.getLogger(__name__)
 
@@ -108,6 +108,7 @@ def messages(claimed: list[Claimed], *, now: datetime, wall: datetime) -> list[t
     made, found = bodies(list(deliveries.values())), []
     for row in claimed:
         body, delivery = made[row.id], deliveries[row.id]
+        row = row._replace(message_id=message_id(delivery.event.public_id))
         if body is None:
             withhold(row, now=now)
             continue
@@ -186,11 +187,6 @@ def _message(delivery: WebhookDelivery, body: bytes, wall: datetime) -> Message 
         log.exception("The secret of webhook %s can't be opened.", delivery.webhook_id)
         return Answer(None, "", 0, "the secret could not be opened: rotate it")
     return Message(delivery.webhook.url, body, signed_headers(message_id(delivery.event.public_id), wall, body, keys))
-
-
-def message_id(public_id: UUID) -> str:
-    """The stable id of an event's message: the same for every attempt, every endpoint, for ever."""
-    return f"evt_{public_id.hex}"
 
 
 def _answer(future: Future[Answer]) -> Answer:

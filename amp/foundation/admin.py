@@ -23,8 +23,13 @@ Page = Callable[..., HttpResponse]
 
 
 class MemberAdmin(ModelAdmin):
-    """Rows of the user's scope; adding and changing by role, deleting never, another tenant's row is a 404."""
+    """Rows of the user's scope; adding and changing by role, deleting never, another tenant's row is a 404.
 
+    Where seeing asks for more than `VIEW`, `view_action` says what; `get_queryset` then shows the rows of those places
+    only.
+    """
+
+    view_action: ClassVar[Action] = Action.VIEW
     add_action: ClassVar[Action | None] = None
     change_action: ClassVar[Action | None] = None
     # Pages of our own in the place of Django's forms, and further ones below the list's address.
@@ -47,12 +52,12 @@ class MemberAdmin(ModelAdmin):
     list_fullwidth = True
 
     def has_module_permission(self, request: HttpRequest) -> bool:
-        """Members see every list; its rows are those of their enterprises."""
-        return may_anywhere(request.user, Action.VIEW)
+        """Members see the list, by role where it asks for more; its rows are those of their enterprises."""
+        return may_anywhere(request.user, self.view_action)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         """As the list: the scope has already decided about the row."""
-        return may_anywhere(request.user, Action.VIEW)
+        return may_anywhere(request.user, self.view_action)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """By role."""
@@ -245,7 +250,7 @@ class EventAdmin(RecordAdmin):
 class ApiKeyAdmin(MemberAdmin):
     """System > API keys, for those who manage them; nobody else learns that they exist (F83)."""
 
-    add_action = Action.MANAGE_API_KEYS
+    view_action = add_action = Action.MANAGE_API_KEYS
     creation = staticmethod(key_views.add_key)
     details = staticmethod(key_views.key_page)
     further = (("<int:pk>/revoke/", "api_key_revoke", key_views.revoke_key),)
@@ -264,11 +269,3 @@ class ApiKeyAdmin(MemberAdmin):
     def get_queryset(self, request: HttpRequest) -> Any:
         """Keys of the enterprises whose keys the user manages."""
         return key_views.managed(super().get_queryset(request), request)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """By role."""
-        return may_anywhere(request.user, Action.MANAGE_API_KEYS)
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        """By role."""
-        return may_anywhere(request.user, Action.MANAGE_API_KEYS)

@@ -1,5 +1,5 @@
-"""Counts and durations of what this process does: requests by view, tasks by name. Labels are bounded: names of views
-and tasks, methods and statuses, never paths, tenants or people.
+"""Counts and durations of what this process does: requests by view, tasks by name, commands by kind. Labels are
+bounded: names of views and tasks, methods and statuses, never paths, tenants or people.
 
 Import it late: it takes the process's slot, and prometheus-client settles at import how values are kept.
 """
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Mapping
+from typing import Any
 
 from prometheus_client import Counter, Histogram, values
 
@@ -35,6 +37,9 @@ TASK_RUNS = Counter("amp_task_runs", "Tasks that ended.", ["task", "outcome"], r
 TASK_SECONDS = Histogram(
     "amp_task_seconds", "How long tasks ran, in seconds.", ["task"], registry=None, buckets=BUCKETS
 )
+COMMAND_PUBLISHES = Counter(
+    "amp_command_publishes", "Commands that were handed to the broker.", ["kind", "outcome"], registry=None
+)
 
 
 def count_request(view: str, method: str, status: int, seconds: float) -> None:
@@ -48,3 +53,9 @@ def count_task(task: str, outcome: str, seconds: float) -> None:
     """One task that ended; `outcome` is Celery's word: SUCCESS, FAILURE, RETRY."""
     TASK_RUNS.labels(task, outcome).inc()
     TASK_SECONDS.labels(task).observe(seconds)
+
+
+def count_publishes(counts: Mapping[Any, int]) -> None:
+    """Commands by kind and by what became of their publish (`devices.services.published.Fate`)."""
+    for (kind, outcome), number in counts.items():
+        COMMAND_PUBLISHES.labels(kind.value, outcome.value).inc(number)

@@ -26,13 +26,13 @@ from amp.public.throttle import address_of
 log = logging.getLogger(__name__)
 
 LOOPBACK = frozenset({"127.0.0.1", "::1"})
-OF_WEB, OF_WORKERS = "amp_http_", "amp_task_"
+OF_WEB, OF_WORKERS = ("amp_http_",), ("amp_task_", "amp_command_")
 
 
 class Counts:
     """A collector of what all processes of this host counted, of the families whose names begin so."""
 
-    def __init__(self, *prefixes: str) -> None:
+    def __init__(self, prefixes: tuple[str, ...]) -> None:
         self.prefixes = prefixes
 
     def collect(self) -> Iterator[Metric]:
@@ -46,7 +46,7 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """The figures and what the web counted; in the demo, which is one process, what tasks did too."""
     if not may_read(request.headers.get("Authorization", ""), address_of(request)):
         return _refused()
-    counts = Counts(OF_WEB, OF_WORKERS) if settings.IS_DEMO else Counts(OF_WEB)
+    counts = Counts(OF_WEB + OF_WORKERS) if settings.IS_DEMO else Counts(OF_WEB)
     text = exposition(Figures(now=clock.now(), wall=clock.wall()), counts)
     return HttpResponse(text, content_type=CONTENT_TYPE_PLAIN_0_0_4, headers={"Cache-Control": "no-store"})
 

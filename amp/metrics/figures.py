@@ -14,10 +14,9 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from amp.dead import dead_numbers
 from amp.foundation.models import AlarmRow, SweepRun
 from amp.foundation.scoping import system_scope
-from amp.health import oldest_work
+from amp.operations import waiting
 from amp.operations.queues import read_queues
-from billing.models import PaymentAttempt, PaymentException
-from devices.models import Bridge, Command
+from devices.models import Bridge
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,7 @@ class Figures:
     def _database(self) -> Iterator[Metric]:
         with system_scope():
             yield from _sweeps(self.wall)
-            yield from _gauges("amp_oldest_due_seconds", OLDEST_DUE, "work", oldest_work(self.now))
+            yield from _gauges("amp_oldest_due_seconds", OLDEST_DUE, "work", waiting.oldest_work(self.now))
             yield from _waiting()
             yield from _bridges(self.wall)
 
@@ -86,13 +85,11 @@ def _waiting() -> Iterator[Metric]:
     yield from _gauges("amp_dead_rows", "Rows of own work that were given up.", "kind", dead)
     alarms = AlarmRow.objects.filter(cleared_at=None).order_by().values_list("kind").annotate(Count("pk"))
     yield from _gauges("amp_open_alarms", "Alarms that are on.", "kind", {kind: float(n) for kind, n in alarms})
-    held = Command.objects.filter(hold__isnull=False).count()
-    yield _number("amp_held_locks", "LOCK commands that a brake holds.", held)
-    exceptions = PaymentException.objects.filter(resolved_at=None).count()
-    yield _number("amp_payment_exceptions", "Payments that wait for a person.", exceptions)
-    # Through the partial index of due attempts: those of unknown outcome are asked about until the outcome is known.
-    unknown = PaymentAttempt.objects.filter(due_at__isnull=False, status="UNKNOWN").count()
-    yield _number("amp_unknown_attempts", "Payments whose outcome the gateway has yet to tell.", unknown)
+    waits = waiting.waiting()
+    yield _number("amp_held_locks", "LOCK commands that a brake holds.", waits.held_locks)
+    yield _number("amp_payment_exceptions", "Payments that wait for a person.", waits.payment_exceptions)
+    words = "Payments whose outcome the gateway has yet to tell."
+    yield _number("amp_unknown_attempts", words, waits.unknown_payments)
 
 
 def _bridges(wall: datetime) -> Iterator[Metric]:

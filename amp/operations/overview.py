@@ -13,9 +13,9 @@ from amp.alarms.rules import LATE, OVERDUE
 from amp.alarms.rules import Sweep as Scheduled
 from amp.foundation.models import SweepRun
 from amp.foundation.scoping import system_scope
-from amp.health import oldest_work
 from amp.operations.limits import LIMITS, breach
 from amp.operations.schedules import is_known, short_name
+from amp.operations.waiting import oldest_work
 from amp.operations.words import told
 from amp.schedule import interval_of, scheduled
 

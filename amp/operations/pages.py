@@ -25,12 +25,12 @@ from amp.foundation.access import Action
 from amp.foundation.models import SweepRun
 from amp.foundation.pages import actor, done, needs, page, refuse, show
 from amp.foundation.services.refusals import Refused
+from amp.operations import waiting
 from amp.operations.limits import LEAST, MOST
 from amp.operations.overview import ages, history, schedule_lines, sweep_lines
 from amp.operations.queues import read_queues, read_workers
 from amp.operations.schedules import change_schedule, run_now, short_name
 from amp.schedule import interval_of
-from billing.models import PaymentAttempt, PaymentException
 from devices.models import Bridge, Command
 from devices.models.commands import OPEN_STATUSES
 
@@ -74,11 +74,9 @@ def operations(request: HttpRequest) -> HttpResponse:
         bridges=Bridge.objects.order_by("name"),
         commands=open_commands.aggregate(
             waiting=Count("pk", filter=Q(status="PENDING", hold=None)),
-            held=Count("hold"),
             sent=Count("pk", filter=Q(status="SENT")),
         ),
-        unknown=PaymentAttempt.objects.filter(due_at__isnull=False, status="UNKNOWN").count(),
-        exceptions=PaymentException.objects.filter(resolved_at=None).count(),
+        waits=waiting.waiting(),
         dead=dead_work(),
     )
 

@@ -99,7 +99,7 @@ LINES = {
     ),
     Waiting.UNKNOWN: Line(
         gettext_lazy("Payments with unknown outcome"),
-        gettext_lazy("The gateway did not answer; it is asked again by itself"),
+        gettext_lazy("The gateway did not answer; it is asked again by itself, for a week"),
         PAYMENTS,
         "status=UNKNOWN",
         "amber",

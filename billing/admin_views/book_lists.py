@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
 from django.utils.translation import gettext_lazy as _
 
-from amp.foundation.access import Action, enterprises_where, may_anywhere
+from amp.foundation.access import Action, enterprises_where
 from amp.foundation.bulk import among
 from amp.foundation.lists.columns import Column
 from amp.foundation.pages import signed_in
@@ -32,13 +32,7 @@ def _choices(model: Any, field: str) -> Any:
 class BooksOnly:
     """Lists for roles that keep the books, of the enterprises in which they do. Mix in before `Listed`."""
 
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        """By role."""
-        return may_anywhere(signed_in(request), Action.KEEP_BOOKS)
-
-    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """By role."""
-        return may_anywhere(signed_in(request), Action.KEEP_BOOKS)
+    view_action = Action.KEEP_BOOKS
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Rows of enterprises whose books the user keeps."""
@@ -47,7 +41,7 @@ class BooksOnly:
 
     def export(self, request: HttpRequest) -> HttpResponse:
         """The file, for those who see the list."""
-        if not self.has_view_permission(request):
+        if not self.has_view_permission(request):  # type: ignore[attr-defined]
             raise PermissionDenied
         answer: HttpResponse = super().export(request)  # type: ignore[misc]
         return answer

@@ -96,6 +96,8 @@ def _sentence(case: PaymentException) -> str:
             return _("The money came after the order had ended. The devices were renewed all the same.")
         case ExceptionKind.SECOND_PAYMENT:
             return _("The order was paid before. This payment renewed nothing.")
+        case ExceptionKind.UNANSWERED:
+            return _("The gateway does not say whether this was paid. If it was, nothing was renewed by it so far.")
     return _("The order is paid, but some of its devices could not be renewed.")
 
 
@@ -104,6 +106,8 @@ def _choices(case: PaymentException) -> list[Choice]:
 
 
 def _choice(case: PaymentException, resolution: Resolution) -> Choice:
+    if case.kind == ExceptionKind.UNANSWERED.value:
+        return _asking(resolution)
     match resolution:
         case Resolution.KEEP:
             return Choice(resolution, _("Keep the payment"), [_("Nothing moves; your reason stays on the record.")])
@@ -117,6 +121,15 @@ def _choice(case: PaymentException, resolution: Resolution) -> Choice:
     if needs_another(case.amount, refund_threshold()):
         effects.append(_("Another person has to approve it, because of its amount."))
     return Choice(resolution, _("Refund %(amount)s") % {"amount": amount}, effects)
+
+
+def _asking(resolution: Resolution) -> Choice:
+    """Ways out where nobody knows whether there is money."""
+    if resolution is Resolution.RETRY:
+        again = _("The gateway is asked within a minute. Money that it tells of is booked, late as it is.")
+        return Choice(resolution, _("Ask again"), [again, _("If it stays silent, the case comes back here.")])
+    told = _("A notice or a bill of the gateway is still believed, whenever it comes.")
+    return Choice(resolution, _("Ask no more"), [_("Nothing moves; your reason stays on the record."), told])
 
 
 def _effect_on_devices(case: PaymentException) -> str:

@@ -117,7 +117,8 @@ class PaymentAttempt(models.Model):
 
 
 class PaymentException(models.Model):
-    """Money that came in and could not simply be applied; nothing happens to it without a person (R1)."""
+    """Money that came in and could not simply be applied, or may have come while its gateway never answered; nothing
+    happens to it without a person (R1). Of the latter `amount` is what was asked for."""
 
     enterprise = models.ForeignKey(Enterprise, models.PROTECT, related_name="+", verbose_name=_("enterprise"))
     attempt = models.ForeignKey(PaymentAttempt, models.PROTECT, related_name="exceptions", verbose_name=_("payment"))
@@ -130,6 +131,7 @@ class PaymentException(models.Model):
             (ExceptionKind.LATE.value, _("Paid after the order had ended")),
             (ExceptionKind.SECOND_PAYMENT.value, _("Second payment of a paid order")),
             (ExceptionKind.UNAPPLIED_LINES.value, _("Devices could not be renewed")),
+            (ExceptionKind.UNANSWERED.value, _("The gateway never answered")),
         ],
     )
     amount = models.BigIntegerField(_("amount, minor units"))

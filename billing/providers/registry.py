@@ -28,6 +28,8 @@ WAYS: Mapping[str, frozenset[PayWay]] = {
 }
 
 
+BY_HAND = frozenset({"offline"})
+"""Where people move the money: no gateway knows more than our own books, so nobody is asked."""
 BILLS = frozenset({"wechat", "alipay"})
 """Gateways whose daily bills can be fetched (`protocol.BillSource`)."""
 

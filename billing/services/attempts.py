@@ -15,6 +15,7 @@ from amp.foundation.sealed import seal, unseal
 from billing.models import MerchantAccount, Order, OrderChannel, PaymentAttempt, Provider
 from billing.orders import OPEN_ATTEMPTS, AttemptStatus, OrderStatus, PayWay, new_attempt_number, next_query
 from billing.providers.protocol import Code, GatewayRefused, GatewayTimeout, PaymentRequest
+from billing.providers.registry import BY_HAND
 from billing.services.accounts import AccountRefused, account_that_sells, gateway_of_attempt, notify_url, ways_of
 from billing.services.ordering import OrderRefused
 from billing.wallets import stand_side_by_side
@@ -74,7 +75,9 @@ def ask_for_code(*, attempt: PaymentAttempt, now: datetime, wall: datetime) -> P
         return _stored(attempt, AttemptStatus.UNKNOWN, problem=str(lost), due_at=now + UNKNOWN_RETRY, now=now)
     except GatewayRefused as refused:
         return _stored(attempt, AttemptStatus.FAILED, problem=str(refused), due_at=None, now=now)
-    due_at = next_query(created_at=attempt.created_at, expires_at=attempt.expires_at, now=now)
+    due_at = None
+    if attempt.provider not in BY_HAND:
+        due_at = next_query(created_at=attempt.created_at, expires_at=attempt.expires_at, now=now)
     return _stored(attempt, AttemptStatus.PENDING, code=code, due_at=due_at, now=now)
 
 

@@ -54,6 +54,15 @@ def _not_renewed(facts: Facts) -> str:
     return sentence % {**numbers, "order": facts["order"]}
 
 
+def _never_answered(facts: Facts) -> str:
+    sentence = ngettext(
+        "The gateway was asked %(asked)s time about order %(order)s and never said whether it was paid.",
+        "The gateway was asked %(asked)s times about order %(order)s and never said whether it was paid.",
+        facts["asked"],
+    )
+    return sentence % {"asked": f"{facts['asked']:,}", "order": facts["order"]}
+
+
 def _noted(facts: Facts) -> str:
     return str(facts["note"])
 
@@ -79,6 +88,7 @@ TELLERS: dict[str, Callable[[Facts], str]] = {
     "paid_late": _paid_late,
     "paid_twice": _paid_twice,
     "not_renewed": _not_renewed,
+    "never_answered": _never_answered,
     "noted": _noted,
 }
 """By code. `noted` holds what an older version wrote as a sentence of its own."""

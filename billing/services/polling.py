@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from amp.foundation.crashing import crash_point
 from amp.foundation.scoping import system_scope
@@ -20,16 +20,19 @@ from billing.models import Order, PaymentAttempt
 from billing.orders import (
     OPEN_ATTEMPTS,
     AttemptStatus,
+    ExceptionKind,
     GatewayFacts,
     GatewayState,
     OrderStatus,
     check_transition,
+    next_late_query,
     next_query,
 )
 from billing.providers.protocol import GatewayRefused, GatewayTimeout
+from billing.providers.registry import BY_HAND
 from billing.services.accounts import gateway_of_attempt
 from billing.services.attempts import OPEN, ask_for_code
-from billing.services.settlement import settle
+from billing.services.settlement import locked_payment, raise_exception, settle
 from billing.wallets import stand_side_by_side
 
 log = logging.getLogger(__name__)
@@ -140,13 +143,38 @@ def _is_superseded(attempt: PaymentAttempt, now: datetime) -> bool:
 
 
 def _plan_next(attempt: PaymentAttempt, now: datetime, *, is_answered: bool) -> None:
-    """After the last late check nobody asks again, unless that one wasn't answered: the money may be there (R1)."""
+    """After the last late check nobody asks again, unless that one wasn't answered: the money may be there (R1).
+
+    A bank transfer has no gateway: what people confirm settles it at once, so it is taken up only to be closed.
+    """
     due_at = next_query(created_at=attempt.created_at, expires_at=attempt.expires_at, now=now)
+    if is_answered and attempt.provider in BY_HAND:
+        due_at = None
     if due_at is None and not is_answered:
-        due_at = now + PATIENCE
+        due_at = next_late_query(expires_at=attempt.expires_at, now=now)
+        if due_at is None:
+            _leave_to_a_person(attempt, now)
+            return
+    _leased(attempt, now).update(due_at=due_at)
+
+
+def _leased(attempt: PaymentAttempt, now: datetime) -> QuerySet[PaymentAttempt]:
+    """The payment, while it is ours to plan and nothing has settled it."""
     settled = [AttemptStatus.PAID.value, AttemptStatus.FAILED.value]
-    leased = PaymentAttempt.objects.filter(pk=attempt.pk, due_at=now + LEASE).exclude(status__in=settled)
-    leased.update(due_at=due_at)
+    rows: QuerySet[PaymentAttempt] = PaymentAttempt.objects.filter(pk=attempt.pk, due_at=now + LEASE)
+    return rows.exclude(status__in=settled)
+
+
+@transaction.atomic
+def _leave_to_a_person(attempt: PaymentAttempt, now: datetime) -> None:
+    """The gateway was asked for a week and never answered: never silence, but a case with "ask again" (R1)."""
+    order, stored = locked_payment(attempt.pk)
+    if not _leased(attempt, now).update(due_at=None):
+        return
+    told = {"code": "never_answered", "order": order.number, "asked": stored.queries}
+    raise_exception(
+        stored, ExceptionKind.UNANSWERED, amount=stored.amount, currency=stored.currency, facts=told, now=now
+    )
 
 
 def _claim_orders(now: datetime, limit: int) -> Sequence[Order]:

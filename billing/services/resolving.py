@@ -16,7 +16,7 @@ from billing.models import LineStatus, Order, OrderLine, PaymentAttempt, Payment
 from billing.orders import ExceptionKind, OrderStatus, check_transition
 from billing.refunds import RESOLUTIONS, SYSTEM, Effect, RefundStatus, Resolution
 from billing.services.refunds import approve_refund, checked_reason, request_refund, request_refund_of_unused
-from billing.services.settlement import FULFIL
+from billing.services.settlement import FULFIL, POLL
 
 
 class ResolutionRefused(Refused):
@@ -43,7 +43,7 @@ def resolve_exception(
         case Resolution.REFUND:
             _refund(case, reason, by, now)
         case Resolution.RETRY:
-            _try_again(case, by, now)
+            _try_again(case, by, now) if case.kind == ExceptionKind.UNAPPLIED_LINES.value else _ask_again(case, now)
     case.resolved_at, case.resolved_by = now, by
     case.resolution, case.resolution_reason = resolution.value, reason
     case.save(update_fields=["resolved_at", "resolved_by", "resolution", "resolution_reason"])
@@ -104,6 +104,12 @@ def _try_again(case: PaymentException, by: str, now: datetime) -> None:
     told = {"status": order.status, "devices": len(lines)}
     record_about(order, "order.retried", actor=by, before={"status": before}, after=told, now=now)
     wake(FULFIL)
+
+
+def _ask_again(case: PaymentException, now: datetime) -> None:
+    """Make the payment due; a gateway that is still silent opens the case again (R1)."""
+    PaymentAttempt.objects.filter(pk=case.attempt_id).update(due_at=now)
+    wake(POLL)
 
 
 def _unapplied(order: Order) -> Any:

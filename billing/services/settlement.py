@@ -39,10 +39,12 @@ from billing.orders import (
     success_time,
     verdict,
 )
+from billing.refunds import Resolution
 from billing.services.refund_proposals import propose_refund
 
 FULFIL = "billing.tasks.fulfil_paid_orders"
 POLL = "billing.tasks.poll_attempts"
+COUNTED_ANEW = frozenset({ExceptionKind.UNAPPLIED_LINES, ExceptionKind.UNANSWERED})
 PAID_FIELDS = ("status", "transaction_id", "paid_amount", "paid_currency", "paid_at", "learned_at", "due_at", "settles")
 
 
@@ -61,8 +63,10 @@ def settle(*, attempt_id: int, facts: GatewayFacts, now: datetime) -> Settled:
 
     Runs in the system's scope. A crash leaves nothing behind: the gateway or the poll comes again.
     """
-    order, attempt = _locked(attempt_id)
+    order, attempt = locked_payment(attempt_id)
     crash_point("settle.locked")
+    if attempt.due_at is None:
+        _close_unanswered(attempt, now)
     decided = verdict(OrderStatus(order.status), _facts_of(attempt, facts), facts)
     if decided.receives:
         _receive(order, attempt, facts, decided, now)
@@ -82,7 +86,8 @@ def raise_exception(
     """Put money before a person: one open case per payment, kind and currency, which grows if more of the kind comes.
     `facts` say what happened (`case_words`).
 
-    What could not be applied of an order is counted anew each time: the same devices may have been tried again.
+    What could not be applied of an order is counted anew each time: the same devices may have been tried again. So is
+    what was asked for where no gateway answers: nothing is known to have come.
     """
     case, is_new = PaymentException.objects.get_or_create(
         attempt=attempt,
@@ -96,7 +101,7 @@ def raise_exception(
         },
     )
     if not is_new:
-        grown = amount if kind is ExceptionKind.UNAPPLIED_LINES else F("amount") + amount
+        grown = amount if kind in COUNTED_ANEW else F("amount") + amount
         PaymentException.objects.filter(pk=case.pk).update(
             amount=grown, resolved_at=None, resolved_by="", resolution="", resolution_reason="", facts=facts
         )
@@ -112,11 +117,17 @@ def close_open_attempts(order: Order, *, now: datetime) -> None:
         wake(POLL)
 
 
-def _locked(attempt_id: int) -> tuple[Order, PaymentAttempt]:
+def locked_payment(attempt_id: int) -> tuple[Order, PaymentAttempt]:
     """Order first, then attempt: the one order in which every service locks them (F23)."""
     order_id = PaymentAttempt.objects.values_list("order_id", flat=True).get(pk=attempt_id)
     order = Order.objects.select_for_update(no_key=True).get(pk=order_id)
     return order, PaymentAttempt.objects.select_for_update(no_key=True).get(pk=attempt_id)
+
+
+def _close_unanswered(attempt: PaymentAttempt, now: datetime) -> None:
+    """The gateway has spoken after all, whatever it says: nobody has to ask it any more."""
+    cases = PaymentException.objects.filter(attempt=attempt, kind=ExceptionKind.UNANSWERED.value, resolved_at=None)
+    cases.update(resolved_at=now, resolved_by="gateway", resolution=Resolution.RETRY.value)
 
 
 def _facts_of(attempt: PaymentAttempt, facts: GatewayFacts) -> AttemptFacts:

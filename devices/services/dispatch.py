@@ -24,6 +24,7 @@ from devices.models.commands import OPEN_STATUSES
 from devices.services.command_rows import CommandRow, claimed_rows, closing_event, locked_rows, store_rows
 from devices.services.commands import online_devices
 from devices.services.notice_claims import one_per_device, without_outdated
+from devices.services.published import Fate, tell_published
 from devices.transports.base import BrokerRefused, BrokerUnavailable, CommandTransport, Downlink, Outcome, Receipt
 from devices.transports.mqtt import MqttAddress
 from devices.transports.mqtt_publisher import MqttPublisher
@@ -71,6 +72,7 @@ def dispatch_commands(*, now: datetime, transport: CommandTransport, limit: int 
     if not claims.sent:
         return claims.looked
     receipts = _publish(transport, [claimed.downlink for claimed in claims.sent])
+    tell_published(Fate(sent.row.kind, receipt.outcome) for sent, receipt in zip(claims.sent, receipts, strict=True))
     astray = {
         claimed.row.id: (claimed.row, receipt)
         for claimed, receipt in zip(claims.sent, receipts, strict=True)

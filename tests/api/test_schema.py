@@ -10,6 +10,7 @@ import pytest
 from django.contrib.staticfiles import finders
 from django.test import Client
 from django.urls import get_resolver
+from drf_spectacular.drainage import GENERATOR_STATS
 from rest_framework.viewsets import GenericViewSet
 
 from amp.foundation.api.endpoints import Endpoint
@@ -45,6 +46,14 @@ def endpoints() -> dict[type[Endpoint], set[str]]:
 
 def test_committed_description_is_what_the_code_says() -> None:
     assert WHERE.read_text() == written(), "Run make schema."
+
+
+def test_nothing_is_left_to_chance_where_the_description_is_made(capsys: pytest.CaptureFixture[str]) -> None:
+    """The generator warns where it had to make a name up or could not tell what a field is."""
+    GENERATOR_STATS.reset()  # it says each thing once a process
+    written()
+    assert capsys.readouterr().err == ""
+    assert not GENERATOR_STATS
 
 
 def test_served_description_is_the_committed_one(db: None, document: dict[str, Any]) -> None:

@@ -6,9 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from django.test import Client
+from django.contrib.admin import site
+from django.test import Client, RequestFactory
 
 from amp.foundation.access import ACTION_NAMES, ALLOWED, NEEDS_TOTP, Action, may
+from amp.foundation.admin import MemberAdmin
 from amp.foundation.models import Role
 from amp.foundation.roles import roles_document
 from amp.foundation.scoping import system_scope
@@ -96,3 +98,25 @@ def test_every_member_can_read_the_table_X2(role: Role) -> None:
     rows = re.findall(r'<tr><th scope="row">(.*?)</tr>', table, re.S)
     shown = [[cell == "yes" for cell in re.findall(r'aria-label="(yes|no)"', row)] for row in rows]
     assert shown[:-1] == [[expected for _role, each, expected in CELLS if each is action] for action in Action]
+
+
+@pytest.mark.django_db
+def test_who_may_see_a_list_is_decided_in_one_place_X2() -> None:
+    """Each list names an action of the table; none decides by itself, and what asks for more is hidden from readers."""
+    lists = {model.__name__: each for model, each in site._registry.items() if isinstance(each, MemberAdmin)}
+    assert len(lists) > 20
+    deciders = ("has_module_permission", "has_view_permission", "has_add_permission", "has_delete_permission")
+    own = [f"{name}.{each}" for name in lists for each in deciders if each in _defined(type(lists[name]))]
+    assert own == []
+    reader = RequestFactory().get("/")
+    with system_scope():
+        reader.user = make_member(make_enterprise("Maker"), Role.READ_ONLY, email="eve@example.com")
+    hidden = {name for name, each in lists.items() if not each.has_view_permission(reader)}
+    assert hidden == {name for name, each in lists.items() if each.view_action is not Action.VIEW}
+    assert hidden >= {"ApiKey", "Webhook", "WebhookDelivery", "MoneyEntry", "FapiaoRequest", "Bill", "BillRow"}
+
+
+def _defined(admin: type) -> set[str]:
+    """What the class and its mixins define, below the one that all share."""
+    above = set(MemberAdmin.__mro__)
+    return {name for each in admin.__mro__ if each not in above for name in vars(each)}

@@ -134,6 +134,13 @@ def test_every_text_of_the_product_is_translated() -> None:
     assert left_in_english(compiled(), [*texts, unknown]) == [unknown]
 
 
+def test_commands_speak_english_like_the_logs_beside_them() -> None:
+    """Whoever runs one reads Django's own words and its options between ours; none of them is translated."""
+    commands = [path for app in APPS for path in (ROOT / app).glob("**/management/commands/*.py")]
+    assert len(commands) > 10
+    assert [path.name for path in commands if "translation" in path.read_text()] == []
+
+
 def test_every_text_of_the_admin_theme_is_translated() -> None:
     """The theme comes without Chinese: what Django's own catalogue doesn't know is in ours."""
     texts = texts_below(THEME, without=THEME_UNUSED)

@@ -23,9 +23,10 @@ from alerts.services.webhook_endpoints import (
     rotate_secret,
 )
 from alerts.services.webhook_retries import DeliveryRefused, redeliver
-from alerts.services.webhook_sending import Sender, message_id
+from alerts.services.webhook_sending import Sender
 from alerts.webhooks.public import TABLE
 from amp.foundation.models import Enterprise, Event
+from amp.foundation.services.events import message_id
 from tests.factories import NOW, make_device, make_enterprise, make_product
 from tests.services.receivers import (
     Got,

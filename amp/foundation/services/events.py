@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from collections.abc import Sequence
@@ -12,6 +13,8 @@ from django.db.models import Model
 
 from amp.foundation.bulk import insert_rows
 from amp.foundation.models import Enterprise, Event
+
+log = logging.getLogger(__name__)
 
 COLUMNS = (
     "public_id",
@@ -25,6 +28,10 @@ COLUMNS = (
     "happened_at",
     "noticed_at",
 )
+
+
+TOLD = 20
+"""So many events of one statement are told in the log, with the id of the request; of more only the record tells."""
 
 
 class EventDraft(NamedTuple):
@@ -42,7 +49,10 @@ class EventDraft(NamedTuple):
 
 def record_events(drafts: Sequence[EventDraft], *, now: datetime) -> int:
     """Write all drafts in one statement; `now` is when we noticed. Number of rows."""
-    return insert_rows(Event, COLUMNS, [_row(draft, now) for draft in drafts])
+    rows = [_row(draft, now) for draft in drafts]
+    for public_id, _enterprise, kind, subject, *_rest in rows if len(rows) <= TOLD else ():
+        log.info("Event written", extra={"message_id": message_id(public_id), "kind": kind, "subject": subject})
+    return insert_rows(Event, COLUMNS, rows)
 
 
 def record_event(draft: EventDraft, *, now: datetime) -> None:
@@ -64,6 +74,11 @@ def record_about(
     """Write one event about a row, for the record of its enterprise; `at` is when it happened, if that isn't `now`."""
     enterprise_id = row.pk if isinstance(row, Enterprise) else row.enterprise_id  # type: ignore[attr-defined]
     record_event(EventDraft(kind, subject_of(row), enterprise_id, at or now, actor, why, before, after), now=now)
+
+
+def message_id(public_id: uuid.UUID) -> str:
+    """The stable id of an event's message: the same for every attempt, every endpoint, for ever."""
+    return f"evt_{public_id.hex}"
 
 
 def subject_of(row: Model) -> str:

@@ -6,8 +6,6 @@ import json
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from alerts import invariants as alerts
 from amp.foundation import clock
@@ -36,8 +34,6 @@ class Command(BaseCommand):
             for violation in found:
                 self.stdout.write(f"{violation.name}: {violation.detail}")
             if not found:
-                self.stdout.write(_("Every invariant holds."))
+                self.stdout.write("Every invariant holds.")
         if found:
-            raise CommandError(
-                ngettext("%(n)d violation.", "%(n)d violations.", len(found)) % {"n": len(found)}, returncode=1
-            )
+            raise CommandError(f"{len(found)} violation{'' if len(found) == 1 else 's'}.", returncode=1)
