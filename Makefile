@@ -19,10 +19,10 @@ FUZZ ?= 25000
 ORDERS ?= 1000
 # How many devices come online at once in `make prove`; 300 in `make test`.
 CROWD ?= 10000
-# How many small histories `make prove` simulates, and how large a fleet for how long; `make test`: 50, no fleet.
+# How many small histories `make prove` simulates, and how large a fleet for how many years; `make test`: 50; 200 for 1.
 SEEDS ?= 500
 DEVICES ?= 200
-YEARS ?= 1
+YEARS ?= 2
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -107,6 +107,7 @@ class Beats:
         began = self.run.clock.now()
         how = self.run.process(task)
         if how.died:
+            self.run.checks.attempted(name, began)
             return "died"
         if name == "notices":
             self.looked_at = began
@@ -122,4 +123,5 @@ class Beats:
     def twin(self) -> str:
         """Another worker with a task of its own, between two statements of somebody else's."""
         name = self.run.chance.choice(list(TASKS))
+        self.run.checks.attempted(name, self.run.clock.now())
         return f"{name} {run_twin(TASKS[name])}"

@@ -13,6 +13,7 @@ from amp.foundation.models import Event
 from billing.models import Order, OrderLine, SandboxTrade
 from devices.models import Command, DeviceService, Period
 from devices.services.uplinks import Inbound
+from tests.simulation.brake import Brake
 from tests.simulation.clockwork import SECOND
 from tests.simulation.gadgets import DAYS, NOTICE, Gadget
 from tests.simulation.model import DAY, Service
@@ -41,6 +42,9 @@ class Checks:
     announced: dict[tuple[int, datetime, int], str] = field(default_factory=dict)
     due: list[tuple[str, datetime]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self.brake = Brake(len(self.run.gadgets))
+
     def delivered(self, gadget: Gadget, told: dict[str, Any], sent_at: datetime) -> None:
         """A message reached a device: none is older than one that reached it before (R3), and notices are true (N4)."""
         generation, values = int(told["generation"]), told["data"]["kv"]
@@ -50,6 +54,8 @@ class Checks:
         newest = max((each[2] for each in gadget.heard if "service_lock" in each[3]), default=0)
         if generation < newest and sent_at - self.run.stepped_at > 10 * SECOND:
             raise Found("no_older_after_newer", f"{gadget.key} got {generation} after {newest}")
+        if values.get("service_lock") == "true" and not self.brake.lets(gadget.device_id):
+            raise Found("many_locks_wait_for_a_person", f"{gadget.key} is one too many within an hour")
 
     def _announced(self, gadget: Gadget, ticket: str, days: int, sent_at: datetime) -> None:
         service, sent = self.services[gadget.device_id], sent_at + self.run.clock.skew
@@ -89,7 +95,7 @@ class Checks:
         self.due.append((task, began))
 
     def attempted(self, task: str, began: datetime) -> None:
-        """A task may have come to its end, or to some part of it."""
+        """A task died, or gave up, or was another process's: nobody knows how far it came."""
         if task == "notices":
             for service in self.services.values():
                 service.told |= {key: None for key in service.notices(began, self.since) if key not in service.told}
@@ -140,6 +146,8 @@ class Checks:
             service.adopt(after["state"], at)
         elif not service.look(noticed_at):
             raise Found("nothing_happens_before_it_is_due", f"{subject} {kind} at {at}, due {service.due_at()}")
+        if service.state == "EXPIRED":
+            self.brake.lock(pk, noticed_at)
         expected = (service.state, service.ends_at.isoformat() if service.ends_at else None)
         if expected != (after["state"], after["ends_at"]):
             raise Found("state_as_the_spec_says", f"{subject} {kind}: {after}, the spec says {expected}")
@@ -162,7 +170,10 @@ class Checks:
         due = service.due_at()
         if due and due <= min(paid_at, now) and not service.uncertain:
             raise Found("due_before_paid", f"device {pk} was due {due}, paid {paid_at}")
-        starts, ends = service.pay(paid_at=paid_at, months=line.order.months, now=now)
+        total, months = self.run.people.sold.get(line.order_id, (line.order.total, line.order.months))
+        if line.order.total != total:
+            raise Found("sold_as_it_was_offered", f"order {line.order_id} costs {line.order.total}, should be {total}")
+        starts, ends = service.pay(paid_at=paid_at, months=months, now=now)
         period = Period.objects.get(source=f"line:{line_id}")
         if (period.starts_at, period.ends_at) != (starts, ends):
             found = f"{period.starts_at} to {period.ends_at}"
@@ -227,5 +238,6 @@ def orders_in_their_books(run: Run) -> Iterator[tuple[str, str]]:
             yield "what_is_paid_is_applied", f"order {order.pk} has {gone} unapplied lines"
         received = sum(each.received for each in order.attempts.all())
         paid = sum(trade.amount + trade.second_amount for _each, trade in own if trade.status == "PAID")
-        if received != paid:
+        untold = sum(trade.second_amount for each, trade in own if each.number in run.people.half_told)
+        if received not in {paid, paid - untold}:
             yield "money_in_is_counted_once", f"order {order.pk} received {received}, the gateway says {paid}"

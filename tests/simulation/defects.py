@@ -13,12 +13,14 @@ from typing import Any, NamedTuple
 import pytest
 
 from billing.services import fulfilment
+from catalog.models import Plan
 from devices import lifecycle
 from devices.delivery import CommandStatus, closed
 from devices.online_time import Kind
-from devices.services import dispatch, ledger, presence, renewal, waking
+from devices.services import commands, dispatch, ledger, presence, renewal, waking
 from devices.services import lifecycle as sweeping
 from tests.money.test_planted_defects import without_the_amount_check
+from tests.simulation.profiles import Profile, crowd, small
 
 Patch = pytest.MonkeyPatch
 _serial = itertools.count(1)
@@ -30,6 +32,7 @@ class Defect(NamedTuple):
     plant: Callable[[Patch], None]
     found_by: set[str]
     seeds: tuple[int, ...]
+    profile: Callable[[int], Profile] = small
 
 
 def trials_count_offline_time(patch: Patch) -> None:
@@ -119,18 +122,36 @@ def wrong_months(patch: Patch) -> None:
     patch.setattr(lifecycle, "_renewed", renewed)
 
 
+def the_newest_version_is_given(patch: Patch) -> None:
+    """Paid lines get the period of the version that is on sale by now, not of the one that was sold (E3)."""
+    honest = fulfilment.renew_services
+
+    def renew(requests: Any, **more: Any) -> Any:
+        months = Plan.objects.filter(status="PUBLISHED").latest("version").months
+        return honest([each._replace(months=months) for each in requests], **more)
+
+    patch.setattr(fulfilment, "renew_services", renew)
+
+
+def no_brake_on_locks(patch: Patch) -> None:
+    """However many LOCKs there are, all go at once (P8)."""
+    patch.setattr(commands, "brake_locks", lambda *_given, **_more: {})
+
+
 DEFECTS = {
-    plant.__name__.replace("_", " "): Defect(plant, found_by, seeds)
-    for plant, found_by, seeds in (
-        (trials_count_offline_time, {"nothing_happens_before_it_is_due"}, (1,)),
+    plant.__name__.replace("_", " "): Defect(plant, found_by, seeds, *profile)
+    for plant, found_by, seeds, *profile in (
+        (trials_count_offline_time, {"nothing_happens_before_it_is_due"}, (2,)),
         (generations_stay, {"what_is_paid_is_applied"}, (10,)),
-        (no_second_attempt, {"a_paid_device_is_open"}, (1,)),
+        (no_second_attempt, {"a_paid_device_is_open"}, (2,)),
         (paid_devices_stay_locked, {"lock_as_the_spec_says"}, (10,)),
-        (notices_of_old_ends_go_out, {"a_notice_is_true"}, (25,)),
+        (notices_of_old_ends_go_out, {"a_notice_is_true"}, (5,)),
         (lines_are_renewed_twice, {"nothing_happens_before_it_is_due"}, (10,)),
-        (without_the_amount_check, {"a_renewal_is_paid_for"}, (1,)),
-        (expiry_is_noticed_not_dated, {"dated_as_the_spec_says"}, (15,)),
-        (stopped_devices_stay_open, {"lock_as_the_spec_says"}, (15,)),
+        (without_the_amount_check, {"a_renewal_is_paid_for"}, (3,)),
+        (expiry_is_noticed_not_dated, {"dated_as_the_spec_says"}, (9,)),
+        (stopped_devices_stay_open, {"lock_as_the_spec_says"}, (9,)),
         (wrong_months, {"periods_as_the_spec_says"}, (10,)),
+        (the_newest_version_is_given, {"periods_as_the_spec_says"}, (14,)),
+        (no_brake_on_locks, {"many_locks_wait_for_a_person"}, (1,), crowd),
     )
 }

@@ -73,26 +73,40 @@ class Radio:
 
 @dataclass
 class Bridges:
-    """Two processes that share the work, one of them sometimes slow: what one stamps first may be applied last (P5)."""
+    """Two processes that share the work, one of them sometimes slow: what one stamps first may be applied last (P5).
+
+    A broker repeats what it has no PUBACK for all at once, when the bridge has come back.
+    """
 
     run: Run
     inbox: tuple[list[Inbound], list[Inbound]] = field(default_factory=lambda: ([], []))
     planned: list[bool] = field(default_factory=lambda: [False, False])
+    repeats: list[tuple[int, str, bytes]] = field(default_factory=list)
 
-    def hear(self, topic: str, payload: bytes, *, after: timedelta = timedelta(), again: bool = False) -> None:
+    def hear(self, topic: str, payload: bytes, *, after: timedelta = timedelta()) -> None:
         """Something is on its way to a bridge; QoS 1 loses nothing and repeats itself."""
         place = 1 if self.run.happens("reorder") else 0
-        self.run.plan(after, "", lambda: self._stamp(place, topic, payload, again))
-        if self.run.happens("duplicate"):
-            again_after = after + SECOND * self.run.chance.uniform(0.1, 20)
-            self.run.plan(again_after, "", lambda: self._stamp(place, topic, payload, True))
+        self.run.plan(after, "", lambda: self._stamp(place, topic, payload))
 
-    def _stamp(self, place: int, topic: str, payload: bytes, again: bool) -> str:
+    def _stamp(self, place: int, topic: str, payload: bytes, *, again: bool = False) -> str:
         self.inbox[place].append(Inbound(topic, payload, False, self.run.clock.now(), again))
+        if not again and self.run.happens("duplicate"):
+            self._repeat_later([(place, topic, payload)], self.run.chance.uniform(0.1, 20))
         if not self.planned[place]:
             self.planned[place] = True
             wait = self.run.chance.uniform(1, 90) if place else self.run.chance.uniform(0.2, 0.6)
             self.run.plan(SECOND * wait, f"bridge {place}", lambda: self._turn(place))
+        return ""
+
+    def _repeat_later(self, messages: list[tuple[int, str, bytes]], seconds: float) -> None:
+        if not self.repeats:
+            self.run.plan(SECOND * seconds, "", self._repeat)
+        self.repeats += messages
+
+    def _repeat(self) -> str:
+        messages, self.repeats = self.repeats, []
+        for place, topic, payload in messages:
+            self._stamp(place, topic, payload, again=True)
         return ""
 
     def _turn(self, place: int) -> str:
@@ -101,8 +115,7 @@ class Bridges:
         now = self.run.clock.now()
         how = self.run.process(lambda: apply_batch(batch, now=now))
         if how.died:
-            for message in batch:
-                self.hear(message.topic, message.payload, after=SECOND * self.run.chance.uniform(1, 5), again=True)
+            self._repeat_later([(place, each.topic, each.payload) for each in batch], self.run.chance.uniform(1, 5))
             return f"{len(batch)} messages, died"
         for message in batch:
             self.run.checks.heard(message)

@@ -30,13 +30,20 @@ class Online:
 
     began: dict[int, datetime] = field(default_factory=dict)
     ended: dict[int, datetime] = field(default_factory=dict)
+    _spans: list[tuple[datetime, datetime | None]] | None = None
 
     def say(self, session: int, *, online: bool, at: datetime) -> None:
         """A status message; one that is repeated says nothing new (P2)."""
         (self.began if online else self.ended).setdefault(session, at)
+        self._spans = None
 
     def spans(self) -> list[tuple[datetime, datetime | None]]:
         """The union: a session ends with its own goodbye, or without one where the next begins (P3)."""
+        if self._spans is None:
+            self._spans = self._union()
+        return self._spans
+
+    def _union(self) -> list[tuple[datetime, datetime | None]]:
         starts = sorted((at, session) for session, at in self.began.items())
         union: list[tuple[datetime, datetime | None]] = []
         for place, (start, session) in enumerate(starts):

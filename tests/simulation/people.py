@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from amp.foundation.services.refusals import Refused
-from billing.models import Order, OrderChannel, PaymentAttempt
+from billing.models import Order, OrderChannel, OrderLine, PaymentAttempt
 from billing.services.attempts import start_attempt
 from billing.services.ordering import DevicesNotEligible, open_order
 from billing.services.sandbox import Trouble, pay
-from devices.models import Command, Device
+from catalog.models import Plan
+from catalog.services.plans import PlanTerms, edit_plan, publish_plan
+from devices.models import Command, Device, LockHold
+from devices.services.lock_releases import cancel_held_locks, release_held_locks
 from devices.services.registration import terminate_device
 from devices.services.staff_commands import resend_command
 from tests.simulation.clockwork import MINUTE, SECOND
@@ -33,14 +36,19 @@ class People:
 
     run: Run
     orders: int = 0
+    # Payments whose gateway died over them: a second transaction of theirs may never have been told to us.
+    half_told: set[str] = field(default_factory=set)
+    # What each order must cost and how many months each of its devices gets: what was on sale when it was opened (E3).
+    sold: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def buy(self, ids: list[int] | None = None, *, pays_at: timedelta | None = None) -> str:
         """Choose devices and a plan, and scan the code; the money follows later, or never."""
         run, self.orders = self.run, self.orders + 1
         number = self.orders
-        ids = ids or sorted(run.chance.sample(run.device_ids, run.chance.randint(1, min(3, len(run.device_ids)))))
+        ids = ids or self._chosen()
         trouble = run.chance.choice(TROUBLES) if run.faulty else Trouble.NONE
-        after = pays_at or MINUTE * run.chance.uniform(0.2, 40 if trouble is Trouble.LATE else 25)
+        # Most pay at once and some at the last moment, or after it.
+        after = pays_at or MINUTE * 0.2 * (200 if trouble is Trouble.LATE else 125) ** run.chance.random()
 
         def ordered() -> PaymentAttempt:
             now = run.clock.now()
@@ -58,12 +66,42 @@ class People:
             run.plan(2 * SECOND, f"buy again {number}", lambda: self._again(ids, after))
             return "died"
         attempt: PaymentAttempt = how.value
+        plan = run.plan_on_sale
+        self.sold[attempt.order_id] = (
+            plan.amount * OrderLine.objects.filter(order=attempt.order_id).count(),
+            plan.months,
+        )
         if not run.happens("walks_away") or pays_at:
             run.plan(after, f"pay {number}", lambda: self._pay(attempt.pk, trouble))
         return f"order {attempt.order_id} for {ids}, {trouble.value or 'no trouble'}"
 
+    def _chosen(self) -> list[int]:
+        """Some devices, or all of a street, or everybody's: what the plan's period ends for at once (P8)."""
+        run = self.run
+        chosen = run.chance.choices([1, 3, run.profile.street, run.profile.devices], [4, 4, 4, 1])[0]
+        if chosen == run.profile.street > 3:
+            return [each.device_id for each in run.chance.choice(run.streets)]
+        most = min(chosen, len(run.device_ids))
+        return sorted(run.chance.sample(run.device_ids, most if most > 3 else run.chance.randint(1, most)))
+
     def _again(self, ids: list[int], after: timedelta) -> str:
         return self.buy(ids, pays_at=after)
+
+    def edit_plan(self) -> str:
+        """Another price and another period, while codes of the old version are still open (E3)."""
+        run, now = self.run, self.run.clock.now()
+        old, chance = run.plan_on_sale, run.chance
+        terms = PlanTerms(
+            merchant=old.merchant, name=old.name, amount=chance.randint(90, 300) * 100, currency=old.currency,
+            months=chance.choice([1, 1, run.profile.months, 2]), sale_from=None, sale_until=None,
+        )  # fmt: skip
+
+        def edited() -> Plan:
+            return publish_plan(plan=edit_plan(plan=old, actor=STAFF, now=now, **terms), actor=STAFF, now=now)
+
+        how = run.process(edited)
+        run.plan_on_sale = Plan.objects.filter(family=old.family, status="PUBLISHED").get()
+        return f"{run.plan_on_sale.amount} for {run.plan_on_sale.months} months{', died' if how.died else ''}"
 
     def _pay(self, attempt_id: int, trouble: Trouble) -> str:
         attempt = PaymentAttempt.objects.get(pk=attempt_id)
@@ -74,6 +112,8 @@ class People:
             how = self.run.process(lambda: pay(signed=signed, trouble=trouble, now=now, wall=now))
         except Refused as refused:
             return f"refused: {type(refused).__name__}"
+        if how.died:
+            self.half_told.add(attempt.number)
         return f"order {attempt.order_id} {'died' if how.died else trouble.value or 'paid'}"
 
     def buy_at_the_end(self) -> str:
@@ -100,11 +140,23 @@ class People:
         if command is None:
             return "nothing to send"
         now = self.run.clock.now()
+        self.run.checks.brake.excuse(pk)
         try:
             how = self.run.process(lambda: resend_command(command=command, actor=STAFF, now=now))
         except Refused as refused:
             return f"refused: {type(refused).__name__}"
         return f"device {pk}{' died' if how.died else ''}"
+
+    def decide_hold(self) -> str:
+        """Somebody looks at the LOCKs that a brake holds, and lets them go or takes them back (P8)."""
+        hold, now = LockHold.objects.filter(status="HOLDING").order_by("pk").first(), self.run.clock.now()
+        if hold is None:
+            return "nothing is held"
+        decide = self.run.chance.choice([release_held_locks, release_held_locks, cancel_held_locks])
+        how = self.run.process(lambda: decide(hold=hold, actor=STAFF, now=now))
+        self.run.checks.brake.confirm()
+        self.run.met["held"] += 1
+        return f"{decide.__name__}: {'died' if how.died else how.value}"
 
     def terminate(self) -> str:
         """A device's service ends for good (F36, F70)."""

@@ -44,33 +44,53 @@ class Profile:
 
 
 def small(seed: int) -> Profile:
-    """Some devices for some months; the seed chooses the rest."""
+    """Some devices for some weeks; the seed chooses the rest."""
     chance = random.Random(f"profile {seed}")
+    devices = chance.randint(2, 3)
     return Profile(
-        devices=chance.randint(2, 3),
+        devices=devices,
+        street=chance.choice([1, devices]),
         length=chance.uniform(36, 48) * DAY,
         zone=chance.choice(["Asia/Shanghai", "Europe/Berlin", "America/New_York"]),
         trial_start=chance.choice([timedelta(), HOUR / 2, HOUR]),
         trial_end=chance.choice([2, 6]) * HOUR,
         cache=chance.choice([1, 7, 90]) * DAY,
-        away=chance.choice([2, 4]) * DAY,
+        away=chance.choice([4, 7]) * DAY,
         stay=chance.choice([2, 5]) * HOUR,
         round_every=10 * DAY,
     )
 
 
+def crowd(seed: int) -> Profile:
+    """Many devices whose trials end together: more LOCKs within an hour than go without a person (P8)."""
+    chance = random.Random(f"crowd {seed}")
+    return Profile(
+        devices=120,
+        length=8 * DAY,
+        trial_end=2 * HOUR,
+        street=120,
+        away=chance.uniform(12, 20) * HOUR,
+        faults=FAULTS | {"duplicate": 0.02, "reorder": 0.02},
+        trouble_every=20 * HOUR,
+    )
+
+
 def large(devices: int, years: float) -> Profile:
-    """A fleet for years; whole streets of devices come and go together, so that a step moves many."""
+    """A fleet for years; whole streets of devices come and go together and are renewed together: a step moves many.
+
+    So messages are rarer to go astray than in a small history: there are more of them in each step.
+    """
     return Profile(
         devices=devices,
         length=years * 365 * DAY,
         zone="Europe/Berlin",
-        months=3,
-        street=max(devices // 8, 1),
-        away=40 * HOUR,
-        stay=8 * HOUR,
-        buy_every=2 * DAY,
-        trouble_every=6 * DAY,
+        trial_end=20 * HOUR,
+        street=max(devices // 5, 1),
+        away=9 * DAY,
+        stay=9 * HOUR,
+        buy_every=7 * DAY,
+        trouble_every=4 * DAY,
         round_every=10 * DAY,
         audit_every=1_500,
+        faults=FAULTS | {"duplicate": 0.02, "reorder": 0.02},
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from alerts import invariants as alerts
@@ -54,6 +56,10 @@ class Run:
     never_stepped: bool = True
     stepped_at: datetime = START - DAY
     fate: str = ""
+    # Whether a process ran since the last look at what the database holds.
+    is_stale: bool = True
+    # How often each fault occurred.
+    met: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
         self.chance = random.Random(f"run {self.seed}")
@@ -67,7 +73,7 @@ class Run:
     def play(self) -> None:
         """Everything, to the end; raises Found."""
         end = self.clock.at + self.profile.length
-        for street in self._streets():
+        for street in self.streets:
             self._come_later(street)
         self._sometimes(self.profile.buy_every, "buy", self._buy)
         self._sometimes(self.profile.trouble_every, "trouble", self._trouble)
@@ -82,7 +88,9 @@ class Run:
 
     def happens(self, fault: str) -> bool:
         """Whether this goes wrong now."""
-        return self.faulty and self.chance.random() < self.profile.faults[fault]
+        met = self.faulty and self.chance.random() < self.profile.faults[fault]
+        self.met[fault] += met
+        return met
 
     def maybe_die(self) -> None:
         """Between statements, where a process speaks to the broker."""
@@ -97,12 +105,13 @@ class Run:
 
     def process(self, work: Callable[[], Any]) -> How:
         """Run `work` as a process that may die or meet another one, as the seed says."""
-        fates = self.profile.fates
+        self.is_stale, fates = True, self.profile.fates
         self.fate = self.chance.choices([*fates, ""], [*fates.values(), 1 - sum(fates.values())])[0]
         twins: list[str] = []
         meets = {"dies": die, "meets_a_twin": lambda: twins.append(self.beats.twin())}
         what = meets.get(self.fate if self.faulty else "", lambda: None)
         self.fate = self.fate if self.faulty else ""
+        self.met[self.fate] += 1
         try:
             with interrupted(self.chance.randint(1, MOST_STATEMENTS), what):
                 return How(work(), twin="".join(twins))
@@ -117,7 +126,7 @@ class Run:
         if not name:
             return
         self.trace.add(f"{self.clock.now():%Y-%m-%d %H:%M:%S.%f} {name}: {result}")
-        happened = self.checks.after_step()
+        happened = self.checks.after_step() if self.is_stale else []
         self.trace.add("", happened) if happened else None
         if self.trace.steps % self.profile.audit_every == 0:
             self.audit()
@@ -144,11 +153,14 @@ class Run:
             last = self.clock.at if not idle else last
             if idle > MOST_STEPS_WITHOUT_TIME:
                 raise Found("time_goes_on", f"{idle} steps within a minute")
-            if waiting[0]:
+            if waiting[0] and self.is_stale:
                 self.beats.plan_next()
+                self.is_stale = False
         self.clock.at = end
 
-    def _streets(self) -> list[list[Gadget]]:
+    @cached_property
+    def streets(self) -> list[list[Gadget]]:
+        """Who comes and goes together."""
         size = self.profile.street
         return [self.gadgets[place : place + size] for place in range(0, len(self.gadgets), size)]
 
@@ -170,16 +182,16 @@ class Run:
     def _come(self, street: list[Gadget]) -> str:
         if not self.faulty:
             return "no more"
-        for gadget in street:
-            if self.checks.services[gadget.device_id].state != "TERMINATED":
-                self._connect(gadget)
+        self._connect([each for each in street if self.checks.services[each.device_id].state != "TERMINATED"])
         self.plan(self._around(self.profile.stay), f"off {street[0].key}", lambda: self._go(street))
         return f"{len(street)} devices"
 
-    def _connect(self, gadget: Gadget) -> None:
-        self.bridges.hear(*gadget.connect(self.clock.at))
-        if not self.happens("drop"):
-            self.bridges.hear(*gadget.report(), after=SECOND * 2)
+    def _connect(self, gadgets: list[Gadget]) -> None:
+        after = self.chance.choice([0, 2]) * SECOND
+        for gadget in gadgets:
+            self.bridges.hear(*gadget.connect(self.clock.at))
+            if not self.happens("drop"):
+                self.bridges.hear(*gadget.report(), after=after)
 
     def _go(self, street: list[Gadget]) -> str:
         if not self.faulty:
@@ -194,10 +206,13 @@ class Run:
         return self.people.buy_at_the_end() if self.chance.random() < 0.3 else self.people.buy()
 
     def _trouble(self) -> str:
+        self.is_stale = True
         kinds = [self._stop_beats, self._double_beats, self._step_clock, self._lose_memory, self._change_mood]
         if self.profile.terminates and self.chance.random() < 0.05:
             return self.people.terminate()
-        return self.chance.choice([*kinds, self.people.resend])()
+        kind = self.chance.choice([*kinds, self.people.resend, self.people.edit_plan, self.people.decide_hold])
+        self.met[kind.__name__.strip("_")] += 1
+        return kind()
 
     def _stop_beats(self) -> str:
         span = self.chance.choice([HOUR, DAY, 31 * DAY]) * self.chance.random()
@@ -237,10 +252,11 @@ class Run:
         self.beats.number, self.beats.stopped_until = 1, None
         for gadget in self.gadgets:
             gadget.mood = "obeys"
-            if not gadget.online and self.checks.services[gadget.device_id].state != "TERMINATED":
-                self._connect(gadget)
-        for turn in range(1, 10):
-            self.plan(turn * 40 * MINUTE, "reports", self._report_all)
+        services = self.checks.services
+        self._connect([x for x in self.gadgets if not x.online and services[x.device_id].state != "TERMINATED"])
+        self.plan(MINUTE, "decide", self.people.decide_hold)
+        for turn in range(1, 6):
+            self.plan(turn * 75 * MINUTE, "reports", self._report_all)
 
     def _report_all(self) -> str:
         for gadget in self.gadgets:

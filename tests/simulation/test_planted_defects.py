@@ -9,7 +9,7 @@ import pytest
 
 from tests.simulation.defects import DEFECTS
 from tests.simulation.playing import play
-from tests.simulation.profiles import small
+from tests.simulation.profiles import Profile
 from tests.simulation.traces import Found
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
@@ -20,13 +20,13 @@ def test_the_simulation_finds_it(name: str, monkeypatch: pytest.MonkeyPatch) -> 
     defect = DEFECTS[name]
     with monkeypatch.context() as patch:
         defect.plant(patch)
-        found = [check for seed in defect.seeds if (check := _found(seed, patch))]
+        found = [check for seed in defect.seeds if (check := _found(seed, defect.profile(seed), patch))]
     assert defect.found_by & set(found), f"found by {found}"
 
 
-def _found(seed: int, patch: pytest.MonkeyPatch) -> str:
+def _found(seed: int, profile: Profile, patch: pytest.MonkeyPatch) -> str:
     try:
-        play(seed, small(seed), patch)
+        play(seed, profile, patch)
     except Found as found:
         return found.check
     return ""
