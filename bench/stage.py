@@ -6,11 +6,13 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import django
 import psycopg
 
 from tests.stack.plugin import Stack
+from tests.stack.template import TEMPLATE, ensure_template
 
 SMALL = 10_000
 """Devices of the small fleet, which lists are compared with."""
@@ -52,8 +54,11 @@ class Stage:
 
 
 @contextmanager
-def open_stage(scale: int) -> Iterator[Stage]:
-    """Start the servers, load Django, migrate, and build both fleets; stop and remove everything afterwards."""
+def open_stage(scale: int, migrated: Path | None = None) -> Iterator[Stage]:
+    """Start the servers, load Django, migrate, and build both fleets; stop and remove everything afterwards.
+
+    `migrated` is where dumps of migrated databases are kept from run to run, for whom migrating takes too long.
+    """
     stack = Stack.in_temporary_directory()
     try:
         for server in (stack.postgresql, stack.redis, stack.mosquitto):
@@ -64,22 +69,21 @@ def open_stage(scale: int) -> Iterator[Stage]:
         os.environ["AMP_API_REQUESTS_PER_MINUTE"] = str(10**9)  # pages are asked for again and again with one key
         os.environ["AMP_LOG_LEVEL"] = "WARNING"  # the table is what is to be read
         django.setup()
-        _fill(stage)
+        _fill(stage, migrated or stack.directory)
         yield stage
         _hang_up()
     finally:
         stack.stop()
 
 
-def _fill(stage: Stage) -> None:
-    from django.core.management import call_command
-
+def _fill(stage: Stage, migrated: Path) -> None:
     from bench import fleet
 
-    call_command("migrate", verbosity=0, interactive=False)
+    environment = stage.stack.environment(database_url=stage.database_url(TEMPLATE), redis_database=0)
+    ensure_template(stage.stack.postgresql, environment, migrated)
     for name, devices in ((stage.large, stage.scale), (stage.small, stage.small_scale)):
         _hang_up()
-        stage.stack.postgresql.create_database(name, template="amp")
+        stage.stack.postgresql.create_database(name, template=TEMPLATE)
         stage.use(name)
         fleet.build(devices)
 
