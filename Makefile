@@ -11,9 +11,12 @@ CHECK := env AMP_MODE=demo DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE
 UNTRANSLATED := $(VENV) tests bench
 # pytest arguments, for example: make test ARGS="tests/rules -k trial"
 ARGS ?=
-# How many tests run side by side; the journeys, which start the whole product, run one after the other.
+# How many tests run side by side; and how many journeys, each of which starts the whole product.
 WORKERS ?= 2
-# How many requests `make prove` makes up for the API; `make test` makes 5,000.
+JOURNEYS ?= 2
+# What was compiled for one run is there for the next one and for the product's own processes, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
+# How many requests `make prove` makes up for the API; `make test` makes 2,500.
 FUZZ ?= 25000
 # How many orders `make prove` plays under the gateways' faults; `make test` plays 40.
 ORDERS ?= 1000
@@ -37,7 +40,7 @@ demo: $(VENV)/runtime ## Run the whole product on this machine, with simulated d
 test: test-packages $(VENV)/dev ## Install what is missing, then run every check and every test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint types contracts migrations
 	@$(BIN)/python -m pytest -m "not journey" -n $(WORKERS) --dist worksteal $(ARGS); quick=$$?; \
-	$(BIN)/python -m pytest -m journey -n $(WORKERS) --dist loadfile $(ARGS); journeys=$$?; \
+	$(BIN)/python -m pytest -m journey -n $(JOURNEYS) --dist loadfile $(ARGS); journeys=$$?; \
 	if [ $$quick -eq 5 ] && [ $$journeys -eq 5 ]; then echo "No test matches." >&2; exit 5; fi; \
 	for code in $$quick $$journeys; do case $$code in 0|5) ;; *) exit $$code;; esac; done
 

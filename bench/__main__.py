@@ -23,7 +23,7 @@ RESULTS = Path(__file__).with_name("results.json")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure the rows asked for, all of them if none is named."""
     options = _options(arguments)
-    with open_stage(options.scale) as stage:
+    with open_stage(options.scale, options.migrated) as stage:
         from bench import report  # Django is loaded by now
 
         print(report.heading())
@@ -50,6 +50,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--scale", type=int, default=int(os.environ.get("BENCH_SCALE", "1000000")))
     parser.add_argument("--rounds", type=int, default=int(os.environ.get("BENCH_ROUNDS", "5")))
     parser.add_argument("--out", type=Path, default=RESULTS, help="where to write the results")
+    parser.add_argument("--migrated", type=Path, help="where dumps of migrated databases are kept from run to run")
     options = parser.parse_args(arguments)
     if not set(options.rows) <= ROWS.keys():
         parser.error(f"rows are {', '.join(ROWS)}")

@@ -6,13 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import django
 import psycopg
 
 from amp import tuning
 from tests.stack.plugin import Stack
+from tests.stack.template import TEMPLATE, ensure_template
 
+SERVER = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+"""As docs/scaling.md has it for a million devices: what PostgreSQL comes with suits a machine of 512 MB."""
 SMALL = 10_000
 """Devices of the small fleet, which lists are compared with."""
 
@@ -53,10 +57,14 @@ class Stage:
 
 
 @contextmanager
-def open_stage(scale: int) -> Iterator[Stage]:
-    """Start the servers, load Django, migrate, and build both fleets; stop and remove everything afterwards."""
+def open_stage(scale: int, migrated: Path | None = None) -> Iterator[Stage]:
+    """Start the servers, load Django, migrate, and build both fleets; stop and remove everything afterwards.
+
+    `migrated` is where dumps of migrated databases are kept from run to run, for whom migrating takes too long.
+    """
     stack = Stack.in_temporary_directory()
     try:
+        stack.postgresql.settings |= SERVER
         for server in (stack.postgresql, stack.redis, stack.mosquitto):
             server.start()
         stage = Stage(stack, scale)
@@ -65,7 +73,7 @@ def open_stage(scale: int) -> Iterator[Stage]:
         os.environ["AMP_API_REQUESTS_PER_MINUTE"] = str(10**9)  # pages are asked for again and again with one key
         os.environ["AMP_LOG_LEVEL"] = "WARNING"  # the table is what is to be read
         django.setup()
-        _fill(stage)
+        _fill(stage, migrated or stack.directory)
         tuning.settle()  # as every process of the product does
         yield stage
         _hang_up()
@@ -73,15 +81,14 @@ def open_stage(scale: int) -> Iterator[Stage]:
         stack.stop()
 
 
-def _fill(stage: Stage) -> None:
-    from django.core.management import call_command
-
+def _fill(stage: Stage, migrated: Path) -> None:
     from bench import fleet
 
-    call_command("migrate", verbosity=0, interactive=False)
+    environment = stage.stack.environment(database_url=stage.database_url(TEMPLATE), redis_database=0)
+    ensure_template(stage.stack.postgresql, environment, migrated)
     for name, devices in ((stage.large, stage.scale), (stage.small, stage.small_scale)):
         _hang_up()
-        stage.stack.postgresql.create_database(name, template="amp")
+        stage.stack.postgresql.create_database(name, template=TEMPLATE)
         stage.use(name)
         fleet.build(devices)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.conf import settings
 from django.contrib.auth.hashers import PBKDF2PasswordHasher
 from django.db import connection
+from django.test import TransactionTestCase
 from django.utils import translation
 
 from amp.foundation import clock
+from tests.stack.emptying import first_rows, leave_only
 from tests.stack.plugin import Stack
 
 # A million rounds for every member that a test makes is most of a test's time; the processes under test keep them.
@@ -29,6 +32,16 @@ def django_db_modify_db_settings(
         stack.postgresql.start()
         connection.settings_dict["TEST"]["TEMPLATE"] = request.getfixturevalue("product_template")
     stack.redis.start()  # services wake workers; without Redis each wake-up would wait for its timeout
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """Tests that commit leave the database as migrating left it (see `tests.stack.emptying`)."""
+    with django_db_blocker.unblock():
+        first = first_rows()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda _case: leave_only(first))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -37,7 +37,9 @@ class Counts:
 
     def collect(self) -> Iterator[Metric]:
         """The sums. Web and worker of one host may share the directory: each tells its own, so none counts twice."""
-        found: Iterable[Metric] = MultiProcessCollector(None, path=str(directory())).collect()  # type: ignore[no-untyped-call]
+        # A process that has just begun has made its file and put nothing into it, not even the length of nothing.
+        files = [str(path) for path in directory().glob("*.db") if path.stat().st_size]
+        found: Iterable[Metric] = MultiProcessCollector.merge(files, accumulate=True)  # type: ignore[no-untyped-call]
         yield from sorted((each for each in found if each.name.startswith(self.prefixes)), key=lambda each: each.name)
 
 

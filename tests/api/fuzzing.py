@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from typing import Any
 
@@ -125,7 +126,7 @@ class Fuzzer:
     served: set[str] = field(default_factory=set)
     """Operations that answered 2xx at least once."""
 
-    @property
+    @cached_property
     def operations(self) -> list[Any]:
         """Rows are made first and ended last, so that all between find some."""
         return sorted((result.ok() for result in self.schema.get_all_operations()), key=_turn)

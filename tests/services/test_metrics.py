@@ -19,6 +19,7 @@ from amp.foundation.models import AlarmRow, SweepRun
 from amp.foundation.scoping import system_scope
 from amp.metrics.exposition import Counts, exposition
 from amp.metrics.figures import Figures
+from amp.metrics.slots import directory
 from amp.observing import begin_task, end_task
 from devices.delivery import CommandKind
 from devices.models import Bridge, DeviceService
@@ -123,6 +124,15 @@ def _by(text: str, **labels: str) -> tuple[str, ...]:
             if dict(sample.labels) == labels:
                 return tuple(sample.labels.values())
     raise AssertionError(f"{labels} isn't told")
+
+
+def test_a_process_that_has_just_made_its_file_fails_no_scrape_X10() -> None:
+    path = directory() / "counter_begun.db"
+    path.touch()
+    try:
+        exposition(Counts("amp_"))
+    finally:
+        path.unlink()
 
 
 def test_a_scrape_costs_the_same_however_much_there_is() -> None:

@@ -38,6 +38,7 @@ class PostgreSQL(Daemon):
     name: str = "postgresql"
     port: int = field(default_factory=free_port)
     stop_signal: signal.Signals = signal.SIGINT  # fast shutdown: clients are disconnected
+    settings: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
 
     def __post_init__(self) -> None:
         if os.geteuid() == 0:
@@ -54,7 +55,7 @@ class PostgreSQL(Daemon):
 
     def command(self) -> tuple[str, ...]:
         """`postgres` on our port and directory."""
-        settings = [argument for name, value in SETTINGS.items() for argument in ("-c", f"{name}={value}")]
+        settings = [argument for name, value in self.settings.items() for argument in ("-c", f"{name}={value}")]
         return (str(binary("postgres")), "-D", str(self.data), "-p", str(self.port), *settings)
 
     def is_ready(self) -> bool:
