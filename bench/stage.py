@@ -16,7 +16,7 @@ from tests.stack.plugin import Stack
 from tests.stack.template import TEMPLATE, ensure_template
 
 SERVER = {"shared_buffers": "2GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
-"""As docs/scaling.md has it for a million devices: what PostgreSQL comes with suits a machine of 512 MB."""
+"""For a million devices (docs/performance.md): what PostgreSQL comes with suits a machine of 512 MB."""
 SMALL = 10_000
 """Devices of the small fleet, which lists are compared with."""
 
