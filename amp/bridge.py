@@ -1,7 +1,7 @@
 """The bridge: takes what devices say from the broker, stores it, and acknowledges after the commit.
 
-One transaction a batch, two for a large one. What can't be stored because the database is away stays unacknowledged and
-is tried again; the broker keeps the rest. The bridge itself ends only when it is told to.
+One transaction a batch. What can't be stored because the database is away stays unacknowledged and is tried again; the
+broker keeps the rest. The bridge itself ends only when it is told to.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing
 from datetime import datetime, timedelta
 
@@ -36,8 +35,6 @@ log = logging.getLogger(__name__)
 
 FILTERS = ("amp/+/+/status", "amp/+/+/up/#")
 BATCH = 5_000
-LARGE = 1_000
-"""Messages of a batch that two lanes share."""
 IDLE_SECONDS = 0.5
 CONNECT_SECONDS = 5.0
 BEAT_SECONDS = 5.0
@@ -79,7 +76,6 @@ class BridgeLoop:
         self._beat_due = 0.0
         self._heard = 0.0  # monotonic: when anything last came from the broker
         self._contact = Contact()
-        self._second = ThreadPoolExecutor(1, thread_name_prefix="bridge-lane")
 
     def run(self) -> None:
         """Listen until `stop` is set. Every failure is logged and followed by another attempt."""
@@ -100,8 +96,6 @@ class BridgeLoop:
                 delay = shortest if time.monotonic() - started > longest else min(delay * 2, longest)
                 self._stop.wait(delay)
         self._publisher.close()
-        self._second.submit(connections.close_all)
-        self._second.shutdown()
 
     def _listen(self) -> None:
         row, _ = Bridge.objects.get_or_create(name=self.name)
@@ -128,7 +122,7 @@ class BridgeLoop:
             self._insist(lambda: self._meet_again(listener))
         if batch is not None:
             self._insist(lambda: self._notice_restart(batch.messages))
-            self._store(batch.messages)
+            self._insist(lambda: self._store(batch.messages))
             self._acknowledge(batch)
         elif listener.connected and time.monotonic() - self._heard > DEAF_SECONDS:
             raise BrokerUnavailable("Connected, but not even the own echo comes back.")
@@ -138,28 +132,9 @@ class BridgeLoop:
             self._beat(connected=listener.connected)
 
     def _store(self, messages: Sequence[Message]) -> None:
-        """Nothing is acknowledged before all of it is committed.
-
-        A large batch is stored by two lanes, each device's messages in order by one of them: while the database works
-        for one, Python works for the other.
-        """
+        """One transaction: devices take the batch, then whoever else reads uplinks; nothing is acknowledged before."""
         ours = (self._echo_topic, self._uptime_topic)
         inbound = [self._inbound(message) for message in messages if message.topic not in ours]
-        if len(inbound) < LARGE:
-            return self._insist(lambda: self._apply(inbound))
-        one, two = _lanes(inbound)
-        beside = self._second.submit(self._apply_beside, two)
-        try:
-            self._insist(lambda: self._apply(one))
-        finally:
-            wait([beside])
-        beside.result()
-
-    def _apply_beside(self, inbound: list[Inbound]) -> None:  # in the second lane's thread, on its own connection
-        with system_scope():
-            self._insist(lambda: self._apply(inbound))
-
-    def _apply(self, inbound: list[Inbound]) -> None:
         if not inbound:
             return
         with transaction.atomic():
@@ -280,14 +255,6 @@ def _subscription(slot: str | None) -> tuple[str, Sequence[str]]:
     if match is None or int(match[1]) > int(match[2]):
         raise InvalidSlot("Write the slot as 2/4: the second of four bridges.")
     return f"amp-bridge-{match[1]}of{match[2]}", [f"$share/amp/{pattern}" for pattern in FILTERS]
-
-
-def _lanes(inbound: Sequence[Inbound]) -> tuple[list[Inbound], list[Inbound]]:
-    """Two parts of a batch; what one device says is in one of them, in its order."""
-    lanes: tuple[list[Inbound], list[Inbound]] = ([], [])
-    for each in inbound:
-        lanes[hash("/".join(each.topic.split("/", 3)[:3])) % 2].append(each)
-    return lanes
 
 
 def _stored_life(row: Bridge) -> BrokerLife | None:
