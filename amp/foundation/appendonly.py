@@ -122,7 +122,7 @@ def _postgresql_trigger(schema_editor: Any, function: str) -> None:
 def _refuse_sqlite(schema_editor: Any, table: str) -> None:
     for verb in ("UPDATE", "DELETE"):
         schema_editor.execute(
-            f"CREATE TRIGGER {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
+            f"CREATE TRIGGER IF NOT EXISTS {table}_no_{verb.lower()} BEFORE {verb} ON {table} "
             f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         )
 
@@ -152,3 +152,16 @@ def append_only(table: str) -> migrations.RunPython:
             _drop_sqlite(schema_editor, table)
 
     return migrations.RunPython(forwards, backwards)
+
+
+def append_only_again(table: str) -> migrations.RunPython:
+    """The triggers of `append_only` where SQLite lost them: Django makes a changed table anew, without its triggers.
+
+    Belongs after whatever changes such a table. PostgreSQL changes a table in place and has kept its own.
+    """
+
+    def forwards(apps: Any, schema_editor: Any) -> None:
+        if schema_editor.connection.vendor == "sqlite":
+            _refuse_sqlite(schema_editor, table)
+
+    return migrations.RunPython(forwards, migrations.RunPython.noop)
