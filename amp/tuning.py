@@ -1,4 +1,4 @@
-"""How Python itself is set up in processes that live long: its cycle collector, and how threads take turns.
+"""How Python's cycle collector works in processes that live long.
 
 Out of the box it looks at everything that was ever loaded again and again: Django, its models and our modules are some
 hundred thousand objects, and a batch of some thousand rows sets it off several times. A quarter of a batch's processor
@@ -8,15 +8,9 @@ time went into that. Rows and facts hold no cycles, so nothing is lost by lookin
 from __future__ import annotations
 
 import gc
-import sys
 
 YOUNG = 50_000
 """Objects that are made until the youngest are looked at; some batches of rows, and a few megabytes."""
-
-
-TURN_SECONDS = 0.0005
-"""A thread that computes gives way this often. With Python's own 5 ms, a thread whose query was answered waited longer
-for its turn than for PostgreSQL."""
 
 
 def settle() -> None:
@@ -27,4 +21,3 @@ def settle() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(YOUNG, 10, 10)
-    sys.setswitchinterval(TURN_SECONDS)
