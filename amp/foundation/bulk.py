@@ -113,10 +113,10 @@ def insert_rows(
 
 
 def _insert_new(model: type[models.Model], fields: Sequence[Any], rows: Sequence[Row], names: str) -> None:
-    arrays = ", ".join(f"%s::{_array_type(field)}[]" for field in fields)
-    statement = f"INSERT INTO {_table(model)} ({names}) SELECT * FROM unnest({arrays}) ON CONFLICT DO NOTHING"  # noqa: S608
+    source, parameters = _source(fields, rows)
+    statement = f"INSERT INTO {_table(model)} ({names}) {source} ON CONFLICT DO NOTHING"
     with connection.cursor() as cursor:
-        cursor.execute(statement, _arrays(fields, rows))
+        cursor.execute(statement, parameters)
 
 
 def _copy(model: type[models.Model], fields: Sequence[Any], rows: Sequence[Row], names: str) -> None:
@@ -132,14 +132,14 @@ def _copy(model: type[models.Model], fields: Sequence[Any], rows: Sequence[Row],
 
 def _update_from_unnest(model: type[models.Model], fields: Sequence[Any], rows: Sequence[Row]) -> int:
     names = [_quoted(field) for field in fields]
-    arrays = ", ".join(f"%s::{_array_type(field)}[]" for field in fields)
+    source, parameters = _source(fields, rows)
     sets = ", ".join(f"{name} = fresh.{name}" for name in names[1:])
     statement = (
-        f"UPDATE {_table(model)} SET {sets} FROM unnest({arrays}) AS fresh({', '.join(names)}) "  # noqa: S608
+        f"UPDATE {_table(model)} SET {sets} FROM ({source}) AS fresh({', '.join(names)}) "  # noqa: S608
         f"WHERE {_table(model)}.{names[0]} = fresh.{names[0]}"
     )
     with connection.cursor() as cursor:
-        cursor.execute(statement, _arrays(fields, rows))
+        cursor.execute(statement, parameters)
         return int(cursor.rowcount)
 
 
@@ -153,6 +153,9 @@ _NATIVE: dict[str, tuple[type, ...]] = {
     "UUIDField": (UUID,),
 }
 """What fields hold that needs no preparation; a subclass (an enumeration's member) isn't plain."""
+
+_COMPARABLE = (str, int, bool, datetime)
+"""Not documents: {"a": 1} equals {"a": True}."""
 
 _COPY_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _ARRAY_ESCAPES = {"\\": "\\\\", '"': '\\"'}
@@ -191,16 +194,36 @@ def _columns(fields: Sequence[Any], rows: Sequence[Row]) -> Iterator[tuple[Any, 
     return zip(fields, columns, strict=True)
 
 
-def _arrays(fields: Sequence[Any], rows: Sequence[Row]) -> list[Any]:
-    """One parameter a column: the text of an array, or a list for the driver."""
-    arrays: list[Any] = []
-    for field, column in _columns(fields, rows):
-        texts = _texts(field, column, _ARRAY_ESCAPES)
-        if texts is None:
-            arrays.append([field.get_db_prep_save(value, connection) for value in column])
+def _source(fields: Sequence[Any], rows: Sequence[Row]) -> tuple[str, list[Any]]:
+    """A SELECT of the rows, and its parameters: an array a column, or one value where all rows have the same."""
+    shown, constants, given, arrays = [], [], [], []
+    for place, (field, column) in enumerate(_columns(fields, rows)):
+        kind = _array_type(field)
+        if place and _is_constant(column):  # never all of them: something must say how many rows there are
+            shown.append(f"%s::{kind}")
+            constants.append(field.get_db_prep_save(column[0], connection))
         else:
-            arrays.append("{" + ",".join(["NULL" if text is None else f'"{text}"' for text in texts]) + "}")
-    return arrays
+            shown.append(f"c{place}")
+            given.append((f"%s::{kind}[]", f"c{place}"))
+            arrays.append(_array(field, column))
+    names, kinds = ", ".join(name for _kind, name in given), ", ".join(kind for kind, _name in given)
+    return f"SELECT {', '.join(shown)} FROM unnest({kinds}) AS given({names})", [*constants, *arrays]  # noqa: S608
+
+
+def _array(field: Any, column: Sequence[Any]) -> Any:
+    """The text of an array, or a list for the driver."""
+    texts = _texts(field, column, _ARRAY_ESCAPES)
+    if texts is None:
+        return [field.get_db_prep_save(value, connection) for value in column]
+    return "{" + ",".join(["NULL" if text is None else f'"{text}"' for text in texts]) + "}"
+
+
+def _is_constant(column: Sequence[Any]) -> bool:
+    """Whether all rows have the same value, of a kind for which being equal means being the same."""
+    first = column[0]
+    if first is not None and type(first) not in _COMPARABLE:
+        return False
+    return column.count(first) == len(column) and len({*map(type, column)}) == 1
 
 
 def _texts(field: Any, values: Sequence[Any], escapes: dict[str, str]) -> Sequence[str | None] | None:

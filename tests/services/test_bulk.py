@@ -66,3 +66,26 @@ def test_rows_read_at_once_are_what_django_reads() -> None:
     rows = Event.objects.order_by("id").values_list(*columns)
     assert read_rows(rows) == list(rows)
     assert read_rows(Event.objects.none().values_list("id")) == []
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_columns_that_are_the_same_in_all_rows_are_stored_in_all_rows(number: int) -> None:
+    """They are handed over once; documents aren't, for {"a": 1} and {"a": True} count as equal."""
+    maker = make_enterprise("Maker")
+    after = [{"a": 1}, {"a": True}, {"a": 1.0}][:number]
+    rows = [(uuid.uuid4(), maker.pk, "k", "s", "a", None, each, NASTY, AT, NOW) for each in after]
+    insert_rows(Event, COLUMNS, rows, ignore_conflicts=True)
+    stored = list(Event.objects.filter(why=NASTY).order_by("id").values_list("after", "before", "happened_at", "kind"))
+    assert stored == [(each, None, AT, "k") for each in after]
+    assert [type(row[0]["a"]) for row in stored] == [type(each["a"]) for each in after]
+
+
+def test_updates_set_every_row_to_what_all_of_them_get() -> None:
+    makers = [make_enterprise(f"Maker {number}") for number in range(3)]
+    update_rows(Enterprise, ("name", "time_zone"), [(maker.pk, f"New {maker.pk}", "Asia/Tokyo") for maker in makers])
+    update_rows(Enterprise, ("time_zone",), [(makers[0].pk, "Europe/Berlin")])
+    found = dict(Enterprise.objects.filter(pk__in=[each.pk for each in makers]).values_list("name", "time_zone"))
+    assert found == {
+        f"New {maker.pk}": zone
+        for maker, zone in zip(makers, ["Europe/Berlin", "Asia/Tokyo", "Asia/Tokyo"], strict=True)
+    }
