@@ -56,7 +56,8 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
             switch_expiry_alerts(service=service, on=True, actor="bench", now=now - timedelta(days=100))
         due = min(DUE, stage.scale // 8)
         used = set(Period.objects.values_list("device_id", flat=True))  # other rows have renewed these today
-        ids = [pk for pk in fleet.scattered(stage.scale, state="ACTIVE") if pk not in used][:due]
+        ended = [*fleet.scattered(stage.scale, state="ACTIVE"), *fleet.scattered(stage.scale, state="EXPIRED")]
+        ids = [pk for pk in ended if pk not in used][:due]  # of a small fleet, row A has let all expire
         due = len(ids)
         with connection.cursor() as cursor:
             cursor.execute(_PERIODS, [ids])

@@ -100,7 +100,6 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
             "django-plans 2.8 completes paid orders, mail into memory",
             renewed[: len(peer)],
             peer,
-            Target(100),
         )
 
 

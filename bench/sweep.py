@@ -114,7 +114,6 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
             "django-plans 2.8 expires accounts, mail into memory",
             product[: len(peer)],
             peer,
-            Target(20),
         )
         idle, probe = in_turn(rounds, partial(_idle, now), partial(_probe, now))
         yield Figure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -19,13 +20,15 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
+def lines(caplog: pytest.LogCaptureFixture) -> Iterator[list[dict[str, Any]]]:
     """What a process writes, as its JSON has it."""
     written: list[dict[str, Any]] = []
     form = formatter(lambda _logger, _method, event: str(written.append(dict(event)) or ""))
-    caplog.handler.setFormatter(form)
+    before = caplog.handler.formatter
+    caplog.handler.setFormatter(form)  # pytest has one handler for all tests
     caplog.set_level(logging.INFO)
-    return written
+    yield written
+    caplog.handler.setFormatter(before)
 
 
 def told(lines: list[dict[str, Any]], event: str) -> list[dict[str, Any]]:
