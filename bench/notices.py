@@ -34,9 +34,10 @@ _PERIODS = """
     INSERT INTO devices_period (enterprise_id, device_id, number, life, kind, level_id, plan_name, months, anchor,
         anchor_months, previous_ends_at, starts_at, ends_at, source, created_at)
     SELECT enterprise_id, device_id, 1, 1, 'PAID',
-        (SELECT id FROM catalog_servicelevel WHERE standard_of_id = product_id), 'Plan', 12, state_since, 12, NULL,
-        state_since, ends_at, 'bench:' || device_id, state_since
-    FROM devices_deviceservice WHERE device_id = ANY(%s)
+        (SELECT id FROM catalog_servicelevel WHERE standard_of_id = product_id), 'Plan', 12, began, 12, NULL,
+        began, ends_at, 'bench:' || device_id, began
+    FROM (SELECT *, least(state_since, ends_at - interval '1 year') AS began FROM devices_deviceservice) AS service
+    WHERE device_id = ANY(%s)
 """
 _LIMIT = """
     INSERT INTO alerts_notice (enterprise_id, device_id, service, ends_at, days, channel, status, reason, falls_due_at,
