@@ -91,7 +91,7 @@ def claim(*, now: datetime, limit: int = CHUNK) -> Claims:
     it; those past their cache time are closed.
     """
     due = Command.objects.filter(status=CommandStatus.PENDING.value, due_at__lte=now).order_by("due_at")
-    claimed = rows = claimed_rows(due, limit)
+    claimed = rows = sorted(claimed_rows(due, limit), key=lambda row: (row.standing.due_at or now, row.id))
     if not rows:
         return Claims(0, [])
     addresses = _addresses(rows)

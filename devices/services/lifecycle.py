@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
@@ -112,10 +112,15 @@ def _advance_slice(now: datetime, limit: int, *, leave_stuck: bool) -> Swept:
     if leave_stuck:
         due = due.exclude(pk__in=StuckService.objects.values("device_id"))
     locked = due.select_for_update(skip_locked=True).values_list(*READ)[:limit]
-    rows = [*map(ServiceRow._make, read_rows(locked))]
+    rows = sorted(map(ServiceRow._make, read_rows(locked)), key=_in_turn)
     if not rows:
         return Swept(0, 0, None)
     return Swept(len(rows), _advance_or_halve(rows, now), rows[0].due_at)
+
+
+def _in_turn(row: ServiceRow) -> tuple[Any, int]:
+    """What fell due at one moment goes in the order of devices, wherever its rows lie: one history, one record."""
+    return row.due_at, row.device_id
 
 
 def _advance_or_halve(rows: Sequence[ServiceRow], now: datetime) -> int:
