@@ -29,7 +29,8 @@ LATE_CHECKS = tuple(timedelta(minutes=minutes) for minutes in (1, 10, 60, 125, 1
 """Queries after the code expired: a payment may still come (F27)."""
 ASK_AGAIN = timedelta(hours=1)
 ASK_FOR = timedelta(days=7)
-"""A last late check that nobody answered is repeated so long, hourly; then a person decides (R1)."""
+ASK_AT_LEAST = 48
+"""A last late check without an answer is repeated hourly, so long and so often at least; then a person decides (R1)."""
 
 
 class OrderStatus(StrEnum):
@@ -236,9 +237,14 @@ def next_query(*, created_at: datetime, expires_at: datetime, now: datetime) -> 
     return next((expires_at + late for late in LATE_CHECKS if now < expires_at + late), None)
 
 
-def next_late_query(*, expires_at: datetime, now: datetime) -> datetime | None:
-    """After a last late check that wasn't answered: in an hour; None after a week, when a person has to ask (R1)."""
-    return now + ASK_AGAIN if now < expires_at + LATE_CHECKS[-1] + ASK_FOR else None
+def next_late_query(*, expires_at: datetime, asked: int, now: datetime) -> datetime | None:
+    """After a last late check that wasn't answered: in an hour; None after a week, when a person has to ask (R1).
+
+    `asked`: how often it was asked so far. Whoever was away for that week has the questions still to ask (F13).
+    """
+    if now >= expires_at + LATE_CHECKS[-1] + ASK_FOR and asked >= ASK_AT_LEAST:
+        return None
+    return now + ASK_AGAIN
 
 
 def shown_transaction(transaction_id: str | None) -> str:

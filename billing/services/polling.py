@@ -151,7 +151,7 @@ def _plan_next(attempt: PaymentAttempt, now: datetime, *, is_answered: bool) -> 
     if is_answered and attempt.provider in BY_HAND:
         due_at = None
     if due_at is None and not is_answered:
-        due_at = next_late_query(expires_at=attempt.expires_at, now=now)
+        due_at = next_late_query(expires_at=attempt.expires_at, asked=attempt.queries + 1, now=now)
         if due_at is None:
             _leave_to_a_person(attempt, now)
             return

@@ -13,7 +13,7 @@ from amp.foundation.models import Role
 from amp.foundation.scoping import system_scope
 from billing.invariants import violations
 from billing.models import PaymentAttempt, PaymentException, Resolution
-from billing.orders import ASK_FOR, LATE_CHECKS
+from billing.orders import ASK_AT_LEAST, ASK_FOR, LATE_CHECKS
 from billing.services.offline import confirm_receipt
 from billing.services.ordering import cancel_order
 from billing.services.polling import expire_due_orders, poll_due_attempts
@@ -63,6 +63,7 @@ def never_answered(shop: Shop, wire: Loopback) -> PaymentAttempt:
     wire.lost_requests = SILENT
     now, wall = wire.at(3 * HOUR)
     expire_due_orders(now=now, wall=wall)
+    PaymentAttempt.objects.filter(pk=attempt.pk).update(queries=ASK_AT_LEAST)
     asked(wire, LAST + ASK_FOR)
     return attempt
 
@@ -88,6 +89,19 @@ def test_a_silent_gateway_is_asked_hourly_for_a_week_and_then_a_person_is_R1(sho
     assert (case().resolved_at, case().amount, case().facts["asked"]) == (None, 19_900, calls)
     assert kinds(f"order:{attempt.order_id}")[-1] == "payment.exception"
     assert money(attempt.order) == {}, "nothing is known to have come"
+
+
+def test_whoever_was_away_for_that_week_asks_all_the_same_F13(shop: Shop, wire: Loopback) -> None:
+    """A month without beat, and the first question after it is lost: the next one finds the money, without a person."""
+    attempt = shop.attempt()
+    pay(signed=attempt.code.rsplit("/", 1)[1], trouble=Trouble.DROPPED, now=wire.now, wall=wire.wall)
+    wire.lost_requests = SILENT
+    assert asked(wire, LAST + 31 * 24 * HOUR)
+    assert not PaymentException.objects.exists()
+    wire.lost_requests = ()
+    assert asked(wire, LAST + 31 * 24 * HOUR + HOUR)
+    attempt.refresh_from_db()
+    assert (attempt.status, money(attempt.order)) == ("PAID", {"RECEIVED": 19_900})
 
 
 def test_ask_again_finds_the_money_that_was_there_all_the_time_R1(shop: Shop, wire: Loopback) -> None:
