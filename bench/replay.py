@@ -37,6 +37,7 @@ class Recording:
     added: list[tuple[str, list[bytes]]]
     changed: list[tuple[str, list[list[int]]]]
     counts: list[tuple[Added, int, int]]
+    """Of each table: the highest key before, and how many rows the product added."""
 
     def play(self) -> None:
         """Write it again: one transaction a part."""
@@ -63,18 +64,16 @@ def record(
     run: Callable[[], Any], ids: Sequence[int], added: Sequence[Added], changed: Sequence[Changed], parts: int
 ) -> Recording:
     """Let the product `run`, keep what it wrote about `ids`, and put everything back."""
-    marks = [_highest(each) for each in added]
+    marks = [(each, _highest(each)) for each in added]
     for each in changed:
         _keep(each, "before", ids)
     run()
     for each in changed:
         _keep(each, "after", ids)
-    rows = [(_copy_in(each), _copied(each, mark, parts)) for each, mark in zip(added, marks, strict=True)]
-    pairs = zip(added, marks, strict=True)
-    counts = [(each, mark, each.model._base_manager.filter(pk__gt=mark).count()) for each, mark in pairs]
-    _put_back(added, marks, changed)
-    marks_after = [(each, _highest(each), count) for each, _mark, count in counts]
-    return Recording(parts, rows, [(_update(each), _keys(each, parts)) for each in changed], marks_after)
+    rows = [(_copy_in(each), _copied(each, mark, parts)) for each, mark in marks]
+    counts = [(each, mark, each.model._base_manager.filter(pk__gt=mark).count()) for each, mark in marks]
+    _put_back(marks, changed)
+    return Recording(parts, rows, [(_update(each), _keys(each, parts)) for each in changed], counts)
 
 
 def _highest(each: Added) -> int:
@@ -118,18 +117,18 @@ def _copied(each: Added, mark: int, parts: int) -> list[bytes]:
     return found
 
 
-def _put_back(added: Sequence[Added], marks: Sequence[int], changed: Sequence[Changed]) -> None:
+def _put_back(marks: Sequence[tuple[Added, int]], changed: Sequence[Changed]) -> None:
     """As before the run. Triggers rest: neither what is append-only nor what refers to it minds."""
     with connection.cursor() as cursor:
         cursor.execute("SET session_replication_role = replica")
-        for each, mark in zip(added, marks, strict=True):
+        for each, mark in marks:
             cursor.execute(f"DELETE FROM {each.model._meta.db_table} WHERE id > %s", [mark])
         for old in changed:
             table, key = old.model._meta.db_table, old.model._meta.pk.column
             cursor.execute(f"DELETE FROM {table} USING {_kept(old, 'before')} AS kept WHERE {table}.{key} = kept.{key}")
             cursor.execute(f"INSERT INTO {table} SELECT * FROM {_kept(old, 'before')}")
         cursor.execute("RESET session_replication_role")
-        tables = [each.model._meta.db_table for each in (*added, *changed)]
+        tables = [each.model._meta.db_table for each in (*(new for new, _mark in marks), *changed)]
         cursor.execute(f"VACUUM ANALYZE {', '.join(tables)}")
 
 

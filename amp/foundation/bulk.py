@@ -85,7 +85,10 @@ def update_rows(model: type[models.Model], columns: Sequence[str], rows: Sequenc
 
 
 def differing(before: Sequence[Row], after: Sequence[Row]) -> set[int]:
-    """Places of the columns in which any row isn't as it was; the rows come in the same order."""
+    """Places of the columns in which any row isn't as it was; the rows come in the same order.
+
+    Not for documents: {"a": 1} equals {"a": True}.
+    """
     pairs = zip(zip(*before, strict=True), zip(*after, strict=True), strict=True)
     return {place for place, (old, new) in enumerate(pairs) if old != new}
 
@@ -155,7 +158,7 @@ _NATIVE: dict[str, tuple[type, ...]] = {
 """What fields hold that needs no preparation; a subclass (an enumeration's member) isn't plain."""
 
 _COMPARABLE = (str, int, bool, datetime)
-"""Not documents: {"a": 1} equals {"a": True}."""
+"""Not documents (`differing`)."""
 
 _COPY_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
 _ARRAY_ESCAPES = {"\\": "\\\\", '"': '\\"'}

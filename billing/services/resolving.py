@@ -42,8 +42,10 @@ def resolve_exception(
     match resolution:
         case Resolution.REFUND:
             _refund(case, reason, by, now)
+        case Resolution.RETRY if case.kind == ExceptionKind.UNANSWERED.value:
+            _ask_again(case, now)
         case Resolution.RETRY:
-            _try_again(case, by, now) if case.kind == ExceptionKind.UNAPPLIED_LINES.value else _ask_again(case, now)
+            _try_again(case, by, now)
     case.resolved_at, case.resolved_by = now, by
     case.resolution, case.resolution_reason = resolution.value, reason
     case.save(update_fields=["resolved_at", "resolved_by", "resolution", "resolution_reason"])

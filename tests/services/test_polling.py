@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from amp.foundation.scoping import enterprise_scope, system_scope
-from billing.invariants import violations
+from amp.foundation.scoping import enterprise_scope
 from billing.models import PaymentAttempt, PaymentException, SandboxTrade
 from billing.orders import LATE_CHECKS, AttemptStatus, GatewayState, OrderStatus
 from billing.providers.sandbox import SandboxProvider
@@ -18,37 +16,17 @@ from billing.services.ordering import cancel_order
 from billing.services.polling import LEASE, expire_due_orders, poll_due_attempts, refresh_attempt
 from billing.services.sandbox import Trouble, pay
 from billing.services.sandbox_refunds import PayRefused
-from tests.services.shop import ACTOR, MINUTE, Loopback, Shop, kinds, money, open_shop, paid_periods
+from tests.services.gateway import books_in_order, shop, status_of, wire
+from tests.services.shop import ACTOR, MINUTE, Loopback, Shop, kinds, money, paid_periods
+
+__all__ = ["books_in_order", "shop", "wire"]
 
 SECOND = timedelta(seconds=1)
-
-
-@pytest.fixture(autouse=True)
-def _system(db: None) -> Iterator[None]:
-    with system_scope():
-        yield
-        assert violations() == []
-
-
-@pytest.fixture
-def shop() -> Shop:
-    return open_shop()
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Loopback:
-    return Loopback.installed(monkeypatch)
 
 
 def press(attempt: PaymentAttempt, wire: Loopback, trouble: Trouble = Trouble.NONE) -> None:
     """The payer pays now."""
     pay(signed=attempt.code.rsplit("/", 1)[1], trouble=trouble, now=wire.now, wall=wire.wall)
-
-
-def status_of(attempt: PaymentAttempt) -> tuple[str, str]:
-    """(order, attempt) as they are now."""
-    attempt = PaymentAttempt.objects.select_related("order").get(pk=attempt.pk)
-    return attempt.order.status, attempt.status
 
 
 def poll(wire: Loopback, later: timedelta) -> int:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError
 
-from amp.foundation.scoping import system_scope
 from billing.invariants import violations
 from billing.models import LineStatus, MoneyEntry, PaymentAttempt, PaymentException
 from billing.orders import AttemptStatus, ExceptionKind, GatewayFacts, GatewayState, OrderStatus, Outcome
@@ -20,16 +18,12 @@ from billing.services.polling import _expire
 from billing.services.settlement import settle
 from devices.models import Device, DeviceService
 from devices.services.registration import terminate_device
+from tests.services.gateway import books_in_order
 from tests.services.shop import ACTOR, MINUTE, NOW, Shop, kinds, money, open_shop, paid, paid_periods
 
+__all__ = ["books_in_order"]
+
 LATER = NOW + 5 * MINUTE
-
-
-@pytest.fixture(autouse=True)
-def _system(db: None) -> Iterator[None]:
-    with system_scope():
-        yield
-        assert violations() == []
 
 
 @pytest.fixture

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Iterator
 from datetime import timedelta
 
-import pytest
 from django.test import Client
 
 from amp.foundation.models import Role
-from amp.foundation.scoping import system_scope
-from billing.invariants import violations
 from billing.models import PaymentAttempt, PaymentException, Resolution
 from billing.orders import ASK_AT_LEAST, ASK_FOR, LATE_CHECKS
 from billing.services.offline import confirm_receipt
@@ -21,31 +17,17 @@ from billing.services.resolving import resolve_exception
 from billing.services.sandbox import Trouble, pay
 from billing.services.settlement import settle
 from tests.factories import make_member
+from tests.services.gateway import books_in_order, shop, wire
 from tests.services.offline_bench import transfer_account
 from tests.services.refunding import ANN, BOB
-from tests.services.shop import ACTOR, MINUTE, NOW, Loopback, Shop, kinds, money, open_shop, paid
+from tests.services.shop import ACTOR, MINUTE, NOW, Loopback, Shop, kinds, money, paid
 from tests.services.test_offline import recorded
+
+__all__ = ["books_in_order", "shop", "wire"]
 
 HOUR = timedelta(hours=1)
 LAST = 30 * MINUTE + LATE_CHECKS[-1]
 SILENT = ("/sandbox/gateway/",)
-
-
-@pytest.fixture(autouse=True)
-def _system(db: None) -> Iterator[None]:
-    with system_scope():
-        yield
-        assert violations() == []
-
-
-@pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> Loopback:
-    return Loopback.installed(monkeypatch)
-
-
-@pytest.fixture
-def shop() -> Shop:
-    return open_shop()
 
 
 def asked(wire: Loopback, later: timedelta) -> int:

@@ -28,8 +28,6 @@ COLUMNS = (
     "happened_at",
     "noticed_at",
 )
-
-
 TOLD = 20
 """So many events of one statement are told in the log, with the id of the request; of more only the record tells."""
 
@@ -50,9 +48,11 @@ class EventDraft(NamedTuple):
 def record_events(drafts: Sequence[EventDraft], *, now: datetime) -> int:
     """Write all drafts in one statement; `now` is when we noticed. Number of rows."""
     rows = [_row(draft, now) for draft in drafts]
-    for public_id, _enterprise, kind, subject, *_rest in rows if len(rows) <= TOLD else ():
-        log.info("Event written", extra={"message_id": message_id(public_id), "kind": kind, "subject": subject})
-    return insert_rows(Event, COLUMNS, rows)
+    written = insert_rows(Event, COLUMNS, rows)
+    if written <= TOLD:
+        for public_id, _enterprise, kind, subject, *_rest in rows:
+            log.info("Event written", extra={"message_id": message_id(public_id), "kind": kind, "subject": subject})
+    return written
 
 
 def record_event(draft: EventDraft, *, now: datetime) -> None:
