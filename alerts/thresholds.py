@@ -31,6 +31,7 @@ LEAST_DAYS, MOST_DAYS = 1, 365
 """Further thresholds, for channels that have words for them (N8)."""
 
 
+_ACTIVE = State.ACTIVE  # looked up once: services are many, and that costs more than the comparison
 _BEFORE = [timedelta(days=days) for days in range(MOST_DAYS + 1)]
 
 
@@ -84,11 +85,14 @@ def due_notices(term: Term, thresholds: Iterable[Threshold], now: datetime) -> l
     """The notices of one service and channel whose moments have come by `now`, the most urgent first (N5, N9)."""
     if not _is_announced(term, now):
         return []
+    ends_at, set_at = term.ends_at, term.set_at
     come = []
     for days, since in thresholds:
-        at = term.ends_at - _BEFORE[days]
-        if at <= now and at > term.set_at and at > since:
+        at = ends_at - _BEFORE[days]
+        if at <= now and at > set_at and at > since:
             come.append((days, at))
+    if len(come) == 1:
+        return [Due(*come[0], _skipped(term, now, 0))]
     come.sort()
     return [Due(days, at, _skipped(term, now, place)) for place, (days, at) in enumerate(come)]
 
@@ -117,7 +121,7 @@ def late_reason(ends_at: datetime, days: int, now: datetime, all_days: Iterable[
 
 def _is_announced(term: Term, now: datetime) -> bool:
     """N9: nothing is announced before a paid time, nor after it; what was missed until its end is still told apart."""
-    if term.state is None or term.state is State.ACTIVE:
+    if term.state is None or term.state is _ACTIVE:
         return True
     return term.state is State.EXPIRED and term.ends_at <= now
 

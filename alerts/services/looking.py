@@ -8,7 +8,7 @@ here, and after any outage the range is just longer (F13, F66).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ from django.db.models import QuerySet
 from alerts.models import Channel, Notice, NoticeStatus, Watch
 from alerts.services.settings import Announcing, announcing, channels_of
 from alerts.services.terms import Announced, read_terms, services
-from alerts.thresholds import WIRE_DAYS, Due, Service, Threshold, due_notices
+from alerts.thresholds import WIRE_DAYS, Due, Service, due_notices
 from amp.foundation.bulk import insert_rows
 from devices.models import DeviceService, Validity
 
@@ -30,6 +30,8 @@ COLUMNS = (
     *("enterprise", "device", "service", "ends_at", "days", "channel"),
     *("status", "reason", "falls_due_at", "noticed_at", "closed_at"),
 )
+
+_DUE, _SKIPPED = NoticeStatus.DUE.value, NoticeStatus.SKIPPED.value  # looked up once, for notices are many
 
 
 def notice_due_ends(*, now: datetime, limit: int = CHUNK) -> int:
@@ -153,25 +155,18 @@ def _write(service: Service, rows: Sequence[Announced], plan: Announcing, now: d
         ]
         for owner in {row.enterprise_id for row in rows}
     }
+    kind = service.value
     notices = [
-        _values(service.value, row, channel, due, now)
+        _values(kind, row, channel, due, now)
         for row in rows
-        for channel, due in _due(row, thresholds[row.enterprise_id], now)
+        for channel, given in thresholds[row.enterprise_id]
+        for due in due_notices(row.term, given, now)
     ]
     insert_rows(Notice, COLUMNS, notices, ignore_conflicts=True)
 
 
-def _due(row: Announced, channels: Iterable[tuple[str, list[Threshold]]], now: datetime) -> Iterator[tuple[str, Due]]:
-    for channel, thresholds in channels:
-        for due in due_notices(row.term, thresholds, now):
-            yield channel, due
-
-
 def _values(service: str, row: Announced, channel: str, due: Due, now: datetime) -> tuple[Any, ...]:
-    status, reason, closed_at = NoticeStatus.DUE.value, "", None
+    told = row.enterprise_id, row.device_id, service, row.term.ends_at, due.days, channel
     if due.skipped:
-        status, reason, closed_at = NoticeStatus.SKIPPED.value, due.skipped.value, now
-    return (
-        *(row.enterprise_id, row.device_id, service, row.term.ends_at, due.days, channel),
-        *(status, reason, due.at, now, closed_at),
-    )
+        return (*told, _SKIPPED, due.skipped.value, due.at, now, now)
+    return (*told, _DUE, "", due.at, now, None)

@@ -3,23 +3,23 @@
 PostgreSQL gets `UPDATE … FROM unnest(…)` and COPY; SQLite, which the demo runs on, gets executemany.
 Both skip model instances and signals: callers pass plain rows.
 
-For PostgreSQL whole columns of plain values are written as its text form here: the driver, asked value by value, would
-cost more than the statement. Any other value goes the driver's way.
+For PostgreSQL whole columns of plain values are put into its own words (`amp.foundation.literals`): the driver, asked
+value by value, would cost more than the statement. Any other value goes the driver's way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import datetime
 from itertools import islice
 from typing import Any
-from uuid import UUID
 
-import orjson
 from django.core.exceptions import EmptyResultSet
 from django.db import connection, models
 from django.db.models import BooleanField, F, Func, Q, Value
 from psycopg.types.datetime import TimestamptzLoader
+
+from amp.foundation import literals
 
 Row = Sequence[Any]
 
@@ -59,7 +59,7 @@ def among(column: str, values: Collection[Any]) -> Q | Func:
     if connection.vendor != "postgresql" or not values:  # Django answers an empty list without a query
         return Q(**{f"{column}__in": list(values)})
     if {*map(type, values)} == {int}:  # the driver would dump them one by one
-        array, ending = Value("{" + ",".join(map(str, values)) + "}"), "::bigint[])"
+        array, ending = Value(literals.array_of(values)), "::bigint[])"
     else:
         array, ending = Value(list(values)), ")"
     template = f"%(expressions)s{ending}"
@@ -123,8 +123,8 @@ def _insert_new(model: type[models.Model], fields: Sequence[Any], rows: Sequence
 
 
 def _copy(model: type[models.Model], fields: Sequence[Any], rows: Sequence[Row], names: str) -> None:
-    columns = [_texts(field, column, _COPY_ESCAPES) for field, column in _columns(fields, rows)]
-    plain = [["\\N" if text is None else text for text in column] for column in columns if column is not None]
+    columns = [literals.lines(field, column) for field, column in _columns(fields, rows)]
+    plain = [column for column in columns if column is not None]
     with connection.cursor() as cursor, cursor.copy(f"COPY {_table(model)} ({names}) FROM STDIN") as copy:
         if len(plain) == len(fields):
             copy.write("\n".join([*map("\t".join, zip(*plain, strict=True)), ""]))
@@ -146,41 +146,8 @@ def _update_from_unnest(model: type[models.Model], fields: Sequence[Any], rows: 
         return int(cursor.rowcount)
 
 
-_NATIVE: dict[str, tuple[type, ...]] = {
-    **dict.fromkeys(("CharField", "TextField"), (str,)),
-    **dict.fromkeys(("BigAutoField", "BigIntegerField", "IntegerField", "PositiveIntegerField"), (int,)),
-    **dict.fromkeys(("PositiveSmallIntegerField", "ForeignKey", "OneToOneField"), (int,)),
-    "BooleanField": (bool,),
-    "DateTimeField": (datetime,),
-    "JSONField": (dict, list),
-    "UUIDField": (UUID,),
-}
-"""What fields hold that needs no preparation; a subclass (an enumeration's member) isn't plain."""
-
 _COMPARABLE = (str, int, bool, datetime)
 """Not documents (`differing`)."""
-
-_COPY_ESCAPES = {"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"}
-_ARRAY_ESCAPES = {"\\": "\\\\", '"': '\\"'}
-_ESCAPED = {str, dict, list}
-"""What may hold a character that means something to COPY or in an array's text; digits and dashes don't."""
-_AS_JSON_HAS_IT = orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATETIME
-"""Whoever puts a moment into a document says how it is written."""
-
-
-def _json(value: Any) -> str:
-    return orjson.dumps(value, option=_AS_JSON_HAS_IT).decode()
-
-
-_TEXT: dict[type, Callable[[Any], str]] = {
-    str: str,
-    int: str,
-    bool: lambda value: "t" if value else "f",
-    datetime: datetime.isoformat,
-    dict: _json,
-    list: _json,
-    UUID: str,
-}
 
 
 def _prepare(fields: Sequence[Any], rows: Sequence[Row]) -> list[tuple[Any, ...]]:
@@ -208,17 +175,10 @@ def _source(fields: Sequence[Any], rows: Sequence[Row]) -> tuple[str, list[Any]]
         else:
             shown.append(f"c{place}")
             given.append((f"%s::{kind}[]", f"c{place}"))
-            arrays.append(_array(field, column))
+            text = literals.array(field, column)
+            arrays.append([field.get_db_prep_save(value, connection) for value in column] if text is None else text)
     names, kinds = ", ".join(name for _kind, name in given), ", ".join(kind for kind, _name in given)
     return f"SELECT {', '.join(shown)} FROM unnest({kinds}) AS given({names})", [*constants, *arrays]  # noqa: S608
-
-
-def _array(field: Any, column: Sequence[Any]) -> Any:
-    """The text of an array, or a list for the driver."""
-    texts = _texts(field, column, _ARRAY_ESCAPES)
-    if texts is None:
-        return [field.get_db_prep_save(value, connection) for value in column]
-    return "{" + ",".join(["NULL" if text is None else f'"{text}"' for text in texts]) + "}"
 
 
 def _is_constant(column: Sequence[Any]) -> bool:
@@ -227,37 +187,6 @@ def _is_constant(column: Sequence[Any]) -> bool:
     if first is not None and type(first) not in _COMPARABLE:
         return False
     return column.count(first) == len(column) and len({*map(type, column)}) == 1
-
-
-def _texts(field: Any, values: Sequence[Any], escapes: dict[str, str]) -> Sequence[str | None] | None:
-    """PostgreSQL's text of each value; None where one of them isn't plain.
-
-    Many rows of a set share a moment or a document as one object: each is put into words once.
-    """
-    native = _NATIVE.get(field.get_internal_type())
-    kinds = {*map(type, values)} - {type(None)}
-    if native is None or not kinds.issubset(native) or getattr(field, "encoder", None):
-        return None
-    if kinds <= {str}:
-        return _escaped(values, escapes)
-    if kinds <= {int, bool}:
-        return [None if value is None else _TEXT[type(value)](value) for value in values]
-    places = [*map(id, values)]
-    once = dict(zip(places, values, strict=True))
-    if datetime in kinds and None in {value.tzinfo for value in once.values() if value is not None}:
-        return None
-    words = {place: None if value is None else _TEXT[type(value)](value) for place, value in once.items()}
-    texts = [words[place] for place in places]
-    return _escaped(texts, escapes) if kinds & _ESCAPED else texts
-
-
-def _escaped(texts: Sequence[str | None], escapes: dict[str, str]) -> Sequence[str | None]:
-    """Most columns hold nothing to escape, which one look at all of it tells."""
-    whole = "".join([text for text in texts if text])
-    for character, escape in escapes.items():  # the backslash first
-        if character in whole:
-            texts = [text and text.replace(character, escape) for text in texts]
-    return texts
 
 
 def _array_type(field: Any) -> str:

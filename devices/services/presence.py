@@ -41,6 +41,7 @@ from devices.services.presence_rows import (
     write_states,
 )
 
+_ONLINE, _OFFLINE, _UPLINK = Kind.ONLINE, Kind.OFFLINE, Kind.UPLINK  # looked up once, for messages are many
 ALL_SESSIONS = Span(datetime.min.replace(tzinfo=UTC), frozenset())
 
 
@@ -92,7 +93,7 @@ def record_presence(
     folded = {device_id: _fold(state, events[device_id], last_contact) for device_id, state in before.items()}
     _fold_late(folded, before, events, last_contact)
     store_folded(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now, reporting=reporting)
-    alive = {device_id for device_id in before if any(_shows_alive(one) for one in events[device_id])}
+    alive = {device_id for device_id in before if any(map(_shows_alive, events[device_id]))}
     return Recorded(alive, refused)
 
 
@@ -117,11 +118,13 @@ def _fold(state: PresenceState, heard: Sequence[Heard], last_contact: datetime |
         event = _counted(state, one)
         if event is None:
             continue
-        if one.again and event.kind == Kind.ONLINE and not _is_open(state, event):
+        if one.again and event.kind == _ONLINE and not _is_open(state, event):
             return None
-        died = _outlived(state, event, last_contact)
-        closed += died.closed
-        step = apply(died.state, event)
+        if last_contact is not None:
+            died = _outlived(state, event, last_contact)
+            state = died.state
+            closed += died.closed
+        step = apply(state, event)
         if step.late:
             return None
         state = step.state
@@ -137,22 +140,24 @@ def _counted(state: PresenceState, one: Heard) -> PresenceEvent | None:
     is counted (P1). An uplink that is delivered again proves nothing about now.
     """
     event = one.event
-    if event.kind == Kind.OFFLINE and (one.retained or one.kept_since) and _is_open(state, event):
+    if not (one.retained or one.again or one.kept_since):
+        return event
+    if event.kind == _OFFLINE and (one.retained or one.kept_since) and _is_open(state, event):
         proven = max(filter(None, (one.kept_since, state.last_seen_at, state.session_started_at)))
         return event._replace(at=min(event.at, proven)) if event.session else None
     if one.retained:
         return None
-    if one.again and event.kind == Kind.UPLINK and not state.online:
+    if one.again and event.kind == _UPLINK and not state.online:
         return None
     return event
 
 
-def _outlived(state: PresenceState, event: PresenceEvent, last_contact: datetime | None) -> Step:
+def _outlived(state: PresenceState, event: PresenceEvent, last_contact: datetime) -> Step:
     """Close a session from before contact with the broker was lost when its device connects anew without having left.
 
     A live broker would have told the end of the old session before: so the broker died, and the session with it (P4).
     """
-    if last_contact is None or event.kind != Kind.ONLINE or event.at <= last_contact or _is_open(state, event):
+    if event.kind != _ONLINE or event.at <= last_contact or _is_open(state, event):
         return Step(state)
     return close_at_broker_death(state, last_contact)
 
@@ -193,9 +198,10 @@ def _fold_with_history(
         event = _counted(state, one)
         if event is None or (one.again and _began_before(event, sessions)):
             continue
-        died = _outlived(state, event, last_contact)
-        state = died.state
-        sessions += died.closed
+        if last_contact is not None:
+            died = _outlived(state, event, last_contact)
+            state = died.state
+            sessions += died.closed
         step = apply(state, event)
         if step.late:
             late = apply_late(state, event, sessions)
@@ -214,7 +220,7 @@ def _fold_with_history(
 
 
 def _began_before(event: PresenceEvent, sessions: Sequence[Interval]) -> bool:
-    return event.kind == Kind.ONLINE and any(part.session == event.session for part in sessions)
+    return event.kind == _ONLINE and any(part.session == event.session for part in sessions)
 
 
 def _rewound(states: dict[int, PresenceState], now: datetime) -> dict[int, PresenceState]:
@@ -256,4 +262,4 @@ def store_folded(
 
 
 def _shows_alive(one: Heard) -> bool:
-    return not one.retained and one.event.kind != Kind.OFFLINE
+    return not one.retained and one.event.kind != _OFFLINE

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple
 
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
@@ -135,8 +135,7 @@ def reschedule_trials(states: Mapping[int, PresenceState], *, now: datetime) -> 
         )
     )
     moved = []
-    for row in rows:
-        device_id, before, rest = row[0], row[1], cast("tuple[Any, ...]", row[2:])
+    for device_id, before, *rest in read_rows(rows):
         after = _next_change(states[device_id], *rest, now=now)
         if after != before:
             moved.append((device_id, after))

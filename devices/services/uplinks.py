@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
+from amp.foundation.literals import array_of
 from amp.foundation.services.failures import is_database_trouble
 from devices import wire
 from devices.online_time import Kind, PresenceEvent
@@ -25,6 +26,8 @@ from devices.services.presence import Heard, record_presence
 from devices.services.waking import wake_commands
 
 log = logging.getLogger(__name__)
+
+_ONLINE, _OFFLINE, _UPLINK = Kind.ONLINE, Kind.OFFLINE, Kind.UPLINK  # looked up once, for messages are many
 
 FAIR_SHARE = {"status": 500, "attr": 100, "event": 100}
 """Messages of one device on one topic that a batch takes, the newest; acks are all taken. A flood from one device costs
@@ -107,7 +110,7 @@ def locate(sources: Iterable[wire.Source]) -> dict[wire.Source, Located]:
     if connection.vendor == "postgresql":
         keys = "unnest(%s::text[], %s::text[]) AS wanted(product_key, device_key)"
         parts = {"keys": keys, "product_key": "wanted.product_key", "device_key": "wanted.device_key"}
-        parameters: list[Any] = [list(column) for column in zip(*wanted, strict=True)]
+        parameters: list[Any] = [array_of(column) for column in zip(*wanted, strict=True)]
     else:
         parts = {
             "keys": "json_each(%s) AS wanted",
@@ -200,10 +203,10 @@ def _understood(messages: Sequence[Inbound], part: Applied) -> list[_Said]:
 def _heard(said: _Said) -> Heard:
     message, parsed = said.message, said.parsed
     if isinstance(parsed, wire.Status):
-        kind = Kind.ONLINE if parsed.online else Kind.OFFLINE
+        kind = _ONLINE if parsed.online else _OFFLINE
         event = PresenceEvent(kind, parsed.session, message.at, parsed.keepalive)
     else:
-        event = PresenceEvent(Kind.UPLINK, None, message.at)
+        event = PresenceEvent(_UPLINK, None, message.at)
     return Heard(said.device.device_id, event, message.retained, message.again, message.kept_since)
 
 

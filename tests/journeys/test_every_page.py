@@ -20,8 +20,6 @@ from amp.foundation.models import User
 from tests.crawling import pages
 from tests.journeys.demo_data import check_data_set, seeded
 
-pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(400)]
-
 SERIOUS = {"serious", "critical"}
 PHONE = {"width": 390, "height": 844}
 DESK = {"width": 1440, "height": 900}
@@ -29,6 +27,9 @@ DESK = {"width": 1440, "height": 900}
 
 THOROUGH = "AMP_EVERY_PAGE" in os.environ
 """`make prove` looks at more pages of each kind, and with axe in every look."""
+
+LIMIT = pytest.mark.timeout(3_600 if THOROUGH else 400)
+pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), LIMIT]
 
 
 SHORTEN = """(seen) => {

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import uuid
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
 
 from amp.foundation.bulk import differing, insert_rows, read_rows, update_rows
 from amp.foundation.models import Enterprise, Event
@@ -34,6 +37,30 @@ def test_inserted_text_json_and_moments_come_back_as_they_were(ignore_conflicts:
     insert_rows(Event, COLUMNS, rows, ignore_conflicts=ignore_conflicts)
     stored = Event.objects.filter(public_id__in=[row[0] for row in rows]).order_by("id")
     assert list(stored.values_list(*COLUMNS)) == rows
+
+
+PLAIN_TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+FIRST, LAST = datetime(1800, 1, 1), datetime(9999, 12, 30)  # noqa: DTZ001 (hypothesis adds the zone)
+MOMENTS = st.datetimes(FIRST, LAST, timezones=st.timezones() | st.just(UTC))
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(PLAIN_TEXT, MOMENTS), min_size=1, max_size=5), st.booleans())
+@example([("seconds in the offset", datetime(1900, 1, 1, tzinfo=ZoneInfo("Asia/Shanghai"))), ("", NOW)], True)
+@example([("\x1f \\u001f", NOW)], False)
+def test_any_text_and_any_moment_come_back_as_they_were(
+    drawn: list[tuple[str, datetime]], ignore_conflicts: bool
+) -> None:
+    maker = make_enterprise("Maker").pk
+    rows = [(uuid.uuid4(), maker, "k", "s", "a", None, {text: text}, text, at, at) for text, at in drawn]
+    insert_rows(Event, COLUMNS, rows, ignore_conflicts=ignore_conflicts)
+    stored = Event.objects.filter(subject="s", enterprise=maker).values_list("public_id", "why", "after", "happened_at")
+    assert sorted(stored) == sorted(
+        (public_id, text, {text: text}, at) for (public_id, *_), (text, at) in zip(rows, drawn, strict=True)
+    )
+    changes = [(maker, drawn[0][0], drawn[0][1]), (0, *drawn[-1][:2])]
+    update_rows(Enterprise, ("name", "created_at"), changes)
+    assert Enterprise.objects.values_list("name", "created_at").get(pk=maker) == drawn[0][:2]
 
 
 def test_updated_text_comes_back_as_it_was_and_other_rows_stay() -> None:
