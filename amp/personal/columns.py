@@ -103,7 +103,8 @@ NOT_PERSONAL: dict[str, str] = {
     "devices.StuckService": "problem",
     "devices.Validity": "kind",
     "billing.MerchantAccount": "provider sealed_secret sealed_draft ways",
-    "billing.SandboxTrade": "number transaction_id currency subject notify_url status refund_trouble",
+    "billing.SandboxTrade": "number transaction_id second_transaction_id currency subject notify_url status "
+    "refund_trouble",
     "billing.SandboxRefund": "number status",
     "billing.Order": "number kind channel status merchant_name plan_name currency left_out once_key",
     "billing.OrderLine": "status reason",

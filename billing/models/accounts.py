@@ -81,9 +81,11 @@ class SandboxTrade(models.Model):
     created_at = models.DateTimeField()
     paid_at = models.DateTimeField(null=True)
     notify_attempts = models.PositiveSmallIntegerField(default=0)
-    # Problems that somebody asked for: answers that get lost, money of a second payment, and how its refunds go.
+    # Problems that somebody asked for: answers that get lost, a second payment of the same code, and how refunds go.
     lost_answers = models.PositiveSmallIntegerField(default=0)
     second_amount = models.BigIntegerField(default=0)
+    second_transaction_id = models.CharField(max_length=40, default="", db_default="")
+    second_paid_at = models.DateTimeField(null=True)
     refund_trouble = models.CharField(max_length=16, default="")
     # Next try of the notice, real time; null once it was answered or given up.
     notify_due_at = models.DateTimeField(null=True)

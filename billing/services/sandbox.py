@@ -6,7 +6,6 @@ reads no order and no payment, and tells us nothing except by signed answers and
 
 from __future__ import annotations
 
-import secrets
 import uuid
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -39,7 +38,7 @@ from billing.services.sandbox_notices import (
     FIRST_REPEAT,
     deliver,
     deliver_forged,
-    deliver_second,
+    new_transaction_id,
     told_of,
 )
 from billing.services.sandbox_refunds import PayRefused, RefundTrouble, number_in, pay_back, query_refund
@@ -105,8 +104,6 @@ def pay(*, signed: str, trouble: Trouble, now: datetime, wall: datetime) -> str:
         deliver(trade, wall=wall)
     if trouble is Trouble.TWICE:
         deliver(trade, wall=wall)
-    if trouble is Trouble.SECOND:
-        deliver_second(trade, now=now, wall=wall)
     return _safe(ticket.return_path)
 
 
@@ -169,6 +166,10 @@ def _paid(account: MerchantAccount, ticket: Ticket, trouble: Trouble, now: datet
     """The trade in our books, paid once, whoever presses how often."""
     trade = _opened(account, ticket, now)
     if trade.status == GatewayState.PAID.value:
+        if trouble is Trouble.SECOND and not trade.second_transaction_id:
+            _pay_again(trade, now)
+            trade.notify_due_at = wall + FIRST_REPEAT
+            trade.save()
         return trade
     if trouble is not Trouble.LATE and (trade.status == GatewayState.CLOSED.value or ticket.expires_at <= now):
         raise PayRefused.because(_("This payment code has ended. Ask for a new one."))
@@ -179,9 +180,15 @@ def _paid(account: MerchantAccount, ticket: Ticket, trouble: Trouble, now: datet
     repeat = DELAY if trouble is Trouble.DELAYED else FIRST_REPEAT
     trade.notify_due_at = None if trouble in {Trouble.DROPPED, Trouble.UNANSWERED} else wall + repeat
     trade.lost_answers = LOST_ANSWERS if trouble is Trouble.UNANSWERED else 0
-    trade.second_amount = trade.amount if trouble is Trouble.SECOND else 0
+    if trouble is Trouble.SECOND:
+        _pay_again(trade, now)
     trade.save()
     return trade
+
+
+def _pay_again(trade: SandboxTrade, now: datetime) -> None:
+    """A second payment of the same code, in our books like the first."""
+    trade.second_amount, trade.second_transaction_id, trade.second_paid_at = trade.amount, new_transaction_id(), now
 
 
 def _opened(account: MerchantAccount, ticket: Ticket, now: datetime) -> SandboxTrade:
@@ -199,7 +206,7 @@ def _trade(account: MerchantAccount, number: str, now: datetime) -> SandboxTrade
 def _blank(account: MerchantAccount, number: str, now: datetime) -> dict[str, Any]:
     return {
         "account": account,
-        "transaction_id": f"TEST{secrets.token_hex(14).upper()}",
+        "transaction_id": new_transaction_id(),
         "amount": 0,
         "currency": "",
         "subject": "",

@@ -19,21 +19,31 @@ def sandbox_bill(*, account: MerchantAccount, day: date) -> bytes:
     writer = csv.writer(out, lineterminator="\r\n")
     writer.writerow([*SANDBOX_HEAD, SANDBOX_REFUND])
     merchant = account.merchant.merchant_id
-    trades = SandboxTrade.objects.filter(account=account, paid_at__gte=first, paid_at__lt=end).order_by("pk")
+    books = SandboxTrade.objects.filter(account=account).order_by("pk")
+    trades = books.filter(paid_at__gte=first, paid_at__lt=end)
+    paid_again = books.filter(second_paid_at__gte=first, second_paid_at__lt=end)
     refunds = SandboxRefund.objects.filter(trade__account=account, created_at__gte=first, created_at__lt=end)
     count = 0
     for trade in trades:
-        writer.writerow([*_line(merchant, trade, LineKind.PAYMENT, trade.amount, trade.paid_at), ""])
+        paid = trade.transaction_id, LineKind.PAYMENT, trade.amount, trade.paid_at
+        writer.writerow([*_line(merchant, trade, *paid), ""])
+        count += 1
+    for trade in paid_again:
+        paid = trade.second_transaction_id, LineKind.PAYMENT, trade.second_amount, trade.second_paid_at
+        writer.writerow([*_line(merchant, trade, *paid), ""])
         count += 1
     for refund in refunds.select_related("trade").order_by("pk"):
-        line = _line(merchant, refund.trade, LineKind.REFUND, refund.amount, refund.created_at)
+        trade = refund.trade
+        line = _line(merchant, trade, trade.transaction_id, LineKind.REFUND, refund.amount, refund.created_at)
         writer.writerow([*line, refund.number])
         count += 1
     writer.writerow([SANDBOX_END, count])
     return out.getvalue().encode()
 
 
-def _line(merchant: str, trade: SandboxTrade, kind: LineKind, amount: int, at: datetime | None) -> list[str]:
+def _line(
+    merchant: str, trade: SandboxTrade, transaction_id: str, kind: LineKind, amount: int, at: datetime | None
+) -> list[str]:
     shown = at.astimezone(BEIJING).strftime("%Y-%m-%d %H:%M:%S") if at else ""
     money = decimal_text(amount, trade.currency)
-    return [merchant, trade.number, trade.transaction_id, kind.value, money, trade.currency, shown]
+    return [merchant, trade.number, transaction_id, kind.value, money, trade.currency, shown]

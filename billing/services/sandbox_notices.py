@@ -37,9 +37,13 @@ def send_due_notices(*, wall: datetime, limit: int = 5) -> int:
 
 
 def deliver(trade: SandboxTrade, *, wall: datetime) -> bool:
-    """One try; True where the merchant answered success. Never raises: an unanswered notice is due again."""
+    """One try of all that there is to tell; True where the merchant answered success to all of it.
+
+    Never raises: what isn't answered is due again, and what was answered may come twice (F28).
+    """
     account = trade.account
-    answered = _post(account, trade.notify_url, told_of(trade), _secret(account), wall)
+    told = [told_of(trade), *([second_of(trade)] if trade.second_transaction_id else [])]
+    answered = all(_post(account, trade.notify_url, each, _secret(account), wall) for each in told)
     tried = trade.notify_attempts + 1
     again = None if answered or tried > len(REPEATS) else wall + REPEATS[tried - 1]
     SandboxTrade.objects.filter(pk=trade.pk).update(notify_attempts=F("notify_attempts") + 1, notify_due_at=again)
@@ -55,16 +59,10 @@ def deliver_forged(account: MerchantAccount, ticket: Ticket, *, now: datetime, w
         "merchant": account.merchant.merchant_id,
         "amount": ticket.amount,
         "currency": ticket.currency,
-        "transaction": f"TEST{secrets.token_hex(14).upper()}",
+        "transaction": new_transaction_id(),
         "paid_at": now.isoformat(),
     }
     return _post(account, notify_url(account), told, secrets.token_bytes(32), wall)
-
-
-def deliver_second(trade: SandboxTrade, *, now: datetime, wall: datetime) -> bool:
-    """Somebody paid the same code again, from another phone: a further transaction, told once (F31)."""
-    told = {**told_of(trade), "transaction": f"TEST{secrets.token_hex(14).upper()}", "paid_at": now.isoformat()}
-    return _post(trade.account, trade.notify_url, told, _secret(trade.account), wall)
 
 
 def told_of(trade: SandboxTrade) -> dict[str, Any]:
@@ -80,6 +78,18 @@ def told_of(trade: SandboxTrade) -> dict[str, Any]:
         "transaction": trade.transaction_id,
         "paid_at": trade.paid_at.isoformat(),
     }
+
+
+def second_of(trade: SandboxTrade) -> dict[str, Any]:
+    """Somebody paid the same code again, from another phone: a transaction of its own (F31)."""
+    at = trade.second_paid_at
+    told = {"transaction": trade.second_transaction_id, "amount": trade.second_amount}
+    return {**told_of(trade), **told, "paid_at": at.isoformat() if at else ""}
+
+
+def new_transaction_id() -> str:
+    """A name that no other transaction has."""
+    return f"TEST{secrets.token_hex(14).upper()}"
 
 
 def _claim(wall: datetime, limit: int) -> list[SandboxTrade]:

@@ -57,6 +57,7 @@ def test_the_pay_button_needs_the_pages_own_token(shop: Shop, wire: Loopback) ->
         (Trouble.DROPPED, ("PENDING", "PENDING"), {}, None),
         (Trouble.DELAYED, ("PENDING", "PENDING"), {}, None),
         (Trouble.LATE, ("PAID", "PAID"), {"RECEIVED": 19_900}, None),
+        (Trouble.SECOND, ("PAID", "PAID"), {"RECEIVED": 39_800, "UNAPPLIED": 19_900}, "SECOND_PAYMENT"),
     ],
 )
 def test_each_problem_button_does_what_it_says(
@@ -67,7 +68,9 @@ def test_each_problem_button_does_what_it_says(
     assert status_of(attempt) == after
     assert money(attempt.order) == booked
     assert list(PaymentException.objects.values_list("kind", flat=True)) == ([case] if case else [])
-    assert len(wire.paths) == {Trouble.TWICE: 2, Trouble.DROPPED: 0, Trouble.DELAYED: 0}.get(trouble, 1)
+    assert len(wire.paths) == {Trouble.TWICE: 2, Trouble.SECOND: 2, Trouble.DROPPED: 0, Trouble.DELAYED: 0}.get(
+        trouble, 1
+    )
     assert len(refusals()) == (trouble is Trouble.FORGED)
 
 

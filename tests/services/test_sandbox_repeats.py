@@ -45,6 +45,28 @@ def test_a_success_whose_answer_was_lost_is_repeated_and_harmless_F24(shop: Shop
     assert money(attempt.order) == {"RECEIVED": 19_900}
 
 
+def test_a_second_payment_is_told_until_it_is_heard_once_F31(shop: Shop, wire: Loopback) -> None:
+    attempt = shop.attempt()
+    wire.lost_requests = ("/pay/notify/",)
+    Client().post(page_of(attempt), {"trouble": Trouble.SECOND.value})
+    assert money(attempt.order) == {}
+    wire.lost_requests = ()
+    for repeat in REPEATS[:2]:
+        wire.at(wire.wall - WALL + repeat)
+        send_due_notices(wall=wire.wall)
+    assert money(attempt.order) == {"RECEIVED": 39_800, "UNAPPLIED": 19_900}
+    assert [case.kind for case in attempt.exceptions.all()] == ["SECOND_PAYMENT"]
+
+
+def test_a_code_that_was_paid_is_paid_again_once_F31(shop: Shop, wire: Loopback) -> None:
+    attempt = shop.attempt()
+    Client().post(page_of(attempt))
+    for _press in range(2):
+        Client().post(page_of(attempt), {"trouble": Trouble.SECOND.value})
+    assert money(attempt.order) == {"RECEIVED": 39_800, "UNAPPLIED": 19_900}
+    assert SandboxTrade.objects.get().second_amount == 19_900
+
+
 def test_a_gateway_killed_after_its_commit_still_tells(shop: Shop, wire: Loopback, monkeypatch: Any) -> None:
     attempt = shop.attempt()
 
