@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -12,9 +11,8 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from amp.foundation.calendar import add_months
-from amp.foundation.scoping import enterprise_scope, system_scope
+from amp.foundation.scoping import enterprise_scope
 from amp.foundation.services.enterprises import create_enterprise
-from billing.invariants import violations
 from billing.models import LineStatus, MoneyEntry, Order, OrderLine, PaymentException
 from billing.orders import OrderStatus
 from billing.services import fulfilment
@@ -27,18 +25,14 @@ from catalog.services.products import create_product
 from devices.lifecycle import State
 from devices.models import Command, Device, DeviceService, Period
 from devices.services.renewal import RenewalOutcome, RenewalRequest
+from tests.services.gateway import books_in_order
 from tests.services.shop import ACTOR, MINUTE, NOW, Shop, add_devices, money, open_shop, paid
+
+__all__ = ["books_in_order"]
 
 GOOD, EACH = 500, 60
 LATER = NOW + 5 * MINUTE
 PRICE = 19_900
-
-
-@pytest.fixture(autouse=True)
-def _system(db: None) -> Iterator[None]:
-    with system_scope():
-        yield
-        assert violations() == []
 
 
 def made(shop: Shop, prefix: str, product: Product | None = None, **service: Any) -> list[int]:

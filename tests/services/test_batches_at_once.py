@@ -4,33 +4,26 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from django.db.models import QuerySet
 
-from amp.foundation.scoping import system_scope
-from billing.invariants import violations
 from billing.models import Order, RenewalSelection
 from billing.services import selecting
 from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.selecting import order_selection, select_devices
 from billing.services.settlement import settle
 from devices.models import DeviceService, Period
+from tests.services.gateway import books_in_order
 from tests.services.shop import ACTOR, MINUTE, NOW, WALL, Shop, money, open_shop, paid
 from tests.stack.waiting import at_once
+
+__all__ = ["books_in_order"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LATER = NOW + 5 * MINUTE
 CLICKS = 6
-
-
-@pytest.fixture(autouse=True)
-def _system(transactional_db: None) -> Iterator[None]:
-    with system_scope():
-        yield
-        assert violations() == []
 
 
 @pytest.fixture

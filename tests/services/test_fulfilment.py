@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,6 @@ import pytest
 from django.db import OperationalError
 from psycopg.errors import DeadlockDetected
 
-from amp.foundation.scoping import system_scope
 from billing.invariants import violations
 from billing.models import LineStatus, Order, PaymentException
 from billing.orders import OrderStatus
@@ -22,16 +21,12 @@ from devices.lifecycle import Lock, State
 from devices.models import Command, Device, DeviceService, Period
 from devices.services.registration import terminate_device
 from devices.services.renewal import RenewalRequest, renew_services
+from tests.services.gateway import books_in_order
 from tests.services.shop import ACTOR, MINUTE, NOW, Shop, kinds, money, open_shop, paid, paid_periods
 
+__all__ = ["books_in_order"]
+
 LATER = NOW + 5 * MINUTE
-
-
-@pytest.fixture(autouse=True)
-def _system(db: None) -> Iterator[None]:
-    with system_scope():
-        yield
-        assert violations() == []
 
 
 def paid_order(shop: Shop) -> Order:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,8 +11,6 @@ from django.db import IntegrityError
 from django.db.models import QuerySet
 from psycopg.errors import UniqueViolation
 
-from amp.foundation.scoping import system_scope
-from billing.invariants import violations
 from billing.models import Effect, MoneyEntry, Order, PaymentAttempt, Refund
 from billing.providers.protocol import RefundFacts, RefundState
 from billing.services import refund_work, refunds
@@ -22,20 +19,16 @@ from billing.services.refund_work import settle_refund, work_refunds
 from billing.services.refunds import RefundRefused, request_refund
 from billing.services.settlement import settle
 from devices.models import EarlyEnd
+from tests.services.gateway import books_in_order
 from tests.services.shop import NOW, Shop, money, open_shop, paid
 from tests.stack.waiting import at_once, failures
+
+__all__ = ["books_in_order"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 CROWD = 8
 PRICE = 19_900
 REFUSED_BY_THE_DATABASE = {IntegrityError, UniqueViolation}  # by an INSERT, by a COPY
-
-
-@pytest.fixture(autouse=True)
-def _system(transactional_db: None) -> Iterator[None]:
-    with system_scope():
-        yield
-        assert violations() == []
 
 
 @pytest.fixture

@@ -11,28 +11,22 @@ import pytest
 from django.db import IntegrityError, connection
 from django.db.models import QuerySet
 
-from amp.foundation.scoping import system_scope
-from billing.invariants import violations
 from billing.models import Order, OrderStatus, PaymentAttempt
 from billing.services import settlement
 from billing.services.fulfilment import fulfil_paid_orders
 from billing.services.settlement import settle
 from devices.services import renewal
+from tests.services.gateway import books_in_order
 from tests.services.shop import MINUTE, NOW, Shop, kinds, money, open_shop, paid, paid_periods
 from tests.stack.waiting import at_once, failures
+
+__all__ = ["books_in_order"]
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 LATER = NOW + 5 * MINUTE
 CROWD = 24
 PRICE = 19_900
-
-
-@pytest.fixture(autouse=True)
-def _system(transactional_db: None) -> Iterator[None]:
-    with system_scope():
-        yield
-        assert violations() == []
 
 
 @pytest.fixture
