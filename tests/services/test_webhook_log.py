@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.db import transaction
+from django.test import TestCase
 
 from amp.foundation.api.request_ids import named_request
 from amp.foundation.models import Enterprise, Event
@@ -40,7 +42,7 @@ def test_an_attempt_and_the_request_that_caused_its_event_are_joined_by_the_mess
 ) -> None:
     with receiver(answers(500)) as erp:
         webhook = hook(maker, erp.url)
-        with named_request("request-of-ann"):
+        with named_request("request-of-ann"), TestCase.captureOnCommitCallbacks(execute=True):
             happen(maker)
         spread()
         send()
@@ -55,8 +57,20 @@ def test_an_attempt_and_the_request_that_caused_its_event_are_joined_by_the_mess
 
 def test_a_batch_of_events_does_not_flood_the_log_X10(maker: Enterprise, lines: list[dict[str, Any]]) -> None:
     drafts = [EventDraft("device.imported", f"device:{n}", maker.pk, NOW) for n in range(TOLD + 1)]
-    record_events(drafts, now=NOW)
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        record_events(drafts, now=NOW)
     assert not told(lines, "Event written")
-    record_events(drafts[1:], now=NOW)
+    with TestCase.captureOnCommitCallbacks(execute=True):
+        record_events(drafts[1:], now=NOW)
     assert len(told(lines, "Event written")) == TOLD
     assert Event.objects.filter(kind="device.imported").count() == 2 * TOLD + 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_event_that_was_rolled_back_is_not_told_X10(maker: Enterprise, lines: list[dict[str, Any]]) -> None:
+    with transaction.atomic():
+        happen(maker)
+        transaction.set_rollback(True)
+    assert not told(lines, "Event written")
+    happen(maker)
+    assert len(told(lines, "Event written")) == 1

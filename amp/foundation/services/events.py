@@ -7,8 +7,10 @@ import re
 import uuid
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, NamedTuple
 
+from django.db import transaction
 from django.db.models import Model
 
 from amp.foundation.bulk import insert_rows
@@ -50,8 +52,7 @@ def record_events(drafts: Sequence[EventDraft], *, now: datetime) -> int:
     rows = [_row(draft, now) for draft in drafts]
     written = insert_rows(Event, COLUMNS, rows)
     if written <= TOLD:
-        for public_id, _enterprise, kind, subject, *_rest in rows:
-            log.info("Event written", extra={"message_id": message_id(public_id), "kind": kind, "subject": subject})
+        transaction.on_commit(partial(_tell, rows), robust=True)  # what is rolled back never happened
     return written
 
 
@@ -87,6 +88,11 @@ def subject_of(row: Model) -> str:
 
 
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def _tell(rows: Sequence[tuple[Any, ...]]) -> None:
+    for public_id, _enterprise, kind, subject, *_rest in rows:
+        log.info("Event written", extra={"message_id": message_id(public_id), "kind": kind, "subject": subject})
 
 
 def _row(draft: EventDraft, now: datetime) -> tuple[Any, ...]:
