@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from amp.foundation.models import Event
-from billing.models import Order, OrderLine, SandboxTrade
-from devices.models import Command, DeviceService, Period
 from devices.services.uplinks import Inbound
 from tests.simulation.brake import Brake
 from tests.simulation.clockwork import SECOND
 from tests.simulation.gadgets import DAYS, NOTICE, Gadget
 from tests.simulation.model import DAY, Service
+from tests.simulation.money import Line, Money
+from tests.simulation.reading import (
+    COMMANDS,
+    PAID_BACK,
+    REFUNDS,
+    SERVICES,
+    Event,
+    PaidLine,
+    events_after,
+    paid_lines,
+    pots,
+    rows,
+)
 from tests.simulation.traces import Found
 
 if TYPE_CHECKING:
     from tests.simulation.run import Run
 
 FINAL = {"CONFIRMED", "FAILED", "STALE", "CANCELLED", "SUPERSEDED"}
-EVENT = ("id", "kind", "subject", "why", "after", "happened_at", "noticed_at")
+PAID = "paid line:"
 LEFT = {30: (7, 30), 7: (1, 7), 1: (0, 1)}
 """A notice of so many days goes out while more than the first and at most the second are left (N2, N6)."""
 
@@ -44,6 +53,7 @@ class Checks:
 
     def __post_init__(self) -> None:
         self.brake = Brake(len(self.run.gadgets))
+        self.money = Money(self.run.profile.refund_threshold, self.services)
 
     def delivered(self, gadget: Gadget, told: dict[str, Any], sent_at: datetime) -> None:
         """A message reached a device: none is older than one that reached it before (R3), and notices are true (N4)."""
@@ -112,72 +122,102 @@ class Checks:
         found = (service.next_notice(after, self.since) for service in self.services.values())
         return min((at for at in found if at), default=None)
 
-    def after_step(self) -> list[tuple[Any, ...]]:
+    def after_step(self) -> list[Event]:
         """Look at what happened since the last step; the new events, for the trace."""
-        events = list(Event.objects.filter(pk__gt=self.events).order_by("pk").values_list(*EVENT))
+        events = events_after(self.events)
+        paid = paid_lines([int(each.why.removeprefix(PAID)) for each in events if each.why.startswith(PAID)])
         for event in events:
-            self.events = event[0]
-            if event[2].startswith("device:"):
-                pk = int(event[2].removeprefix("device:"))
-                self.touched.add(pk)
-                if event[1].startswith("device_service.") and event[4] and "state" in event[4]:
-                    self._follow(pk, *event[1:])
+            self.events = event.id
+            head, _, pk = event.subject.partition(":")
+            if head == "device":
+                self.touched.add(int(pk))
+                if event.kind.startswith("device_service.") and "state" in event.after:
+                    self._follow(int(pk), event, paid)
+            elif event.kind.startswith("refund.") or event.kind == "order.refunded":
+                self._refunded(event)
+        if orders := {int(each.subject.removeprefix("order:")) for each in events if each.subject.startswith("order:")}:
+            self._money_lies_somewhere(orders)
         for task, began in self.due:
             self._done(task, began)
         self.due.clear()
         if self.touched:
             self._rows(sorted(self.touched))
             self.touched.clear()
-        return [(*event[:4], _without_ticket(event[4]), *event[5:]) for event in events]
+        return [each._replace(after=_without_ticket(each.after)) for each in events]
 
-    def _follow(
-        self, pk: int, kind: str, subject: str, why: str, after: dict[str, Any], at: datetime, noticed_at: datetime
-    ) -> None:
+    def _follow(self, pk: int, event: Event, paid: dict[int, PaidLine]) -> None:
         """One change of state on the record is the one that the model expects next."""
-        service = self.services[pk]
-        if kind == "device_service.terminated":
+        service, after = self.services[pk], event.after
+        was_young = service.state in {"PENDING", "TRIAL"}
+        at, noticed_at = event.happened_at, event.noticed_at
+        if event.kind == "device_service.terminated":
             service.terminate(at)
             self.run.by_id[pk].online = False
             return
-        was_young = service.state in {"PENDING", "TRIAL"}
-        if why.startswith("paid line:"):
-            self._paid(pk, service, int(why.removeprefix("paid line:")), noticed_at)
+        if event.kind == "device_service.shortened":
+            self.money.shorten(event, service, pk)
+        elif event.why.startswith(PAID):
+            self._paid(pk, service, paid[int(event.why.removeprefix(PAID))], noticed_at)
         elif service.uncertain and was_young:
             service.adopt(after["state"], at)
         elif not service.look(noticed_at):
-            raise Found("nothing_happens_before_it_is_due", f"{subject} {kind} at {at}, due {service.due_at()}")
+            raise Found(
+                "nothing_happens_before_it_is_due", f"{event.subject} {event.kind} at {at}, due {service.due_at()}"
+            )
         if service.state == "EXPIRED":
             self.brake.lock(pk, noticed_at)
         expected = (service.state, service.ends_at.isoformat() if service.ends_at else None)
         if expected != (after["state"], after["ends_at"]):
-            raise Found("state_as_the_spec_says", f"{subject} {kind}: {after}, the spec says {expected}")
+            raise Found("state_as_the_spec_says", f"{event.subject} {event.kind}: {after}, the spec says {expected}")
         if at != service.last_at and not (service.uncertain and was_young):
-            raise Found("dated_as_the_spec_says", f"{subject} {kind} at {at}, the spec says {service.last_at}")
+            raise Found(
+                "dated_as_the_spec_says", f"{event.subject} {event.kind} at {at}, the spec says {service.last_at}"
+            )
 
-    def _paid(self, pk: int, service: Service, line_id: int, now: datetime) -> None:
+    def _paid(self, pk: int, service: Service, line: PaidLine, now: datetime) -> None:
         """A renewal stands for a paid trade in the gateway's books, and begins and ends as the spec says (A14–A16)."""
-        line = OrderLine.objects.select_related("order").get(pk=line_id)
-        numbers = line.order.attempts.filter(settles=True).values_list("number", "amount")
-        trades = [
-            trade
-            for number, amount in numbers
-            for trade in SandboxTrade.objects.filter(number=number, status="PAID", amount=amount)
-        ]
-        if line.device_id != pk or len(trades) != 1:
-            raise Found("a_renewal_is_paid_for", f"device {pk}, line {line_id}: {len(trades)} trades")
-        paid_at = trades[0].paid_at if self.run.never_stepped else line.order.paid_at
+        if line.device_id != pk or line.trades != 1:
+            raise Found("a_renewal_is_paid_for", f"device {pk}, line {line.id}: {line.trades} trades")
+        paid_at = line.paid_at if self.run.never_stepped else line.order_paid_at
         assert paid_at is not None
         due = service.due_at()
         if due and due <= min(paid_at, now) and not service.uncertain:
             raise Found("due_before_paid", f"device {pk} was due {due}, paid {paid_at}")
-        total, months = self.run.people.sold.get(line.order_id, (line.order.total, line.order.months))
-        if line.order.total != total:
-            raise Found("sold_as_it_was_offered", f"order {line.order_id} costs {line.order.total}, should be {total}")
+        total, months = self.run.people.sold.get(line.order_id, (line.total, line.months))
+        if line.total != total:
+            raise Found("sold_as_it_was_offered", f"order {line.order_id} costs {line.total}, should be {total}")
         starts, ends = service.pay(paid_at=paid_at, months=months, now=now)
-        period = Period.objects.get(source=f"line:{line_id}")
-        if (period.starts_at, period.ends_at) != (starts, ends):
-            found = f"{period.starts_at} to {period.ends_at}"
+        if (line.starts_at, line.ends_at) != (starts, ends):
+            found = f"{line.starts_at} to {line.ends_at}"
             raise Found("periods_as_the_spec_says", f"device {pk}: {found}, the spec says {starts} to {ends}")
+        self.money.lines[line.id] = Line(line.order_id, pk, total // line.line_count, starts, ends)
+
+    def _refunded(self, event: Event) -> None:
+        """Money goes back step by step."""
+        match event.kind:
+            case "refund.requested":
+                found = rows(REFUNDS, [event.after["refund"]])
+                parts = [(line, part, cost) for _number, _payment, has_lines, line, part, cost in found if has_lines]
+                self.money.ask(event, found[0][1], parts)
+            case "refund.taken_up":
+                self.money.take_up(event)
+            case "refund.approved":
+                self.money.approve(event)
+            case "refund.sent":
+                self.money.send(event)
+            case "refund.failed" | "refund.rejected":
+                self.money.fail(event)
+            case "order.refunded":
+                self.money.succeed(event, rows(PAID_BACK, event.after["refund"]))
+
+    def _money_lies_somewhere(self, orders: set[int]) -> None:
+        """Received = applied + unapplied + refunded + queued, none below zero; no more refunded than paid back (R1)."""
+        for each in pots(orders):
+            known = (each.applied, each.unapplied, each.refunded, each.queued)
+            if each.received != sum(known) or min(known) < 0:
+                raise Found("money_in_is_accounted_for", str(each))
+            if each.refunded > each.paid_back:
+                raise Found("money_back_is_counted_once", str(each))
 
     def _done(self, task: str, began: datetime) -> None:
         if task == "advance":
@@ -190,14 +230,14 @@ class Checks:
                 service.told = service.notices(began, self.since) | service.told
 
     def _rows(self, ids: list[int]) -> None:
-        commands: dict[int, list[tuple[Any, ...]]] = {pk: [] for pk in ids}
-        found = Command.objects.filter(device_id__in=ids, slot="LOCK").order_by("generation")
-        for row in found.values_list("id", "device_id", "kind", "status", "generation"):
-            commands[row[1]].append(row)
-            self._final(row[0], row[3])
-        services = DeviceService.objects.filter(pk__in=ids).order_by("pk")
-        for pk, state, wanted, generation in services.values_list("pk", "state", "desired_lock", "generation"):
-            model, own = self.services[pk], commands[pk]
+        newest: dict[int, tuple[str, int]] = {}
+        for command, pk, owner, kind, status, generation in rows(COMMANDS, ids):
+            newest[pk] = (kind, generation)
+            self._final(command, status)
+            self._owned(pk, owner)
+        for pk, owner, state, wanted, generation in rows(SERVICES, ids):
+            model = self.services[pk]
+            self._owned(pk, owner)
             if state != model.state:
                 raise Found("state_as_the_spec_says", f"device {pk} is {state}, the spec says {model.state}")
             if generation < self.generations.get(pk, 0):
@@ -205,9 +245,13 @@ class Checks:
             self.generations[pk] = generation
             if model.wants_lock is not None and (wanted == "LOCKED") != model.wants_lock:
                 raise Found("lock_as_the_spec_says", f"device {pk} is {state} and wants {wanted}")
-            newest = (own[-1][2], own[-1][4]) if own else None
-            if model.wants_lock is not None and newest != ("LOCK" if model.wants_lock else "UNLOCK", generation):
-                raise Found("the_newest_command_says_it", f"device {pk} wants {wanted} by {generation}: {newest}")
+            own = ("LOCK" if model.wants_lock else "UNLOCK", generation)
+            if model.wants_lock is not None and newest.get(pk) != own:
+                raise Found("the_newest_command_says_it", f"device {pk} wants {wanted} by {own}: {newest.get(pk)}")
+
+    def _owned(self, pk: int, owner: int) -> None:
+        if owner != self.run.by_id[pk].owner_id:
+            raise Found("a_device_stays_its_owners", f"device {pk} or a command of it is of enterprise {owner}")
 
     def _final(self, pk: int, status: str) -> None:
         known = self.final.get(pk)
@@ -220,24 +264,3 @@ class Checks:
 def _without_ticket(after: dict[str, Any] | None) -> dict[str, Any]:
     """A command is known by its device and generation."""
     return {name: value for name, value in (after or {}).items() if name != "ticket"}
-
-
-def orders_in_their_books(run: Run) -> Iterator[tuple[str, str]]:
-    """Every order ended as the gateway's own books say; read from its trades, not from our payments (R1, R2)."""
-    trades = {each.number: each for each in SandboxTrade.objects.order_by("pk")}
-    for order in Order.objects.order_by("pk").prefetch_related("attempts", "lines"):
-        own = [(each, trades[each.number]) for each in order.attempts.all() if each.number in trades]
-        right = [trade for each, trade in own if trade.status == "PAID" and trade.amount == each.amount]
-        periods = Period.objects.filter(source__in=[f"line:{line.pk}" for line in order.lines.all()]).count()
-        gone = sum(line.status == "UNAPPLIED" for line in order.lines.all())
-        if right and periods + gone != len(order.lines.all()):
-            yield "what_is_paid_is_applied", f"order {order.pk} is {order.status}: {periods} periods, {gone} unapplied"
-        if not right and periods:
-            yield "a_renewal_is_paid_for", f"order {order.pk} has {periods} periods and no right payment"
-        if gone and not any(run.checks.services[line.device_id].state == "TERMINATED" for line in order.lines.all()):
-            yield "what_is_paid_is_applied", f"order {order.pk} has {gone} unapplied lines"
-        received = sum(each.received for each in order.attempts.all())
-        paid = sum(trade.amount + trade.second_amount for _each, trade in own if trade.status == "PAID")
-        untold = sum(trade.second_amount for each, trade in own if each.number in run.people.half_told)
-        if received not in {paid, paid - untold}:
-            yield "money_in_is_counted_once", f"order {order.pk} received {received}, the gateway says {paid}"

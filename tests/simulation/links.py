@@ -94,7 +94,7 @@ class Bridges:
             self._repeat_later([(place, topic, payload)], self.run.chance.uniform(0.1, 20))
         if not self.planned[place]:
             self.planned[place] = True
-            wait = self.run.chance.uniform(1, 90) if place else self.run.chance.uniform(0.2, 0.6)
+            wait = self.run.chance.uniform(1, 90) if place else self.run.chance.uniform(*self.run.profile.turn)
             self.run.plan(SECOND * wait, f"bridge {place}", lambda: self._turn(place))
         return ""
 

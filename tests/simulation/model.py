@@ -123,6 +123,15 @@ class Service:
         self._go("ACTIVE", paid_at)
         return starts, self.ends_at
 
+    def shorten(self, ends_at: datetime, *, now: datetime) -> None:
+        """Time was taken back: the new end is the new anchor (A14); one that is now is due at once (A17)."""
+        self.ends_at, self.anchor, self.months, self.set_at = ends_at, ends_at, 0, now
+        self.last_at = max(now, self.last_at)
+
+    def has_run_since(self, at: datetime) -> bool:
+        """Whether it has been in a paid period all the time since."""
+        return self.state == "ACTIVE" and all(state == "ACTIVE" or since < at for state, since in self.story)
+
     def terminate(self, at: datetime) -> None:
         """For good (E4)."""
         self._go("TERMINATED", at)

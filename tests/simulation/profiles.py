@@ -16,13 +16,18 @@ FAULTS = {
     "broker_away": 0.03,
     "redis_empty": 0.15,
     "walks_away": 0.1,
+    "call_lost": 0.15,
+    "answer_lost": 0.15,
 }
 FATES = {"dies": 0.05, "dies_after_commit": 0.02, "meets_a_twin": 0.05}
 
 
 @dataclass(frozen=True)
 class Profile:
-    """`every` says how often something happens on average; None: never."""
+    """`every` says how often something happens on average; `refund_threshold` is minor units.
+
+    `turn`: so many seconds a bridge gathers messages before it applies them.
+    """
 
     devices: int
     length: timedelta
@@ -36,6 +41,9 @@ class Profile:
     stay: timedelta = 6 * HOUR
     buy_every: timedelta = 8 * DAY
     trouble_every: timedelta = 5 * DAY
+    staff_every: timedelta = 5 * DAY
+    refund_threshold: int = 15_000
+    turn: tuple[float, float] = (0.8, 2)
     round_every: timedelta = 3 * DAY
     audit_every: int = 400
     faults: dict[str, float] = field(default_factory=lambda: dict(FAULTS))

@@ -15,7 +15,8 @@ from billing import invariants as billing
 from catalog.models import Plan
 from devices import invariants as devices
 from tests.simulation.beats import Beats
-from tests.simulation.checks import Checks, orders_in_their_books
+from tests.simulation.books import orders_in_their_books, refunds_in_their_books
+from tests.simulation.checks import Checks
 from tests.simulation.clockwork import DAY, HOUR, MINUTE, SECOND, START, Clockwork
 from tests.simulation.deaths import Death, die, interrupted
 from tests.simulation.endings import devices_at_the_end, notices_at_the_end
@@ -23,6 +24,7 @@ from tests.simulation.gadgets import Gadget
 from tests.simulation.links import Bridges, Radio
 from tests.simulation.people import People
 from tests.simulation.profiles import Profile
+from tests.simulation.refunding import Refunds
 from tests.simulation.traces import Found, Trace
 
 WHILE_FAULTY = {"nothing_due_is_undone", "nothing_open_past_its_cache_time"}
@@ -69,6 +71,7 @@ class Run:
         self.device_ids = [each.device_id for each in self.gadgets]
         self.checks = Checks(self)
         self.radio, self.bridges, self.beats, self.people = Radio(self), Bridges(self), Beats(self), People(self)
+        self.refunds = Refunds(self)
 
     def play(self) -> None:
         """Everything, to the end; raises Found."""
@@ -77,6 +80,7 @@ class Run:
             self._come_later(street)
         self._sometimes(self.profile.buy_every, "buy", self._buy)
         self._sometimes(self.profile.trouble_every, "trouble", self._trouble)
+        self._sometimes(self.profile.staff_every, "staff", self._staff)
         self._until(end)
         self._calm_down()
         self._until(self.clock.at + AFTERWARDS)
@@ -138,7 +142,7 @@ class Run:
             if at_the_end or found.name not in WHILE_FAULTY:
                 raise Found(f"audit: {found.name}", found.detail)
         if at_the_end:
-            for check in (orders_in_their_books, devices_at_the_end, notices_at_the_end):
+            for check in (orders_in_their_books, refunds_in_their_books, devices_at_the_end, notices_at_the_end):
                 for name, detail in check(self):
                     raise Found(name, detail)
 
@@ -204,6 +208,9 @@ class Run:
 
     def _buy(self) -> str:
         return self.people.buy_at_the_end() if self.chance.random() < 0.3 else self.people.buy()
+
+    def _staff(self) -> str:
+        return self.refunds.ask()
 
     def _trouble(self) -> str:
         self.is_stale = True

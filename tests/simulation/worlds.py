@@ -21,7 +21,7 @@ from django.test import Client
 from amp.foundation import clock, wakeups
 from amp.foundation.scoping import system_scope
 from amp.foundation.services import figures
-from amp.foundation.services.configuration import AlertedService, switch_expiry_alerts
+from amp.foundation.services.configuration import AlertedService, set_refund_threshold, switch_expiry_alerts
 from devices.services import dispatch, lock_reports
 from tests import factories
 from tests.simulation.clockwork import START, Clockwork
@@ -46,19 +46,34 @@ def world(seed: int, profile: Profile, patch: pytest.MonkeyPatch) -> Iterator[Ru
         run = _furnished(seed, profile, clockwork)
         own.setattr(wakeups, "_send", run.woken)
         own.setattr(dispatch, "shared_transport", lambda: run.radio)
-        own.setattr("requests.post", Wire().post)
+        own.setattr("requests.post", Wire(run).post)
         own.setattr(figures, "_pace", lambda _took, every: every)  # how long counting took is real time
         yield run
 
 
 class Wire:
-    """HTTP that ends in our own views, without a socket."""
+    """HTTP that ends in our own views, without a socket.
 
-    def __init__(self) -> None:
+    What we say of refunds gets lost on its way, comes twice, or is heard and the answer gets lost.
+    """
+
+    def __init__(self, run: Run) -> None:
         self._client = Client()  # its middleware is made once
+        self._run = run
 
-    def post(self, url: str, *, data: bytes, headers: dict[str, str], **_more: Any) -> requests.Response:
-        """One call."""
+    def post(self, url: str, **more: Any) -> requests.Response:
+        """One call. Raises Timeout, which says nothing about what the other side has done."""
+        is_about_refunds = url.endswith(("/refund", "/query_refund"))
+        if is_about_refunds and self._run.happens("call_lost"):
+            raise requests.Timeout("lost on its way there")
+        answer = self._heard(url, **more)
+        if is_about_refunds and self._run.happens("duplicate"):
+            self._heard(url, **more)
+        if is_about_refunds and self._run.happens("answer_lost"):
+            raise requests.Timeout("lost on its way back")
+        return answer
+
+    def _heard(self, url: str, *, data: bytes, headers: dict[str, str], **_more: Any) -> requests.Response:
         path = url.removeprefix(settings.BASE_URL)
         told = self._client.post(path, data=data, content_type=headers["Content-Type"], headers=headers)
         response = requests.Response()
@@ -82,11 +97,15 @@ def _furnished(seed: int, profile: Profile, clockwork: Clockwork) -> Run:
     )
     plan = factories.make_plan(product, months=profile.months, now=START)
     switch_expiry_alerts(service=AlertedService.DEVICE, on=True, actor="root@example.com", now=START)
+    set_refund_threshold(minor=profile.refund_threshold, actor="root@example.com", now=START)
     made = [factories.make_device(product, key=f"d{number}", now=START) for number in range(profile.devices)]
-    gadgets = [Gadget(place, "heater", f"d{place}", each.device.pk) for place, each in enumerate(made)]
+    gadgets = [
+        Gadget(place, "heater", f"d{place}", each.device.pk, each.device.enterprise_id)
+        for place, each in enumerate(made)
+    ]
     run = Run(seed, profile, gadgets, plan, clockwork)
     rule = Rule(profile.trial_start, profile.trial_end, profile.zone)
-    run.checks.services = {each.device_id: Service(rule, START) for each in gadgets}
+    run.checks.services.update({each.device_id: Service(rule, START) for each in gadgets})
     run.checks.notices_since = START
     return run
 
