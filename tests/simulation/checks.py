@@ -10,29 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from devices.services.uplinks import Inbound
 from tests.simulation.brake import Brake
-from tests.simulation.clockwork import SECOND
+from tests.simulation.clockwork import SECOND, START
 from tests.simulation.gadgets import DAYS, NOTICE, Gadget
 from tests.simulation.model import DAY, Service
-from tests.simulation.money import Line, Money
-from tests.simulation.reading import (
-    COMMANDS,
-    PAID_BACK,
-    REFUNDS,
-    SERVICES,
-    Event,
-    PaidLine,
-    events_after,
-    paid_lines,
-    pots,
-    rows,
-)
+from tests.simulation.money import Money
+from tests.simulation.reading import COMMANDS, SERVICES, Event, events_after, rows
+from tests.simulation.record import Record
+from tests.simulation.rules import Rule
 from tests.simulation.traces import Found
 
 if TYPE_CHECKING:
     from tests.simulation.run import Run
 
 FINAL = {"CONFIRMED", "FAILED", "STALE", "CANCELLED", "SUPERSEDED"}
-PAID = "paid line:"
 LEFT = {30: (7, 30), 7: (1, 7), 1: (0, 1)}
 """A notice of so many days goes out while more than the first and at most the second are left (N2, N6)."""
 
@@ -52,8 +42,20 @@ class Checks:
     due: list[tuple[str, datetime]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.brake = Brake(len(self.run.gadgets))
+        owners = Counter(gadget.owner_id for gadget in self.run.gadgets)
+        self.brakes = {owner: Brake(devices) for owner, devices in owners.items()}
         self.money = Money(self.run.profile.refund_threshold, self.services)
+        profile = self.run.profile
+        self.rule = Rule(profile.trial_start, profile.trial_end, START)
+        self.record = Record(self)
+
+    def brake(self, pk: int) -> Brake:
+        """That of the device's enterprise."""
+        return self.brakes[self.run.by_id[pk].owner_id]
+
+    def begin(self) -> None:
+        """What is on record by now made the world."""
+        self.events = max((event.id for event in events_after(0)), default=0)
 
     def delivered(self, gadget: Gadget, told: dict[str, Any], sent_at: datetime) -> None:
         """A message reached a device: none is older than one that reached it before (R3), and notices are true (N4)."""
@@ -64,7 +66,7 @@ class Checks:
         newest = max((each[2] for each in gadget.heard if "service_lock" in each[3]), default=0)
         if generation < newest and sent_at - self.run.stepped_at > 10 * SECOND:
             raise Found("no_older_after_newer", f"{gadget.key} got {generation} after {newest}")
-        if values.get("service_lock") == "true" and not self.brake.lets(gadget.device_id):
+        if values.get("service_lock") == "true" and not self.brake(gadget.device_id).lets(gadget.device_id):
             raise Found("many_locks_wait_for_a_person", f"{gadget.key} is one too many within an hour")
 
     def _announced(self, gadget: Gadget, ticket: str, days: int, sent_at: datetime) -> None:
@@ -125,18 +127,9 @@ class Checks:
     def after_step(self) -> list[Event]:
         """Look at what happened since the last step; the new events, for the trace."""
         events = events_after(self.events)
-        paid = paid_lines([int(each.why.removeprefix(PAID)) for each in events if each.why.startswith(PAID)])
-        for event in events:
-            self.events = event.id
-            head, _, pk = event.subject.partition(":")
-            if head == "device":
-                self.touched.add(int(pk))
-                if event.kind.startswith("device_service.") and "state" in event.after:
-                    self._follow(int(pk), event, paid)
-            elif event.kind.startswith("refund.") or event.kind == "order.refunded":
-                self._refunded(event)
-        if orders := {int(each.subject.removeprefix("order:")) for each in events if each.subject.startswith("order:")}:
-            self._money_lies_somewhere(orders)
+        if events:
+            self.events = events[-1].id
+            self.touched |= self.record.follow(events)
         for task, began in self.due:
             self._done(task, began)
         self.due.clear()
@@ -144,80 +137,6 @@ class Checks:
             self._rows(sorted(self.touched))
             self.touched.clear()
         return [each._replace(after=_without_ticket(each.after)) for each in events]
-
-    def _follow(self, pk: int, event: Event, paid: dict[int, PaidLine]) -> None:
-        """One change of state on the record is the one that the model expects next."""
-        service, after = self.services[pk], event.after
-        was_young = service.state in {"PENDING", "TRIAL"}
-        at, noticed_at = event.happened_at, event.noticed_at
-        if event.kind == "device_service.terminated":
-            service.terminate(at)
-            self.run.by_id[pk].online = False
-            return
-        if event.kind == "device_service.shortened":
-            self.money.shorten(event, service, pk)
-        elif event.why.startswith(PAID):
-            self._paid(pk, service, paid[int(event.why.removeprefix(PAID))], noticed_at)
-        elif service.uncertain and was_young:
-            service.adopt(after["state"], at)
-        elif not service.look(noticed_at):
-            raise Found(
-                "nothing_happens_before_it_is_due", f"{event.subject} {event.kind} at {at}, due {service.due_at()}"
-            )
-        if service.state == "EXPIRED":
-            self.brake.lock(pk, noticed_at)
-        expected = (service.state, service.ends_at.isoformat() if service.ends_at else None)
-        if expected != (after["state"], after["ends_at"]):
-            raise Found("state_as_the_spec_says", f"{event.subject} {event.kind}: {after}, the spec says {expected}")
-        if at != service.last_at and not (service.uncertain and was_young):
-            raise Found(
-                "dated_as_the_spec_says", f"{event.subject} {event.kind} at {at}, the spec says {service.last_at}"
-            )
-
-    def _paid(self, pk: int, service: Service, line: PaidLine, now: datetime) -> None:
-        """A renewal stands for a paid trade in the gateway's books, and begins and ends as the spec says (A14–A16)."""
-        if line.device_id != pk or line.trades != 1:
-            raise Found("a_renewal_is_paid_for", f"device {pk}, line {line.id}: {line.trades} trades")
-        paid_at = line.paid_at if self.run.never_stepped else line.order_paid_at
-        assert paid_at is not None
-        due = service.due_at()
-        if due and due <= min(paid_at, now) and not service.uncertain:
-            raise Found("due_before_paid", f"device {pk} was due {due}, paid {paid_at}")
-        total, months = self.run.people.sold.get(line.order_id, (line.total, line.months))
-        if line.total != total:
-            raise Found("sold_as_it_was_offered", f"order {line.order_id} costs {line.total}, should be {total}")
-        starts, ends = service.pay(paid_at=paid_at, months=months, now=now)
-        if (line.starts_at, line.ends_at) != (starts, ends):
-            found = f"{line.starts_at} to {line.ends_at}"
-            raise Found("periods_as_the_spec_says", f"device {pk}: {found}, the spec says {starts} to {ends}")
-        self.money.lines[line.id] = Line(line.order_id, pk, total // line.line_count, starts, ends)
-
-    def _refunded(self, event: Event) -> None:
-        """Money goes back step by step."""
-        match event.kind:
-            case "refund.requested":
-                found = rows(REFUNDS, [event.after["refund"]])
-                parts = [(line, part, cost) for _number, _payment, has_lines, line, part, cost in found if has_lines]
-                self.money.ask(event, found[0][1], parts)
-            case "refund.taken_up":
-                self.money.take_up(event)
-            case "refund.approved":
-                self.money.approve(event)
-            case "refund.sent":
-                self.money.send(event)
-            case "refund.failed" | "refund.rejected":
-                self.money.fail(event)
-            case "order.refunded":
-                self.money.succeed(event, rows(PAID_BACK, event.after["refund"]))
-
-    def _money_lies_somewhere(self, orders: set[int]) -> None:
-        """Received = applied + unapplied + refunded + queued, none below zero; no more refunded than paid back (R1)."""
-        for each in pots(orders):
-            known = (each.applied, each.unapplied, each.refunded, each.queued)
-            if each.received != sum(known) or min(known) < 0:
-                raise Found("money_in_is_accounted_for", str(each))
-            if each.refunded > each.paid_back:
-                raise Found("money_back_is_counted_once", str(each))
 
     def _done(self, task: str, began: datetime) -> None:
         if task == "advance":

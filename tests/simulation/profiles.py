@@ -26,12 +26,14 @@ FATES = {"dies": 0.05, "dies_after_commit": 0.02, "meets_a_twin": 0.05}
 class Profile:
     """`every` says how often something happens on average; `refund_threshold` is minor units.
 
+    `child_zone`: the last street belongs to a child enterprise there, and is sold by the maker all the same (E1).
     `turn`: so many seconds a bridge gathers messages before it applies them.
     """
 
     devices: int
     length: timedelta
     zone: str = "Asia/Shanghai"
+    child_zone: str = ""
     months: int = 1
     trial_start: timedelta = HOUR
     trial_end: timedelta = 3 * HOUR
@@ -60,6 +62,7 @@ def small(seed: int) -> Profile:
         street=chance.choice([1, devices]),
         length=chance.uniform(36, 48) * DAY,
         zone=chance.choice(["Asia/Shanghai", "Europe/Berlin", "America/New_York"]),
+        child_zone=chance.choice(["", "America/New_York"]) if devices > 2 else "",
         trial_start=chance.choice([timedelta(), HOUR / 2, HOUR]),
         trial_end=chance.choice([2, 6]) * HOUR,
         cache=chance.choice([1, 7, 90]) * DAY,
@@ -92,12 +95,15 @@ def large(devices: int, years: float) -> Profile:
         devices=devices,
         length=years * 365 * DAY,
         zone="Europe/Berlin",
+        child_zone="Asia/Shanghai",
         trial_end=20 * HOUR,
         street=max(devices // 5, 1),
         away=9 * DAY,
         stay=9 * HOUR,
         buy_every=7 * DAY,
         trouble_every=4 * DAY,
+        staff_every=8 * DAY,
+        refund_threshold=300_000,
         round_every=10 * DAY,
         audit_every=1_500,
         faults=FAULTS | {"duplicate": 0.02, "reorder": 0.02},

@@ -25,6 +25,7 @@ from tests.simulation.links import Bridges, Radio
 from tests.simulation.people import People
 from tests.simulation.profiles import Profile
 from tests.simulation.refunding import Refunds
+from tests.simulation.staff import Staff
 from tests.simulation.traces import Found, Trace
 
 WHILE_FAULTY = {"nothing_due_is_undone", "nothing_open_past_its_cache_time"}
@@ -36,10 +37,11 @@ MOST_STEPS_WITHOUT_TIME = 3_000
 
 
 class How(NamedTuple):
-    """How a process ended."""
+    """How a process ended; `committed`: it died after its commit."""
 
     value: Any = None
     died: bool = False
+    committed: bool = False
     twin: str = ""
 
 
@@ -51,6 +53,7 @@ class Run:
     profile: Profile
     gadgets: list[Gadget]
     plan_on_sale: Plan
+    free_plan: Plan
     clock: Clockwork
     checks: Checks = field(init=False)
     trace: Trace = field(default_factory=Trace)
@@ -58,6 +61,7 @@ class Run:
     never_stepped: bool = True
     stepped_at: datetime = START - DAY
     fate: str = ""
+    has_committed: bool = False
     # Whether a process ran since the last look at what the database holds.
     is_stale: bool = True
     # How often each fault occurred.
@@ -71,11 +75,12 @@ class Run:
         self.device_ids = [each.device_id for each in self.gadgets]
         self.checks = Checks(self)
         self.radio, self.bridges, self.beats, self.people = Radio(self), Bridges(self), Beats(self), People(self)
-        self.refunds = Refunds(self)
+        self.refunds, self.staff = Refunds(self), Staff(self)
 
     def play(self) -> None:
         """Everything, to the end; raises Found."""
         end = self.clock.at + self.profile.length
+        self.checks.begin()
         for street in self.streets:
             self._come_later(street)
         self._sometimes(self.profile.buy_every, "buy", self._buy)
@@ -104,12 +109,13 @@ class Run:
     def woken(self, task: str) -> None:
         """In the place of the message that a service sends to Celery, after its commit."""
         if self.fate == "dies_after_commit":
+            self.has_committed = True
             raise Death
         self.beats.woken(task)
 
     def process(self, work: Callable[[], Any]) -> How:
         """Run `work` as a process that may die or meet another one, as the seed says."""
-        self.is_stale, fates = True, self.profile.fates
+        self.is_stale, self.has_committed, fates = True, False, self.profile.fates
         self.fate = self.chance.choices([*fates, ""], [*fates.values(), 1 - sum(fates.values())])[0]
         twins: list[str] = []
         meets = {"dies": die, "meets_a_twin": lambda: twins.append(self.beats.twin())}
@@ -120,7 +126,7 @@ class Run:
             with interrupted(self.chance.randint(1, MOST_STATEMENTS), what):
                 return How(work(), twin="".join(twins))
         except Death:
-            return How(died=True)
+            return How(died=True, committed=self.has_committed)
         finally:
             self.fate = ""
 
@@ -210,7 +216,10 @@ class Run:
         return self.people.buy_at_the_end() if self.chance.random() < 0.3 else self.people.buy()
 
     def _staff(self) -> str:
-        return self.refunds.ask()
+        staff = self.staff
+        acts = [self.refunds.ask, staff.restart, staff.transfer, staff.change_rule, staff.switch]
+        act = self.chance.choices(acts, [3, 2, 2, 3, 1])[0]
+        return f"{act.__name__} {act()}"
 
     def _trouble(self) -> str:
         self.is_stale = True
@@ -261,6 +270,7 @@ class Run:
             gadget.mood = "obeys"
         services = self.checks.services
         self._connect([x for x in self.gadgets if not x.online and services[x.device_id].state != "TERMINATED"])
+        self.plan(SECOND, "switch on", self.staff.switch_on)
         self.plan(MINUTE, "decide", self.people.decide_hold)
         for turn in range(1, 6):
             self.plan(turn * 75 * MINUTE, "reports", self._report_all)

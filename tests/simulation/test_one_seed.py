@@ -55,7 +55,8 @@ def test_a_year_of_a_fleet_ends_as_the_spec_says(monkeypatch: pytest.MonkeyPatch
         "edit_plan",
         "decide_hold",
     }
-    assert {*FAULTS, *FATES, *troubles} <= {name for name, times in run.met.items() if times}
+    acts = {"refund", "refund_decided", "restart", "transfer", "change_rule", "switch"}
+    assert {*FAULTS, *FATES, *troubles, *acts} <= {name for name, times in run.met.items() if times}
 
 
 @pytest.mark.skipif(ONE is not None, reason="one small history is asked for")

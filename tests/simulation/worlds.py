@@ -26,7 +26,7 @@ from devices.services import dispatch, lock_reports
 from tests import factories
 from tests.simulation.clockwork import START, Clockwork
 from tests.simulation.gadgets import Gadget
-from tests.simulation.model import Rule, Service
+from tests.simulation.model import Service
 from tests.simulation.profiles import Profile
 from tests.simulation.run import Run
 
@@ -98,14 +98,25 @@ def _furnished(seed: int, profile: Profile, clockwork: Clockwork) -> Run:
     plan = factories.make_plan(product, months=profile.months, now=START)
     switch_expiry_alerts(service=AlertedService.DEVICE, on=True, actor="root@example.com", now=START)
     set_refund_threshold(minor=profile.refund_threshold, actor="root@example.com", now=START)
-    made = [factories.make_device(product, key=f"d{number}", now=START) for number in range(profile.devices)]
+    free_plan = factories.make_plan(product, months=1, amount=0, name="Included", now=START)
+    owners = [maker] * profile.devices
+    if profile.child_zone:
+        child = factories.make_enterprise(
+            "Child", parent=maker, merchant=False, time_zone=profile.child_zone, now=START
+        )
+        owners[-profile.street :] = [child] * profile.street
+    made = [
+        factories.make_device(product, enterprise=owner, key=f"d{number}", now=START)
+        for number, owner in enumerate(owners)
+    ]
     gadgets = [
         Gadget(place, "heater", f"d{place}", each.device.pk, each.device.enterprise_id)
         for place, each in enumerate(made)
     ]
-    run = Run(seed, profile, gadgets, plan, clockwork)
-    rule = Rule(profile.trial_start, profile.trial_end, profile.zone)
-    run.checks.services.update({each.device_id: Service(rule, START) for each in gadgets})
+    run = Run(seed, profile, gadgets, plan, free_plan, clockwork)
+    rule = run.checks.rule
+    for each, owner in zip(gadgets, owners, strict=True):
+        run.checks.services[each.device_id] = Service(rule, owner.time_zone, START)
     run.checks.notices_since = START
     return run
 
