@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from tests.simulation.clockwork import DAY, HOUR
@@ -45,7 +45,7 @@ class Profile:
     trouble_every: timedelta = 5 * DAY
     staff_every: timedelta = 5 * DAY
     refund_threshold: int = 15_000
-    turn: tuple[float, float] = (0.8, 2)
+    turn: tuple[float, float] = (2.05, 2.6)
     round_every: timedelta = 3 * DAY
     audit_every: int = 400
     faults: dict[str, float] = field(default_factory=lambda: dict(FAULTS))
@@ -70,6 +70,25 @@ def small(seed: int) -> Profile:
         stay=chance.choice([2, 5]) * HOUR,
         round_every=10 * DAY,
     )
+
+
+def young(seed: int) -> Profile:
+    """A small history of long trials, whose rule changes every few days (A5)."""
+    return replace(
+        small(seed),
+        trial_start=4 * HOUR,
+        trial_end=16 * HOUR,
+        away=2 * DAY,
+        staff_every=1.5 * DAY,
+        buy_every=20 * DAY,
+        trouble_every=20 * DAY,
+        length=24 * DAY,
+    )
+
+
+def busy(seed: int) -> Profile:
+    """A small history in which people buy, give back and set other prices all the time (E3, A14)."""
+    return replace(small(seed), buy_every=2 * DAY, trouble_every=1.5 * DAY, staff_every=2 * DAY)
 
 
 def crowd(seed: int) -> Profile:

@@ -76,6 +76,9 @@ class Staff:
     def change_rule(self) -> str:
         """Other thresholds, an included period or none, renewal before the trial ends, another cache time."""
         chance, profile, rule = self.run.chance, self.run.profile, self.run.checks.rule
+        services = self.run.checks.services.values()
+        has_trials = any(each.state == "TRIAL" for each in services)
+        has_counted = any(each.state == "PENDING" and each.online.spans() for each in services)
         start = chance.choice([timedelta(), profile.trial_end / 8, profile.trial_end / 4])
         wishes: list[dict[str, Any]] = [
             {"trial_start_seconds": start // SECOND},
@@ -84,7 +87,9 @@ class Staff:
             {"renewal_before_trial_end": not rule.early},
             {"cache_seconds": DAY * chance.choice([1, 7, 90]) // SECOND},
         ]
-        return self._change_rule(chance.choice(wishes))
+        # Thresholds change most often while somebody is on the way to them: that is where they can go wrong.
+        weights = [5 if has_counted else 1, 5 if has_trials else 1, 2, 2, 1]
+        return self._change_rule(chance.choices(wishes, weights)[0])
 
     def switch(self) -> str:
         """Paid mode goes off, with locked devices opened or not; some time later it is on again (A25)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import random
 import secrets
 import sys
@@ -25,6 +27,7 @@ from amp.foundation.services.configuration import AlertedService, set_refund_thr
 from devices.services import dispatch, lock_reports
 from tests import factories
 from tests.simulation.clockwork import START, Clockwork
+from tests.simulation.deaths import another_process
 from tests.simulation.gadgets import Gadget
 from tests.simulation.model import Service
 from tests.simulation.profiles import Profile
@@ -39,7 +42,7 @@ def world(seed: int, profile: Profile, patch: pytest.MonkeyPatch) -> Iterator[Ru
     _empty_the_database()
     lock_reports._models.clear()
     clockwork = Clockwork(START)
-    with patch.context() as own, system_scope():
+    with patch.context() as own, system_scope(), quiet(), another_process():
         _seeded(own, seed)
         own.setattr(clock, "now", clockwork.now)
         own.setattr(clock, "wall", clockwork.now)
@@ -49,6 +52,18 @@ def world(seed: int, profile: Profile, patch: pytest.MonkeyPatch) -> Iterator[Ru
         own.setattr("requests.post", Wire(run).post)
         own.setattr(figures, "_pace", lambda _took, every: every)  # how long counting took is real time
         yield run
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nobody reads what a history logs below a warning: its trace tells. What was there before is no garbage."""
+    gc.freeze()
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        gc.unfreeze()
 
 
 class Wire:
