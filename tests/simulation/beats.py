@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -64,10 +64,13 @@ class Beats:
     all_at: datetime | None = None
     looked_at: datetime | None = None
     planned_at: datetime | None = None
+    # What was due when the next moment was planned; nothing has run since, else another one would be planned.
+    due: dict[str, datetime] = field(default_factory=dict)
 
     def plan_next(self) -> None:
         """The next moment at which a beat finds anything, or the next round of everything."""
-        at = max(min([*self._due().values(), self._round_at()]), (self.last_at or self.run.clock.at) + APART)
+        self.due = self._due()
+        at = max(min([*self.due.values(), self._round_at()]), (self.last_at or self.run.clock.at) + APART)
         if self.stopped_until:
             at = max(at, self.stopped_until)
         if self.planned_at != at:  # else it is planned already
@@ -89,7 +92,7 @@ class Beats:
     def _beat(self, planned_at: datetime) -> str:
         if planned_at != self.planned_at:
             return ""  # something came up meanwhile, and another moment was planned
-        now, due = self.run.clock.at, self._due()
+        now, due = self.run.clock.at, self.due
         self.last_at, self.stopped_until = now, None
         names = [name for name in TASKS if name in due and due[name] <= now]
         if now >= self._round_at():
@@ -99,6 +102,7 @@ class Beats:
                 self.run.step(f"task {name}", lambda name=name: self.work(name))
         self.planned_at = None
         self.plan_next()
+        self.run.is_stale = False
         return ""
 
     def work(self, name: str) -> str:

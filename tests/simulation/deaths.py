@@ -49,18 +49,35 @@ def interrupted(at: int, what: Callable[[], None]) -> Iterator[Interrupter]:
         yield interrupter
 
 
+class Twins:
+    """The connection of the other process: made when it is first needed, and kept for the whole history."""
+
+    other: Any = None
+
+
+@contextmanager
+def another_process() -> Iterator[None]:
+    """Around one history."""
+    try:
+        yield
+    finally:
+        if Twins.other is not None:
+            Twins.other.close()
+            Twins.other = None
+
+
 @contextmanager
 def another_connection() -> Iterator[None]:
     """What runs here is another process to the database."""
     ours = connections["default"]
-    other = connections.create_connection("default")
-    connections["default"] = other
-    try:
-        with other.cursor() as cursor:
+    if Twins.other is None:
+        Twins.other = connections.create_connection("default")
+        with Twins.other.cursor() as cursor:
             cursor.execute(f"SET lock_timeout = '{PATIENCE}'")
+    connections["default"] = Twins.other
+    try:
         yield
     finally:
-        other.close()
         connections["default"] = ours
 
 

@@ -13,14 +13,15 @@ from typing import Any, NamedTuple
 import pytest
 
 from billing.services import fulfilment
-from catalog.models import Plan
 from devices import lifecycle
 from devices.delivery import CommandStatus, closed
 from devices.online_time import Kind
 from devices.services import commands, dispatch, ledger, presence, renewal, waking
 from devices.services import lifecycle as sweeping
 from tests.money.test_planted_defects import without_the_amount_check
-from tests.simulation.profiles import Profile, crowd, small
+from tests.simulation import act_defects as of_acts
+from tests.simulation import refund_defects as of_refunds
+from tests.simulation.profiles import Profile, busy, crowd, small, young
 
 Patch = pytest.MonkeyPatch
 _serial = itertools.count(1)
@@ -122,17 +123,6 @@ def wrong_months(patch: Patch) -> None:
     patch.setattr(lifecycle, "_renewed", renewed)
 
 
-def the_newest_version_is_given(patch: Patch) -> None:
-    """Paid lines get the period of the version that is on sale by now, not of the one that was sold (E3)."""
-    honest = fulfilment.renew_services
-
-    def renew(requests: Any, **more: Any) -> Any:
-        months = Plan.objects.filter(status="PUBLISHED").latest("version").months
-        return honest([each._replace(months=months) for each in requests], **more)
-
-    patch.setattr(fulfilment, "renew_services", renew)
-
-
 def no_brake_on_locks(patch: Patch) -> None:
     """However many LOCKs there are, all go at once (P8)."""
     patch.setattr(commands, "brake_locks", lambda *_given, **_more: {})
@@ -142,16 +132,33 @@ DEFECTS = {
     plant.__name__.replace("_", " "): Defect(plant, found_by, seeds, *profile)
     for plant, found_by, seeds, *profile in (
         (trials_count_offline_time, {"nothing_happens_before_it_is_due"}, (2,)),
-        (generations_stay, {"what_is_paid_is_applied"}, (10,)),
+        (generations_stay, {"what_is_paid_is_applied"}, (3,)),
         (no_second_attempt, {"a_paid_device_is_open"}, (2,)),
-        (paid_devices_stay_locked, {"lock_as_the_spec_says"}, (10,)),
-        (notices_of_old_ends_go_out, {"a_notice_is_true"}, (5,)),
-        (lines_are_renewed_twice, {"nothing_happens_before_it_is_due"}, (10,)),
-        (without_the_amount_check, {"a_renewal_is_paid_for"}, (3,)),
-        (expiry_is_noticed_not_dated, {"dated_as_the_spec_says"}, (9,)),
+        (paid_devices_stay_locked, {"lock_as_the_spec_says"}, (0,)),
+        (notices_of_old_ends_go_out, {"a_notice_is_true"}, (0,)),
+        (lines_are_renewed_twice, {"nothing_happens_before_it_is_due"}, (0,)),
+        (without_the_amount_check, {"a_renewal_is_paid_for", "money_in_is_accounted_for"}, (12,)),
+        (expiry_is_noticed_not_dated, {"dated_as_the_spec_says"}, (4,)),
         (stopped_devices_stay_open, {"lock_as_the_spec_says"}, (9,)),
-        (wrong_months, {"periods_as_the_spec_says"}, (10,)),
-        (the_newest_version_is_given, {"periods_as_the_spec_says"}, (14,)),
+        (wrong_months, {"periods_as_the_spec_says"}, (0,)),
         (no_brake_on_locks, {"many_locks_wait_for_a_person"}, (1,), crowd),
+        (of_refunds.one_person_refunds_much, {"two_people_give_back_much"}, (8,)),
+        (of_refunds.accepted_is_paid_back, {"only_the_gateways_word_ends_a_refund"}, (0,)),
+        (of_refunds.refunds_leave_devices_their_time, {"what_is_paid_back_is_taken"}, (8,)),
+        (of_refunds.refunds_take_all, {"a_refund_takes_what_it_pays"}, (18,)),
+        (of_refunds.failed_refunds_stay_reserved, {"audit: refunds within what was paid"}, (0,)),
+        (of_refunds.shortened_ends_keep_their_anchor, {"periods_as_the_spec_says"}, (0,), busy),
+        (of_acts.new_lives_keep_their_count, {"nothing_happens_before_it_is_due"}, (2,)),
+        (of_acts.new_lives_begin_locked, {"lock_as_the_spec_says"}, (0,)),
+        (of_acts.paid_lives_may_end, {"a_life_ends_after_its_time"}, (1,)),
+        (of_acts.rests_are_copied, {"state_as_the_spec_says"}, (8,)),
+        (of_acts.rests_grow, {"state_as_the_spec_says"}, (8,)),
+        (of_acts.replacements_stay_locked, {"lock_as_the_spec_says"}, (8,)),
+        (of_acts.trials_follow_the_newest_rule, {"nothing_happens_before_it_is_due"}, (0,), young),
+        (of_acts.rules_move_devices_in_the_past, {"dated_as_the_spec_says"}, (16,), young),
+        (of_acts.nobody_gets_the_included_period, {"state_as_the_spec_says"}, (14,)),
+        (of_acts.renewal_is_always_early, {"who_may_renew_is_offered_it"}, (0,)),
+        (of_acts.time_counts_while_paid_mode_is_off, {"nothing_happens_before_it_is_due"}, (3,)),
+        (of_acts.relocked_by_nobody, {"lock_as_the_spec_says"}, (10,)),
     )
 }

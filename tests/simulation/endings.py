@@ -28,6 +28,9 @@ def devices_at_the_end(run: Run) -> Iterator[tuple[str, str]]:
         is_over = newest is None or newest.status in OVER or newest.hold_id
         if service.state == "EXPIRED" and not gadget.locked and not is_over and not gadget.has_forgotten:
             yield "a_stopped_device_is_locked", how
+        is_open_again = service.state in {"PENDING", "TRIAL"} and service.wants_lock is False
+        if is_open_again and gadget.locked and not is_over and not gadget.has_forgotten:
+            yield "a_new_life_begins_open", how
         presence = Presence.objects.get(pk=gadget.device_id)
         open_for = now - presence.open_since if presence.open_since else None
         total = presence.counted + (open_for.total_seconds() * 1e6 if open_for else 0)

@@ -24,6 +24,7 @@ class Gadget:
     product_key: str
     key: str
     device_id: int
+    owner_id: int
     locked: bool = False
     session: int = 0
     online: bool = False

@@ -94,7 +94,7 @@ class Bridges:
             self._repeat_later([(place, topic, payload)], self.run.chance.uniform(0.1, 20))
         if not self.planned[place]:
             self.planned[place] = True
-            wait = self.run.chance.uniform(1, 90) if place else self.run.chance.uniform(0.2, 0.6)
+            wait = self.run.chance.uniform(1, 90) if place else self.run.chance.uniform(*self.run.profile.turn)
             self.run.plan(SECOND * wait, f"bridge {place}", lambda: self._turn(place))
         return ""
 
@@ -116,8 +116,9 @@ class Bridges:
         how = self.run.process(lambda: apply_batch(batch, now=now))
         if how.died:
             self._repeat_later([(place, each.topic, each.payload) for each in batch], self.run.chance.uniform(1, 5))
-            return f"{len(batch)} messages, died"
-        for message in batch:
+        for message in batch if how.committed or not how.died else ():
             self.run.checks.heard(message)
+        if how.died:
+            return f"{len(batch)} messages, died"
         self.run.checks.dropped(how.value.dropped)
         return f"{len(batch)} messages"

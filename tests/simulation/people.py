@@ -18,6 +18,7 @@ from devices.services.lock_releases import cancel_held_locks, release_held_locks
 from devices.services.registration import terminate_device
 from devices.services.staff_commands import resend_command
 from tests.simulation.clockwork import MINUTE, SECOND
+from tests.simulation.traces import Found
 
 if TYPE_CHECKING:
     from tests.simulation.run import Run
@@ -61,19 +62,32 @@ class People:
         try:
             how = run.process(ordered)
         except (DevicesNotEligible, Refused) as refused:
+            self._is_offered(ids, [], refused)
             return f"refused: {type(refused).__name__}"
         if how.died:
             run.plan(2 * SECOND, f"buy again {number}", lambda: self._again(ids, after))
             return "died"
         attempt: PaymentAttempt = how.value
         plan = run.plan_on_sale
-        self.sold[attempt.order_id] = (
-            plan.amount * OrderLine.objects.filter(order=attempt.order_id).count(),
-            plan.months,
-        )
+        sold = list(OrderLine.objects.filter(order=attempt.order_id).values_list("device_id", flat=True))
+        self.sold[attempt.order_id] = (plan.amount * len(sold), plan.months)
+        if not how.twin:
+            self._is_offered(ids, sold, None)
         if not run.happens("walks_away") or pays_at:
             run.plan(after, f"pay {number}", lambda: self._pay(attempt.pk, trouble))
         return f"order {attempt.order_id} for {ids}, {trouble.value or 'no trouble'}"
+
+    def _is_offered(self, ids: list[int], sold: list[int], refused: Exception | None) -> None:
+        """Who has paid or had a trial may renew; who hasn't, where the rule says so; nobody while it is off (E4)."""
+        rule, now = self.run.checks.rule, self.run.clock.now()
+        for pk in ids:
+            service = self.run.checks.services[pk]
+            due, is_young = service.due_at(), service.state in {"PENDING", "TRIAL"}
+            if (due and due <= now) or (is_young and service.uncertain):
+                continue
+            may = rule.on and service.state != "TERMINATED" and (rule.early or not is_young)
+            if may != (pk in sold):
+                raise Found("who_may_renew_is_offered_it", f"device {pk} is {service.state}, {rule}, {sold}, {refused}")
 
     def _chosen(self) -> list[int]:
         """Some devices, or all of a street, or everybody's: what the plan's period ends for at once (P8)."""
@@ -140,7 +154,7 @@ class People:
         if command is None:
             return "nothing to send"
         now = self.run.clock.now()
-        self.run.checks.brake.excuse(pk)
+        self.run.checks.brake(pk).excuse(pk)
         try:
             how = self.run.process(lambda: resend_command(command=command, actor=STAFF, now=now))
         except Refused as refused:
@@ -154,7 +168,7 @@ class People:
             return "nothing is held"
         decide = self.run.chance.choice([release_held_locks, release_held_locks, cancel_held_locks])
         how = self.run.process(lambda: decide(hold=hold, actor=STAFF, now=now))
-        self.run.checks.brake.confirm()
+        self.run.checks.brakes[hold.enterprise_id].confirm()
         self.run.met["held"] += 1
         return f"{decide.__name__}: {'died' if how.died else how.value}"
 

@@ -15,7 +15,8 @@ from billing import invariants as billing
 from catalog.models import Plan
 from devices import invariants as devices
 from tests.simulation.beats import Beats
-from tests.simulation.checks import Checks, orders_in_their_books
+from tests.simulation.books import orders_in_their_books, refunds_in_their_books
+from tests.simulation.checks import Checks
 from tests.simulation.clockwork import DAY, HOUR, MINUTE, SECOND, START, Clockwork
 from tests.simulation.deaths import Death, die, interrupted
 from tests.simulation.endings import devices_at_the_end, notices_at_the_end
@@ -23,6 +24,8 @@ from tests.simulation.gadgets import Gadget
 from tests.simulation.links import Bridges, Radio
 from tests.simulation.people import People
 from tests.simulation.profiles import Profile
+from tests.simulation.refunding import Refunds
+from tests.simulation.staff import Staff
 from tests.simulation.traces import Found, Trace
 
 WHILE_FAULTY = {"nothing_due_is_undone", "nothing_open_past_its_cache_time"}
@@ -34,10 +37,11 @@ MOST_STEPS_WITHOUT_TIME = 3_000
 
 
 class How(NamedTuple):
-    """How a process ended."""
+    """How a process ended; `committed`: it died after its commit."""
 
     value: Any = None
     died: bool = False
+    committed: bool = False
     twin: str = ""
 
 
@@ -49,6 +53,7 @@ class Run:
     profile: Profile
     gadgets: list[Gadget]
     plan_on_sale: Plan
+    free_plan: Plan
     clock: Clockwork
     checks: Checks = field(init=False)
     trace: Trace = field(default_factory=Trace)
@@ -56,6 +61,7 @@ class Run:
     never_stepped: bool = True
     stepped_at: datetime = START - DAY
     fate: str = ""
+    has_committed: bool = False
     # Whether a process ran since the last look at what the database holds.
     is_stale: bool = True
     # How often each fault occurred.
@@ -69,14 +75,17 @@ class Run:
         self.device_ids = [each.device_id for each in self.gadgets]
         self.checks = Checks(self)
         self.radio, self.bridges, self.beats, self.people = Radio(self), Bridges(self), Beats(self), People(self)
+        self.refunds, self.staff = Refunds(self), Staff(self)
 
     def play(self) -> None:
         """Everything, to the end; raises Found."""
         end = self.clock.at + self.profile.length
+        self.checks.begin()
         for street in self.streets:
             self._come_later(street)
         self._sometimes(self.profile.buy_every, "buy", self._buy)
         self._sometimes(self.profile.trouble_every, "trouble", self._trouble)
+        self._sometimes(self.profile.staff_every, "staff", self._staff)
         self._until(end)
         self._calm_down()
         self._until(self.clock.at + AFTERWARDS)
@@ -100,12 +109,13 @@ class Run:
     def woken(self, task: str) -> None:
         """In the place of the message that a service sends to Celery, after its commit."""
         if self.fate == "dies_after_commit":
+            self.has_committed = True
             raise Death
         self.beats.woken(task)
 
     def process(self, work: Callable[[], Any]) -> How:
         """Run `work` as a process that may die or meet another one, as the seed says."""
-        self.is_stale, fates = True, self.profile.fates
+        self.is_stale, self.has_committed, fates = True, False, self.profile.fates
         self.fate = self.chance.choices([*fates, ""], [*fates.values(), 1 - sum(fates.values())])[0]
         twins: list[str] = []
         meets = {"dies": die, "meets_a_twin": lambda: twins.append(self.beats.twin())}
@@ -116,7 +126,7 @@ class Run:
             with interrupted(self.chance.randint(1, MOST_STATEMENTS), what):
                 return How(work(), twin="".join(twins))
         except Death:
-            return How(died=True)
+            return How(died=True, committed=self.has_committed)
         finally:
             self.fate = ""
 
@@ -138,7 +148,7 @@ class Run:
             if at_the_end or found.name not in WHILE_FAULTY:
                 raise Found(f"audit: {found.name}", found.detail)
         if at_the_end:
-            for check in (orders_in_their_books, devices_at_the_end, notices_at_the_end):
+            for check in (orders_in_their_books, refunds_in_their_books, devices_at_the_end, notices_at_the_end):
                 for name, detail in check(self):
                     raise Found(name, detail)
 
@@ -205,6 +215,12 @@ class Run:
     def _buy(self) -> str:
         return self.people.buy_at_the_end() if self.chance.random() < 0.3 else self.people.buy()
 
+    def _staff(self) -> str:
+        staff = self.staff
+        acts = [self.refunds.ask, staff.restart, staff.transfer, staff.change_rule, staff.switch]
+        act = self.chance.choices(acts, [3, 2, 2, 3, 1])[0]
+        return f"{act.__name__} {act()}"
+
     def _trouble(self) -> str:
         self.is_stale = True
         kinds = [self._stop_beats, self._double_beats, self._step_clock, self._lose_memory, self._change_mood]
@@ -254,6 +270,7 @@ class Run:
             gadget.mood = "obeys"
         services = self.checks.services
         self._connect([x for x in self.gadgets if not x.online and services[x.device_id].state != "TERMINATED"])
+        self.plan(SECOND, "switch on", self.staff.switch_on)
         self.plan(MINUTE, "decide", self.people.decide_hold)
         for turn in range(1, 6):
             self.plan(turn * 75 * MINUTE, "reports", self._report_all)

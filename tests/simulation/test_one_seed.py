@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 
 from tests.simulation.playing import play
-from tests.simulation.profiles import FATES, FAULTS, crowd, large, small
+from tests.simulation.profiles import FATES, FAULTS, crowd, large, small, young
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(14_400)]
 SEEDS = int(os.environ.get("AMP_SIM_SEEDS", "50"))
@@ -30,6 +30,13 @@ def test_small_histories_end_as_the_spec_says(part: int, monkeypatch: pytest.Mon
     seeds = range(part, SEEDS, PARTS) if ONE is None else [int(ONE)] * (part == 0)
     for seed in seeds:
         play(seed, small(seed), monkeypatch)
+
+
+@pytest.mark.skipif(ONE is not None, reason="one small history is asked for")
+def test_long_trials_follow_the_rule_that_the_spec_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Thresholds that change while devices are on the way to them (A5)."""
+    run = play(0, young(0), monkeypatch)
+    assert run.met["change_rule"]
 
 
 @pytest.mark.skipif(ONE is not None, reason="one small history is asked for")
@@ -55,7 +62,8 @@ def test_a_year_of_a_fleet_ends_as_the_spec_says(monkeypatch: pytest.MonkeyPatch
         "edit_plan",
         "decide_hold",
     }
-    assert {*FAULTS, *FATES, *troubles} <= {name for name, times in run.met.items() if times}
+    acts = {"refund", "refund_decided", "restart", "transfer", "change_rule", "switch"}
+    assert {*FAULTS, *FATES, *troubles, *acts} <= {name for name, times in run.met.items() if times}
 
 
 @pytest.mark.skipif(ONE is not None, reason="one small history is asked for")

@@ -1,6 +1,6 @@
 """The simulation sees what would go wrong: defects that are planted, each of which some check must find.
 
-The same seeds end well without a defect: `test_one_seed` plays them.
+Small histories of the same seeds end well without a defect: `test_one_seed` plays them.
 """
 
 from __future__ import annotations

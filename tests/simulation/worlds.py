@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import logging
 import random
 import secrets
 import sys
@@ -21,12 +23,13 @@ from django.test import Client
 from amp.foundation import clock, wakeups
 from amp.foundation.scoping import system_scope
 from amp.foundation.services import figures
-from amp.foundation.services.configuration import AlertedService, switch_expiry_alerts
+from amp.foundation.services.configuration import AlertedService, set_refund_threshold, switch_expiry_alerts
 from devices.services import dispatch, lock_reports
 from tests import factories
 from tests.simulation.clockwork import START, Clockwork
+from tests.simulation.deaths import another_process
 from tests.simulation.gadgets import Gadget
-from tests.simulation.model import Rule, Service
+from tests.simulation.model import Service
 from tests.simulation.profiles import Profile
 from tests.simulation.run import Run
 
@@ -39,26 +42,53 @@ def world(seed: int, profile: Profile, patch: pytest.MonkeyPatch) -> Iterator[Ru
     _empty_the_database()
     lock_reports._models.clear()
     clockwork = Clockwork(START)
-    with patch.context() as own, system_scope():
+    with patch.context() as own, system_scope(), quiet(), another_process():
         _seeded(own, seed)
         own.setattr(clock, "now", clockwork.now)
         own.setattr(clock, "wall", clockwork.now)
         run = _furnished(seed, profile, clockwork)
         own.setattr(wakeups, "_send", run.woken)
         own.setattr(dispatch, "shared_transport", lambda: run.radio)
-        own.setattr("requests.post", Wire().post)
+        own.setattr("requests.post", Wire(run).post)
         own.setattr(figures, "_pace", lambda _took, every: every)  # how long counting took is real time
         yield run
 
 
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Nobody reads what a history logs below a warning: its trace tells. What was there before is no garbage."""
+    gc.freeze()
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+        gc.unfreeze()
+
+
 class Wire:
-    """HTTP that ends in our own views, without a socket."""
+    """HTTP that ends in our own views, without a socket.
 
-    def __init__(self) -> None:
+    What we say of refunds gets lost on its way, comes twice, or is heard and the answer gets lost.
+    """
+
+    def __init__(self, run: Run) -> None:
         self._client = Client()  # its middleware is made once
+        self._run = run
 
-    def post(self, url: str, *, data: bytes, headers: dict[str, str], **_more: Any) -> requests.Response:
-        """One call."""
+    def post(self, url: str, **more: Any) -> requests.Response:
+        """One call. Raises Timeout, which says nothing about what the other side has done."""
+        is_about_refunds = url.endswith(("/refund", "/query_refund"))
+        if is_about_refunds and self._run.happens("call_lost"):
+            raise requests.Timeout("lost on its way there")
+        answer = self._heard(url, **more)
+        if is_about_refunds and self._run.happens("duplicate"):
+            self._heard(url, **more)
+        if is_about_refunds and self._run.happens("answer_lost"):
+            raise requests.Timeout("lost on its way back")
+        return answer
+
+    def _heard(self, url: str, *, data: bytes, headers: dict[str, str], **_more: Any) -> requests.Response:
         path = url.removeprefix(settings.BASE_URL)
         told = self._client.post(path, data=data, content_type=headers["Content-Type"], headers=headers)
         response = requests.Response()
@@ -82,11 +112,26 @@ def _furnished(seed: int, profile: Profile, clockwork: Clockwork) -> Run:
     )
     plan = factories.make_plan(product, months=profile.months, now=START)
     switch_expiry_alerts(service=AlertedService.DEVICE, on=True, actor="root@example.com", now=START)
-    made = [factories.make_device(product, key=f"d{number}", now=START) for number in range(profile.devices)]
-    gadgets = [Gadget(place, "heater", f"d{place}", each.device.pk) for place, each in enumerate(made)]
-    run = Run(seed, profile, gadgets, plan, clockwork)
-    rule = Rule(profile.trial_start, profile.trial_end, profile.zone)
-    run.checks.services = {each.device_id: Service(rule, START) for each in gadgets}
+    set_refund_threshold(minor=profile.refund_threshold, actor="root@example.com", now=START)
+    free_plan = factories.make_plan(product, months=1, amount=0, name="Included", now=START)
+    owners = [maker] * profile.devices
+    if profile.child_zone:
+        child = factories.make_enterprise(
+            "Child", parent=maker, merchant=False, time_zone=profile.child_zone, now=START
+        )
+        owners[-profile.street :] = [child] * profile.street
+    made = [
+        factories.make_device(product, enterprise=owner, key=f"d{number}", now=START)
+        for number, owner in enumerate(owners)
+    ]
+    gadgets = [
+        Gadget(place, "heater", f"d{place}", each.device.pk, each.device.enterprise_id)
+        for place, each in enumerate(made)
+    ]
+    run = Run(seed, profile, gadgets, plan, free_plan, clockwork)
+    rule = run.checks.rule
+    for each, owner in zip(gadgets, owners, strict=True):
+        run.checks.services[each.device_id] = Service(rule, owner.time_zone, START)
     run.checks.notices_since = START
     return run
 
