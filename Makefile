@@ -16,7 +16,7 @@ WORKERS ?= 2
 JOURNEYS ?= 2
 # What was compiled for one run is there for the next one and for the product's own processes, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
-# How many requests `make prove` makes up for the API; `make test` makes 2,500.
+# How many requests `make prove` makes up for the API; `make test` makes 1,300.
 FUZZ ?= 25000
 # How many orders `make prove` plays under the gateways' faults; `make test` plays 40.
 ORDERS ?= 1000
