@@ -40,7 +40,7 @@ demo: $(VENV)/runtime ## Run the whole product on this machine, with simulated d
 test: test-packages $(VENV)/dev ## Install what is missing, then run every check and every test
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync lint types contracts migrations
 	@$(BIN)/python -m pytest -m "not journey" -n $(WORKERS) --dist worksteal $(ARGS); quick=$$?; \
-	$(BIN)/python -m pytest -m journey -n $(JOURNEYS) --dist loadfile $(ARGS); journeys=$$?; \
+	$(BIN)/python -m pytest -m journey -n $(JOURNEYS) --dist loadgroup $(ARGS); journeys=$$?; \
 	if [ $$quick -eq 5 ] && [ $$journeys -eq 5 ]; then echo "No test matches." >&2; exit 5; fi; \
 	for code in $$quick $$journeys; do case $$code in 0|5) ;; *) exit $$code;; esac; done
 

@@ -26,7 +26,8 @@ from tests.stack.daemon import free_port, is_alive
 from tests.stack.processes import REPOSITORY
 from tests.stack.waiting import eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
+# One worker takes them all; every other journey goes to whoever is free.
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
 
 SEEDED_WITHIN = 300.0
 STOPPED_WITHIN = 60.0
