@@ -29,5 +29,5 @@ RUN AMP_MODE=production SECRET_KEY=used-while-building-the-image-only-0123456789
 USER amp
 EXPOSE 8000
 # What the compose file doesn't say otherwise: threads, so that a long export doesn't take its process along.
-ENV GUNICORN_CMD_ARGS="--bind=0.0.0.0:8000 --worker-class=gthread --threads=8 --timeout=60 --graceful-timeout=120"
+ENV GUNICORN_CMD_ARGS="--bind=0.0.0.0:8000 --preload --worker-class=gthread --threads=8 --timeout=60 --graceful-timeout=120"
 CMD ["gunicorn", "amp.wsgi"]

@@ -126,7 +126,8 @@ def test_web_answers_while_it_sends_a_long_export() -> None:
     image = re.search(r'GUNICORN_CMD_ARGS="(.*)"', (REPOSITORY / "Dockerfile").read_text())
     assert image
     for words in (web["environment"]["GUNICORN_CMD_ARGS"], image[1]):
-        given = dict(word.split("=", 1) for word in words.split())
+        given = dict(word.partition("=")[::2] for word in words.split())
+        assert "--preload" in given, "the tests run the product so"
         assert given["--worker-class"] == "gthread"
         assert "--threads" in given
         assert int(web["stop_grace_period"].removesuffix("s")) > int(given["--graceful-timeout"])

@@ -75,7 +75,7 @@ ALIKE = hypothesis_settings(
 FINAL = ("/cancel", "/terminate", "/withdraw", "/credential/revoke")
 END = "2027-12-31T16:00:00Z"
 BUYER = {"title": "上海暖通科技有限公司", "tax_number": "91310000MA1FL0XX8A", "email": "accounts@example.com"}
-FEW = 4
+FEW = 8
 """How many of the oldest rows of a table are asked for by id, and how many of the newest."""
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 WHOSE = st.sampled_from(["ours"] * 7 + ["theirs", "theirs", "nobody's"])

@@ -33,7 +33,7 @@ from tests.api.furniture import add_webhooks, make_notices, order_paid
 from tests.api.fuzzing import ALIKE, BUYER, Fuzzer
 from tests.factories import make_device, make_plan
 
-REQUESTS = int(os.environ.get("AMP_FUZZ_REQUESTS", "2500"))
+REQUESTS = int(os.environ.get("AMP_FUZZ_REQUESTS", "1300"))
 """In all, both modes and all operations together."""
 PARTS = 6
 """Tests that share the operations out among themselves, so that they run side by side."""

@@ -20,12 +20,14 @@ from typing import Any
 import pytest
 import requests
 
+from tests.journeys import append_only
 from tests.stack.browsing import PHONE
 from tests.stack.daemon import free_port, is_alive
 from tests.stack.processes import REPOSITORY
 from tests.stack.waiting import eventually
 
-pytestmark = [pytest.mark.journey, pytest.mark.timeout(600)]
+# One worker takes them all; every other journey goes to whoever is free.
+pytestmark = [pytest.mark.journey, pytest.mark.timeout(600), pytest.mark.xdist_group("demo")]
 
 SEEDED_WITHIN = 300.0
 STOPPED_WITHIN = 60.0
@@ -60,6 +62,11 @@ class Demo:
     def told(self) -> str:
         """What the terminal shows."""
         return (self.directory / "terminal").read_text()
+
+    @property
+    def file(self) -> Path:
+        """Its database."""
+        return self.directory / "amp.sqlite3"
 
     @property
     def notes(self) -> dict[str, Any]:
@@ -105,7 +112,7 @@ class Demo:
         return self.browser.post(f"{self.url}{path}", data={"csrfmiddlewaretoken": token, **content}, timeout=60)
 
     def sql(self, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
-        with sqlite3.connect(f"file:{self.directory}/amp.sqlite3?mode=ro", uri=True, timeout=30) as connection:
+        with sqlite3.connect(f"file:{self.file}?mode=ro", uri=True, timeout=30) as connection:
             return connection.execute(statement, parameters).fetchall()
 
     def service(self) -> tuple[str, str]:
@@ -157,6 +164,22 @@ def test_the_demo_has_devices_in_every_state_of_service_and_lock(demo: Demo) -> 
     assert renewed_often > 4
     [(document,)] = demo.sql("SELECT document FROM catalog_thingmodel LIMIT 1")
     assert '"q_retain_device_sevice_notice"' in document
+
+
+@pytest.mark.django_db  # whose triggers the demo's are compared with
+def test_sqlite_refuses_what_postgresql_refuses_R9_F98(demo: Demo) -> None:
+    with append_only.empty_copy(demo.file) as copy:
+        append_only.refuses_what_postgresql_refuses(copy)
+
+
+def test_a_permit_opens_an_old_event_on_sqlite_and_no_ledger_X5_X6(demo: Demo) -> None:
+    with append_only.empty_copy(demo.file) as copy:
+        append_only.a_permit_opens_an_old_event_and_no_ledger(copy)
+
+
+def test_retention_deletes_no_event_of_money_and_no_young_one_on_sqlite_X5(demo: Demo) -> None:
+    with append_only.empty_copy(demo.file) as copy:
+        append_only.retention_deletes_no_event_of_money_and_no_young_one(copy)
 
 
 def test_the_demos_own_scheduler_runs_every_sweep(demo: Demo) -> None:

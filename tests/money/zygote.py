@@ -66,11 +66,20 @@ def main() -> None:
     import django
 
     django.setup()
+    from cryptography.hazmat.backends import default_backend
+    from django.test.client import ClientHandler
     from django.urls import get_resolver
 
+    from amp.celery import app
     from tests.money import lives
 
-    get_resolver().check()  # loads every page, which the first request of each child would do otherwise
+    # What the first request, the first task and the first signature of each child would load otherwise.
+    get_resolver().check()
+    ClientHandler().load_middleware()
+    app.finalize(auto=True)
+    for lazy in ("tasks", "amqp", "events"):
+        getattr(app, lazy)
+    default_backend()
 
     gc.freeze()
     told = os.fdopen(os.dup(1), "w")

@@ -21,6 +21,7 @@ from devices.services.credentials import revoke_credential
 from devices.services.disconnects import REFUSALS, end_connections
 from devices.transports.base import BrokerRefused
 from tests.factories import NOW, make_device, make_enterprise, make_member, make_product
+from tests.made_once import within_one_transaction
 from tests.services.receivers import happen, hook, spread
 from tests.services.refunding import paid_order, refund_of
 from tests.services.shop import MINUTE, Shop, open_shop, paid
@@ -28,7 +29,7 @@ from tests.services.test_credentials import Broker
 
 pytestmark = pytest.mark.django_db
 PAGE, RETRY = "/admin/operations/", "/admin/operations/retry/"
-NOTHING = dict.fromkeys(KINDS, 0)
+EACH = dict.fromkeys(KINDS, 1)
 
 
 @pytest.fixture(autouse=True)
@@ -99,21 +100,28 @@ def failed_bill(shop: Shop) -> int:
     ).pk
 
 
+@pytest.fixture(scope="module")
+def made_dead(django_db_setup: None, django_db_blocker: Any) -> Iterator[dict[str, int]]:
+    """One row of each kind, for this file."""
+    with within_one_transaction(django_db_blocker), system_scope():
+        shop = open_shop()
+        refund = stuck_refund(shop)
+        yield {
+            "services": dead_service(),
+            "orders": stuck_order(shop),
+            "refunds": refund,
+            "bills": failed_bill(shop),
+            "imports": failed_import(Enterprise.objects.earliest("id")),
+            "mails": failed_mail(Enterprise.objects.earliest("id")),
+            "disconnects": dead_disconnect(),
+            "webhooks": dead_delivery(Enterprise.objects.earliest("id")),
+        }
+
+
 @pytest.fixture
-def dead() -> dict[str, int]:
-    """One row of each kind."""
-    shop = open_shop()
-    refund = stuck_refund(shop)
-    return {
-        "services": dead_service(),
-        "orders": stuck_order(shop),
-        "refunds": refund,
-        "bills": failed_bill(shop),
-        "imports": failed_import(Enterprise.objects.earliest("id")),
-        "mails": failed_mail(Enterprise.objects.earliest("id")),
-        "disconnects": dead_disconnect(),
-        "webhooks": dead_delivery(Enterprise.objects.earliest("id")),
-    }
+def dead(made_dead: dict[str, int], db: None) -> dict[str, int]:
+    """Their ids."""
+    return made_dead
 
 
 @pytest.fixture
@@ -127,7 +135,7 @@ def administrator() -> Client:
 def test_readiness_counts_what_gave_up_by_kind_X10(dead: dict[str, int]) -> None:
     told = health._figures(NOW)
     assert {kind: told[f"dead_{kind}"] for kind in dead} == dict.fromkeys(dead, 1)
-    assert dead_numbers() == dict.fromkeys(KINDS, 1)
+    assert dead_numbers() == EACH
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -140,7 +148,7 @@ def test_each_kind_is_tried_again_by_one_click_and_on_the_record_F15(
     before = Event.objects.count()
     told = administrator.post(RETRY, {"kind": kind, "pk": dead[kind]}, follow=True).content.decode()
     assert "1 row is tried again" in told
-    assert dead_numbers() == dict.fromkeys(KINDS, 1) | {kind: 0}
+    assert dead_numbers() == EACH | {kind: 0}
     [event] = Event.objects.order_by("id")[before:]
     assert "@" in event.actor
     assert str(KINDS[kind].word) not in administrator.get(PAGE).content.decode()
@@ -164,7 +172,7 @@ def test_all_of_a_kind_are_tried_again_together(dead: dict[str, int], administra
 )
 def test_anything_else_retries_nothing(dead: dict[str, int], administrator: Client, form: Any) -> None:
     assert "Nothing is left" in administrator.post(RETRY, form, follow=True).content.decode()
-    assert dead_numbers() == dict.fromkeys(KINDS, 1)
+    assert dead_numbers() == EACH
     assert administrator.get(RETRY).status_code == 405
 
 
@@ -173,17 +181,18 @@ def test_retrying_is_for_the_platform_alone(dead: dict[str, int]) -> None:
     shop = Enterprise.objects.latest("id")
     client.force_login(make_member(shop, Role.ENTERPRISE_ADMINISTRATOR))
     assert client.post(RETRY, {"kind": "orders"}).status_code == 403
-    assert dead_numbers() == dict.fromkeys(KINDS, 1)
+    assert dead_numbers() == EACH
 
 
-def test_what_waits_or_was_ordered_anew_is_not_dead() -> None:
-    """The controls: the same rows while they are still tried."""
+def test_what_waits_or_was_ordered_anew_is_not_dead(dead: dict[str, int]) -> None:
+    """The controls: the same rows while they are still tried, beside one of each kind that is dead."""
+    before = dead_work()
     pk = dead_service()
-    StuckService.objects.update(dead_at=None, attempts=4)
+    StuckService.objects.filter(pk=pk).update(dead_at=None, attempts=4)
     row = dead_disconnect()
     device = Disconnect.objects.get(pk=row).device
-    assert dead_numbers() == NOTHING | {"disconnects": 1}
+    assert dead_numbers() == EACH | {"disconnects": 2}
     assert retry_dead("disconnects", pk=row, actor="ann@example.com", now=NOW, wall=NOW) == 1
     assert Disconnect.objects.filter(device=device).count() == 2
-    assert (dead_numbers(), dead_work()) == (NOTHING, [])
+    assert (dead_numbers(), dead_work()) == (EACH, before)
     assert DeviceService.objects.get(pk=pk).due_at is None

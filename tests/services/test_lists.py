@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -38,17 +39,22 @@ def shown(client: Client, address: str, status: int = 200) -> list[str]:
     return keys_of(answer.content.decode())
 
 
-@pytest.fixture
-def fleet(makers: tuple[Maker, Maker]) -> Maker:
-    """Our three devices and twelve more, every third without an end, two with the same."""
-    ours, _other = makers
+@pytest.fixture(scope="module")
+def twelve_more(made_makers: tuple[Maker, Maker], django_db_blocker: Any) -> None:
+    """Devices beside our three, every third without an end, two with the same; in the transaction of `made_makers`."""
+    ours, _other = made_makers
     now = clock.now()
-    with system_scope():
+    with django_db_blocker.unblock(), system_scope():
         for number in range(12):
             device = make_device(ours.product, key=f"pump-{number:02}", serial=f"SN{number:03}", now=now).device
             end = None if number % 3 == 0 else now + timedelta(days=number // 2)
             DeviceService.objects.filter(device=device).update(ends_at=end)
-    return ours
+
+
+@pytest.fixture
+def fleet(twelve_more: None, makers: tuple[Maker, Maker]) -> Maker:
+    """Ours, with its fifteen devices."""
+    return makers[0]
 
 
 @pytest.mark.parametrize("ordering", [NEWEST, ENDS, LATEST])

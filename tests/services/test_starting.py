@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import runpy
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured
+from django.db import connection
 
+from amp import starting, tuning
 from amp.demo.organisation import PASSWORD as DEMO_PASSWORD
 from amp.foundation import clock
 from amp.foundation.models import TestClock as ClockRow
@@ -82,3 +86,20 @@ def test_elsewhere_nothing_is_refused(settings: Any) -> None:
     settings.IS_PRODUCTION = False
     demo_login()
     refuse_weak_database()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_web_forks_its_workers_without_an_open_connection_X9(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The look at the database opens one before gunicorn forks; shared by two processes it would mix up answers."""
+    looked: list[bool] = []
+
+    def look() -> None:
+        connection.ensure_connection()
+        looked.append(connection.connection is not None)
+
+    monkeypatch.setattr(starting, "refuse_weak_database", look)
+    for name in ("load", "settle"):
+        monkeypatch.setattr(tuning, name, lambda: None)
+    runpy.run_path(str(Path(starting.__file__).with_name("wsgi.py")))
+    assert looked == [True]
+    assert connection.connection is None

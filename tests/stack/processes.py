@@ -128,8 +128,8 @@ class Product:
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             **self.environment,
             "AMP_BASE_URL": self.url,
-            "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self.port} --worker-class=gthread --workers=2 --threads=4 "
-            "--graceful-timeout=5",
+            "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self.port} --preload --worker-class=gthread --workers=2 "
+            "--threads=4 --graceful-timeout=5",
             "PYTHONUNBUFFERED": "1",
             "AMP_METRICS_DIR": str(self.directory / "metrics"),
         }
