@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 
-from django.db import connection, transaction
+from django.db import connection
 
 from amp.bridge import FILTERS, BridgeLoop
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from bench import broker, fleet
+from bench.floor import Said, keep_all, keep_newest, make_narrow, update_narrow
 from bench.rounds import Figure, Target, in_turn, seconds
 from bench.stage import Stage
 from devices import wire
@@ -32,17 +33,6 @@ SAID = ("online", "report", "report", "report", "offline")
 """Each device in turn says the first, then each the second, and so on: 100,000 messages of 20,000 devices."""
 BRIDGE = "amp-bridge"
 GIVE_UP_SECONDS = 300
-
-_NARROW = """
-    CREATE TABLE bench_presence (device_id bigint PRIMARY KEY, is_online boolean NOT NULL, last_seen_at timestamptz)
-        WITH (fillfactor = 70);
-    INSERT INTO bench_presence SELECT device_id, false, NULL FROM devices_presence ORDER BY device_id;
-    VACUUM ANALYZE bench_presence
-"""
-_BARE = """
-    UPDATE bench_presence SET is_online = given.is_online, last_seen_at = given.at
-    FROM unnest(%s::bigint[], %s::boolean[], %s::timestamptz[]) AS given(id, is_online, at) WHERE device_id = given.id
-"""
 
 
 def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
@@ -76,20 +66,23 @@ def _said(names: dict[int, tuple[str, str]], what: str, session: str) -> list[tu
 def _from_the_broker(stage: Stage, rounds: int, names: dict[int, tuple[str, str]]) -> Iterator[Figure]:
     total = len(SAID) * len(names)
     _stored(stage, 0, names, -1)  # warm up
-    _make_narrow()
-    nowhere, codec, floor, stored = in_turn(
+    make_narrow()
+    nowhere, codec, bare, same, stored = in_turn(
         rounds,
         partial(_nowhere, stage, names),
         partial(_acknowledged, stage, names),
-        partial(_unjudged, stage, names),
+        partial(_unjudged, stage, names, keep_newest),
+        partial(_unjudged, stage, names, keep_all),
         partial(_stored, stage, total, names),
     )
     sub = "mosquitto_sub to nowhere, on the same queue"
     what = f"{total:,} messages of {len(names):,} devices"
     yield Figure("B", f"{what}: listener, acknowledged at once", "/s", sub, codec, nowhere)
     yield Figure("B", f"{what}: bridge, into the database", "/s", sub, stored, nowhere)
-    bare = "the same listener and parser, one UPDATE … FROM unnest a batch on a narrow table, no rule asked"
-    yield Figure("B", f"{what}: bridge, into the database", "/s", bare, stored, floor, Target(0.5))
+    limit = "the same listener and parser, the same rows of the same tables, no rule asked"
+    yield Figure("B", f"{what}: bridge, into the database", "/s", limit, stored, same, Target(0.5))
+    narrow = "the same listener and parser, one UPDATE … FROM unnest a batch on a narrow table"
+    yield Figure("B", f"{what}: bridge, into the database", "/s", narrow, stored, bare)
 
 
 def _queue(stage: Stage, client_id: str, filters: Sequence[str], names: dict[int, tuple[str, str]], number: int) -> int:
@@ -136,18 +129,23 @@ def _take(listener: MqttListener, total: int, keep: Callable[[list[Message]], No
         batch.ack()
 
 
-def _unjudged(stage: Stage, names: dict[int, tuple[str, str]], number: int) -> float:
+def _unjudged(
+    stage: Stage, names: dict[int, tuple[str, str]], store: Callable[[Sequence[Said]], None], number: int
+) -> float:
     """What any bridge in Python must do: receive, read the JSON, tell devices apart, store a row each, acknowledge."""
     total = _queue(stage, "bench-floor", FILTERS, names, number)
     ids = {source: device_id for device_id, source in names.items()}
 
     def keep(messages: list[Message]) -> None:
-        newest = {}
+        said = []
         for message in messages:
             reading = wire.parse(message.topic, message.payload)
             assert not isinstance(reading, wire.Refused)
-            newest[ids[reading.source]] = (not isinstance(reading, wire.Status) or reading.online, message.received_at)
-        _update((list(newest), [on_line for on_line, _at in newest.values()], [at for _on, at in newest.values()]))
+            what, session = "report", None
+            if isinstance(reading, wire.Status):
+                what, session = "online" if reading.online else "offline", reading.session
+            said.append(Said(ids[reading.source], what, session, message.received_at))
+        store(said)
 
     address = MqttAddress.parse(stage.mqtt_url)
     listener = MqttListener(address, client_id="bench-floor", filters=FILTERS, stamp=clock.wall)
@@ -195,23 +193,22 @@ def _await_received(stage: Stage, total: int) -> None:
 # -- without the broker -----------------------------------------------------------------------------------------------
 
 
-def _make_narrow() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE IF EXISTS bench_presence")
-        for statement in _NARROW.split(";"):
-            cursor.execute(statement)
-
-
 def _database_alone(rounds: int, names: dict[int, tuple[str, str]]) -> Iterator[Figure]:
-    _make_narrow()
+    make_narrow()
     chosen = dict(sorted(names.items())[: min(BATCH, len(names))])
-    presence, batch, bare = in_turn(
-        rounds, partial(_recorded, chosen), partial(_applied, chosen), partial(_bare, sorted(chosen))
+    presence, batch, same, bare = in_turn(
+        rounds,
+        partial(_recorded, chosen),
+        partial(_applied, chosen),
+        partial(_same, sorted(chosen)),
+        partial(_bare, sorted(chosen)),
     )
-    limit = "one UPDATE … FROM unnest on a narrow table"
     what = f"batches of {len(chosen):,} connects, uplinks, disconnects"
-    yield Figure("B", f"{what}: presence alone", "/s", limit, presence, bare, Target(0.45))
-    yield Figure("B", f"{what}: all of apply_batch", "/s", limit, batch, bare)
+    limit = "the same rows of the same tables, locked and written"
+    yield Figure("B", f"{what}: presence alone", "/s", limit, presence, same, Target(0.45))
+    yield Figure("B", f"{what}: all of apply_batch", "/s", limit, batch, same)
+    narrow = "one UPDATE … FROM unnest on a narrow table"
+    yield Figure("B", f"{what}: presence alone", "/s", narrow, presence, bare)
 
 
 def _recorded(names: dict[int, tuple[str, str]], number: int) -> float:
@@ -243,12 +240,15 @@ def _applied(names: dict[int, tuple[str, str]], number: int) -> float:
     return 3 * len(names) / spent
 
 
+def _same(ids: Sequence[int], number: int) -> float:
+    session = f"same-{number}"
+    batches = [
+        [Said(pk, what, None if what == "report" else session, clock.wall()) for pk in ids]
+        for what in ("online", "report", "offline")
+    ]
+    return 3 * len(ids) / seconds(lambda: [keep_all(batch) for batch in batches])
+
+
 def _bare(ids: list[int], _number: int) -> float:
     rows = [(ids, [on_line] * len(ids), [clock.wall()] * len(ids)) for on_line in (True, True, False)]
-    return 3 * len(ids) / seconds(lambda: [_update(columns) for columns in rows])
-
-
-@transaction.atomic
-def _update(columns: tuple[list[int], list[bool], list[object]]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(_BARE, columns)
+    return 3 * len(ids) / seconds(lambda: [update_narrow(columns) for columns in rows])

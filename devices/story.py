@@ -284,6 +284,7 @@ def _filled(raw: Sequence[Raw], start: datetime, until: datetime, terminated_at:
         begins, ends = max(begins, at), min(ends, stop)
         if begins > at and begins <= stop:
             filled.append((Part.EXPIRED, at, begins, ""))
+            at = begins
         if ends > begins:
             filled.append((part, begins, ends, label))
             at = ends

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from devices.lifecycle import SECOND, Lock, State
@@ -131,6 +131,7 @@ moments = st.integers(0, 2_000).map(lambda days: NOW - 1_000 * DAY + days * DAY)
     st.integers(0, 30),
     st.one_of(st.none(), moments),
 )
+@example([(0, 1), (1, 1)], 0, NOW - 998 * DAY)  # ended in the moment in which a period was to begin
 def test_a_life_has_no_gap_and_no_overlap(
     pieces: list[tuple[int, int]], trial: int, terminated: datetime | None
 ) -> None:

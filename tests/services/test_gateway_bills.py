@@ -19,7 +19,6 @@ from billing.models import Bill, BillRow, Effect, MerchantAccount, MoneyEntry, O
 from billing.services.accounts import open_account
 from billing.services.bills import BillNotTaken, import_bill, settle_bill
 from billing.services.refund_proposals import make_refund
-from billing.services.sandbox import Trouble, pay
 from billing.services.sandbox_bills import sandbox_bill
 from tests.gateways.process import alipay_secret, wechat_secret
 from tests.rules.test_bills import alipay_line, alipay_text, wechat, wechat_line
@@ -119,24 +118,6 @@ def test_refunds_of_a_bill_are_looked_up_in_the_ledger(shop: Shop) -> None:
     refund(attempt.order, 5_000)
     again = imported(attempt, content + b"\r\n")
     assert again.open_lines == 0
-
-
-def test_the_sandboxs_bill_tells_of_a_second_payment_whose_notice_was_lost_F31(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    wire = Loopback.installed(monkeypatch)
-    attempt = shop.attempt()
-    wire.at(MINUTE)
-    pay(signed=attempt.code.rsplit("/", 1)[1], trouble=Trouble.NONE, now=wire.now, wall=wire.wall)
-    wire.lost_requests = ("/pay/notify/",)
-    pay(signed=attempt.code.rsplit("/", 1)[1], trouble=Trouble.SECOND, now=wire.now, wall=wire.wall)
-    assert money(attempt.order) == {"RECEIVED": attempt.amount}
-    bill = imported(attempt, sandbox_bill(account=attempt.account, day=DAY))
-    found = BillRow.objects.filter(bill=bill).order_by("pk").values_list("number", "result")
-    assert list(found) == [(attempt.number, "MATCHED"), (attempt.number, "TO_SETTLE")]
-    assert settle_bill(bill=bill, actor="fin", now=NOW + timedelta(days=1)) == 0
-    assert money(attempt.order) == {"RECEIVED": 2 * attempt.amount, "UNAPPLIED": attempt.amount}
-    assert attempt.exceptions.get().kind == "SECOND_PAYMENT"
 
 
 def test_one_refund_of_several_devices_is_one_line_of_a_bill(shop: Shop) -> None:

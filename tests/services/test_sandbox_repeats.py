@@ -8,8 +8,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from billing.bill_files import BEIJING
 from billing.models import SandboxTrade
+from billing.services.bills import import_bill, settle_bill
 from billing.services.sandbox import Trouble, pay
+from billing.services.sandbox_bills import sandbox_bill
 from billing.services.sandbox_notices import FIRST_REPEAT, REPEATS, send_due_notices
 from tests.services.gateway import books_in_order, page_of, shop, status_of, wire
 from tests.services.shop import MINUTE, NOW, WALL, Loopback, Shop, money
@@ -65,6 +68,24 @@ def test_a_code_that_was_paid_is_paid_again_once_F31(shop: Shop, wire: Loopback)
         Client().post(page_of(attempt), {"trouble": Trouble.SECOND.value})
     assert money(attempt.order) == {"RECEIVED": 39_800, "UNAPPLIED": 19_900}
     assert SandboxTrade.objects.get().second_amount == 19_900
+
+
+def test_the_day_s_bill_tells_of_a_second_payment_whose_notice_was_lost_F31(shop: Shop, wire: Loopback) -> None:
+    attempt = shop.attempt()
+    wire.at(MINUTE)
+    Client().post(page_of(attempt))
+    wire.lost_requests = ("/pay/notify/",)
+    Client().post(page_of(attempt), {"trouble": Trouble.SECOND.value})
+    assert money(attempt.order) == {"RECEIVED": 19_900}
+    day, next_day = NOW.astimezone(BEIJING).date(), NOW + timedelta(days=1)
+    content = sandbox_bill(account=attempt.account, day=day)
+    bill, _new = import_bill(
+        account=attempt.account, day=day, file_name="bill.csv", content=content, actor="fin", now=next_day
+    )
+    assert list(bill.rows.order_by("pk").values_list("result", flat=True)) == ["MATCHED", "TO_SETTLE"]
+    assert settle_bill(bill=bill, actor="fin", now=next_day) == 0
+    assert money(attempt.order) == {"RECEIVED": 39_800, "UNAPPLIED": 19_900}
+    assert [case.kind for case in attempt.exceptions.all()] == ["SECOND_PAYMENT"]
 
 
 def test_a_gateway_killed_after_its_commit_still_tells(shop: Shop, wire: Loopback, monkeypatch: Any) -> None:
