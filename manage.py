@@ -9,9 +9,6 @@ def main() -> None:
     """Run one management command; without AMP_MODE the command line works on the demo."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amp.settings")
     os.environ.setdefault("AMP_MODE", "demo")
-    from amp.tuning import load
-
-    load()
     from django.core.management import execute_from_command_line
 
     execute_from_command_line(sys.argv)

@@ -16,9 +16,6 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from amp.tuning import load
-
-load()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amp.settings")
 app = Celery("amp")
 app.set_default()  # web servers run threads: without this, `current_app` is ours in the importing thread only

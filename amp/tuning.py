@@ -13,14 +13,6 @@ YOUNG = 50_000
 """Objects that are made until the youngest are looked at; some batches of rows, and a few megabytes."""
 
 
-def load() -> None:
-    """Call first of all: nothing that a process makes while it loads is garbage, and a sixth of loading was the search.
-
-    Without `settle` it stays so, which suits a command that soon ends.
-    """
-    gc.set_threshold(YOUNG, 10, 10)
-
-
 def settle() -> None:
     """Call once the process is loaded, before its work: what is there by now stays and is never looked at again.
 

@@ -6,13 +6,11 @@ import gunicorn.http.wsgi
 from django.core.wsgi import get_wsgi_application
 from django.db import connections
 
-from amp.tuning import load, settle
-
-load()
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "amp.settings")
 application = get_wsgi_application()
 
-from amp.starting import refuse_weak_database  # noqa: E402 (models exist only now)
+from amp.starting import refuse_weak_database  # noqa: E402
+from amp.tuning import settle  # noqa: E402 (models exist only now)
 
 refuse_weak_database()
 connections.close_all()  # gunicorn forks its workers from here, and no two may speak on one connection

@@ -98,8 +98,7 @@ def test_web_forks_its_workers_without_an_open_connection_X9(monkeypatch: pytest
         looked.append(connection.connection is not None)
 
     monkeypatch.setattr(starting, "refuse_weak_database", look)
-    for name in ("load", "settle"):
-        monkeypatch.setattr(tuning, name, lambda: None)
+    monkeypatch.setattr(tuning, "settle", lambda: None)
     runpy.run_path(str(Path(starting.__file__).with_name("wsgi.py")))
     assert looked == [True]
     assert connection.connection is None

@@ -10,9 +10,7 @@ from itertools import count
 
 import pytest
 from celery.signals import worker_init, worker_process_init
-from django.core import management
 
-import manage
 from amp import celery, tuning
 from amp.foundation.models import SweepRun
 from amp.foundation.scoping import system_scope
@@ -81,14 +79,6 @@ def test_what_a_process_loaded_is_never_collected_again(collector: None) -> None
     tuning.settle()
     assert gc.get_freeze_count() > 10_000
     assert gc.get_threshold()[0] == tuning.YOUNG
-
-
-def test_a_command_loads_without_a_search_for_garbage(collector: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[int] = []
-    monkeypatch.setattr(management, "execute_from_command_line", lambda _words: seen.append(gc.get_threshold()[0]))
-    gc.set_threshold(700)
-    manage.main()
-    assert seen == [tuning.YOUNG]
 
 
 @pytest.mark.parametrize("signal", [worker_init, worker_process_init], ids=["before the fork", "after it"])

@@ -11,11 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from tests.simulation.clockwork import SECOND
 from tests.simulation.model import DAY, Service
 from tests.simulation.reading import Event
 from tests.simulation.traces import Found
 
-SECOND = timedelta(seconds=1)
 NOTHING = timedelta()
 SYSTEM = "system"
 """In its name a refund is only proposed."""

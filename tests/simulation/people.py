@@ -37,8 +37,6 @@ class People:
 
     run: Run
     orders: int = 0
-    # Payments whose gateway died over them: a second transaction of theirs may never have been told to us.
-    half_told: set[str] = field(default_factory=set)
     # What each order must cost and how many months each of its devices gets: what was on sale when it was opened (E3).
     sold: dict[int, tuple[int, int]] = field(default_factory=dict)
 
@@ -126,8 +124,6 @@ class People:
             how = self.run.process(lambda: pay(signed=signed, trouble=trouble, now=now, wall=now))
         except Refused as refused:
             return f"refused: {type(refused).__name__}"
-        if how.died:
-            self.half_told.add(attempt.number)
         return f"order {attempt.order_id} {'died' if how.died else trouble.value or 'paid'}"
 
     def buy_at_the_end(self) -> str:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from tests.simulation.clockwork import SECOND
 from tests.simulation.reading import Event
 from tests.simulation.traces import Found
-
-SECOND = timedelta(seconds=1)
 
 
 @dataclass
