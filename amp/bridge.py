@@ -1,7 +1,7 @@
 """The bridge: takes what devices say from the broker, stores it, and acknowledges after the commit.
 
-One transaction a batch. What can't be stored because the database is away stays unacknowledged and is tried again; the
-broker keeps the rest. The bridge itself ends only when it is told to.
+One transaction a batch, or two beside each other where much has come. What can't be stored because the database is away
+stays unacknowledged and is tried again; the broker keeps the rest. The bridge itself ends only when it is told to.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import datetime, timedelta
 
-from django.db import Error, connections, transaction
+from django.db import Error, connection, connections, transaction
 from django.db.models import F
 
 from amp.foundation import clock
+from amp.foundation.lanes import SecondLane
 from amp.foundation.scoping import system_scope
 from devices.brakes import OUTAGE
 from devices.models import Bridge
 from devices.online_time import BrokerLife, Contact, broker_life
 from devices.services.session_ends import close_sessions_of_dead_broker
-from devices.services.uplinks import Applied, Inbound, apply_batch
+from devices.services.uplinks import Applied, Inbound, apply_batch, by_device
 from devices.transports.base import BrokerRefused, BrokerUnavailable, Downlink
 from devices.transports.mosquitto import UPTIME_TOPIC
 from devices.transports.mqtt import MqttAddress
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 
 FILTERS = ("amp/+/+/status", "amp/+/+/up/#")
 BATCH = 5_000
+TWO_LANES_FROM = 1_000
+"""Messages from which a batch is worth two transactions: one is stored while the rules are asked about the other."""
 IDLE_SECONDS = 0.5
 CONNECT_SECONDS = 5.0
 BEAT_SECONDS = 5.0
@@ -72,6 +75,7 @@ class BridgeLoop:
         self._uptime_topic = uptime_topic
         self._stop = stop or threading.Event()
         self._publisher = MqttPublisher(self._address, window=1, connect_timeout=2.0)
+        self._lane = SecondLane(self.name)
         self._shift = timedelta()
         self._beat_due = 0.0
         self._heard = 0.0  # monotonic: when anything last came from the broker
@@ -81,7 +85,7 @@ class BridgeLoop:
         """Listen until `stop` is set. Every failure is logged and followed by another attempt."""
         shortest, longest = BACK_OFF_SECONDS
         delay = shortest
-        with system_scope():
+        with system_scope(), self._lane:
             while not self._stop.is_set():
                 started = time.monotonic()
                 try:
@@ -132,9 +136,16 @@ class BridgeLoop:
             self._beat(connected=listener.connected)
 
     def _store(self, messages: Sequence[Message]) -> None:
-        """One transaction: devices take the batch, then whoever else reads uplinks; nothing is acknowledged before."""
+        """Nothing is acknowledged before all of it is committed; what was committed may come again (F02)."""
         ours = (self._echo_topic, self._uptime_topic)
         inbound = [self._inbound(message) for message in messages if message.topic not in ours]
+        if len(inbound) < TWO_LANES_FROM or connection.vendor != "postgresql":  # SQLite has one writer
+            self._apply(inbound)
+            return
+        here, there = by_device(inbound, 2)
+        self._lane.beside(lambda: self._apply(here), lambda: self._apply(there))
+
+    def _apply(self, inbound: Sequence[Inbound]) -> None:
         if not inbound:
             return
         with transaction.atomic():

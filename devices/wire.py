@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,6 +21,8 @@ import orjson
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 16
 MAX_SESSION = 64
+TOPICS_KEPT = 50_000
+"""Read topics that are remembered, some 20 MB of them: a device speaks again and again, on two or three."""
 MAX_KEEPALIVE = 65_535
 """Seconds; MQTT's own field is 16 bits wide."""
 
@@ -113,6 +116,7 @@ def parse(topic: str, payload: bytes) -> Parsed:
     return _READERS[kind](source, body)
 
 
+@lru_cache(TOPICS_KEPT)
 def read_topic(topic: str) -> tuple[Source, str] | None:
     """Source and kind ("status", "attr", "event" or "ack") of a topic; None where it isn't one of ours.
 

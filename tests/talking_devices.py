@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
+
+from django.db import transaction
 
 from amp.foundation.models import Enterprise
 from amp.foundation.services.enterprises import create_enterprise
@@ -16,6 +19,8 @@ from devices.delivery import CommandKind
 from devices.models import Command, CommandStatus, DeviceService, Presence, PresenceSession
 from devices.registration_csv import DeviceRow
 from devices.services.commands import CommandOrder, order_commands
+from devices.services.presence import Heard, Recorded, record_presence
+from devices.services.presence_rows import locked_states
 from devices.services.registration import register_many
 from devices.services.uplinks import Applied, Inbound, apply_batch
 
@@ -118,6 +123,13 @@ def make_fleet(size: int = 1, *, name: str = "Acme", with_rule: bool = True, **r
 def tell(*messages: Inbound, now: datetime | None = None, **more: Any) -> Applied:
     """Hand one batch to the product, by default at the moment of its last message."""
     return apply_batch(messages, now=now or max(message.at for message in messages), **more)
+
+
+@transaction.atomic
+def record(heard: Sequence[Heard], *, now: datetime) -> Recorded:
+    """Hand over what was heard without a message, as from a broker that reports connections itself."""
+    presence = Presence.objects.filter(pk__in={one.device_id for one in heard})
+    return record_presence(heard, locked_states(presence), now=now)
 
 
 def lock_sent(fleet: Fleet, key: str = "d1") -> Command:

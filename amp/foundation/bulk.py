@@ -43,12 +43,19 @@ def read_rows(rows: models.QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
         statement, parameters = compiler.as_sql()
     except EmptyResultSet:
         return []
-    with connection.cursor() as cursor:
-        cursor.cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
-        cursor.execute(statement, parameters)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
+    found = read_statement(statement, parameters)
     converters = compiler.get_converters([column[0] for column in compiler.select])
     return [*map(tuple, compiler.apply_converters(found, converters))] if converters else found
+
+
+def read_statement(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """The rows of a statement of one's own, read in the same way; SQLite leaves moments as they are stored."""
+    with connection.cursor() as cursor:
+        if connection.vendor == "postgresql":
+            cursor.cursor.adapters.register_loader("timestamptz", TimestamptzLoader)
+        cursor.execute(statement, parameters)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+        return found
 
 
 def among(column: str, values: Collection[Any]) -> Q | Func:

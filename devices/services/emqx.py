@@ -19,8 +19,9 @@ from django.db.models import F
 from devices import emqx
 from devices.models import Bridge, Device
 from devices.online_time import Kind, PresenceEvent, refusal
+from devices.services.locating import locate
 from devices.services.presence import Heard, record_presence
-from devices.services.uplinks import UNKNOWN_DEVICE, locate
+from devices.services.uplinks import UNKNOWN_DEVICE
 from devices.services.waking import wake_commands
 from devices.transports.mosquitto import hash_password, password_matches
 from devices.wire import Source
@@ -59,7 +60,7 @@ def record_emqx_events(reading: emqx.Reading, *, shift: timedelta, now: datetime
             dropped[UNKNOWN_DEVICE] += 1
         else:
             heard += _heard(device.device_id, told, shift, now)
-    recorded = record_presence(heard, now=now)
+    recorded = record_presence(heard, {one.device_id: one.state for one in devices.values()}, now=now)
     dropped += recorded.refused
     wake_commands(sorted(recorded.alive & {one.device_id for one in heard if _shows_now(one)}), now=now)
     _count(len(reading.told) + reading.passed_on + reading.refused.total(), dropped)

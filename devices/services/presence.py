@@ -1,7 +1,7 @@
 """Who is online, for how long: what devices say about their presence, folded set by set (P1–P7).
 
-`devices.online_time` decides; this module loads, folds and stores. A batch costs six statements at most, whatever its
-size, and two more where an event came late. Nothing here asks for the state of the service: an expired device's
+`devices.online_time` decides; this module folds what `locating` locked, and stores. A batch costs five statements at most,
+whatever its size, and two more where an event came late. Nothing here asks for the state of the service: an expired device's
 presence is kept (A24).
 """
 
@@ -34,7 +34,6 @@ from devices.services.presence_rows import (
     Span,
     Stored,
     lock_services,
-    locked_states,
     reschedule_trials,
     stored_sessions,
     write_sessions,
@@ -73,9 +72,10 @@ class Folded(NamedTuple):
     added: Sequence[Interval] = ()
 
 
-@transaction.atomic
+@transaction.atomic(savepoint=False)
 def record_presence(
     heard: Iterable[Heard],
+    locked: Mapping[int, PresenceState],
     *,
     now: datetime,
     last_contact: datetime | None = None,
@@ -83,13 +83,15 @@ def record_presence(
 ) -> Recorded:
     """Take up a batch of events for any number of devices, in the order of their stamps. Twice does no harm (P2).
 
+    `locked`: the presence of all these devices, which the caller has locked in this transaction; events of others are
+    passed over.
     `last_contact` is when the broker was known alive before contact with it was last lost, if it ever was (P4).
     `reporting`: devices whose services the caller will change next; they are locked here, with those that this changes,
     in one order (F23).
     """
     refused: Counter[str] = Counter()
     events = _admitted(heard, refused, now)
-    before = _rewound(locked_states(Presence.objects.filter(among("device_id", events))), now)
+    before = _rewound({device_id: state for device_id, state in locked.items() if device_id in events}, now)
     folded = {device_id: _fold(state, events[device_id], last_contact) for device_id, state in before.items()}
     _fold_late(folded, before, events, last_contact)
     store_folded(before, {device_id: fold for device_id, fold in folded.items() if fold}, now=now, reporting=reporting)
@@ -254,7 +256,7 @@ def store_folded(
     retimed = {
         device_id: fold.state
         for device_id, fold in folded.items()
-        if (fold.state.open_since, fold.state.counted) != (before[device_id].open_since, before[device_id].counted)
+        if fold.state.open_since != before[device_id].open_since or fold.state.counted != before[device_id].counted
     }
     if retimed and reporting:
         lock_services({*retimed, *reporting})

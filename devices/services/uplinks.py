@@ -6,21 +6,21 @@ own code can't handle is found and dropped alone, so that it never blocks the ot
 
 from __future__ import annotations
 
-import json
 import logging
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
+from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from amp.foundation.literals import array_of
 from amp.foundation.services.failures import is_database_trouble
 from devices import wire
-from devices.online_time import Kind, PresenceEvent
+from devices.online_time import Kind, PresenceEvent, PresenceState
 from devices.services.commands import apply_acks, confirm_by_reports
+from devices.services.locating import Located, locate
 from devices.services.lock_reports import Report, read_reports, store_reported
 from devices.services.presence import Heard, record_presence
 from devices.services.waking import wake_commands
@@ -36,14 +36,6 @@ the others next to nothing: what is over is dropped unread, and the newest messa
 UNKNOWN_DEVICE = "unknown_device"
 FLOOD = "flood"
 UNEXPECTED = "unexpected"
-
-_LOCATE = """
-    SELECT product.key, device.key, device.id, device.product_id
-    FROM {keys}
-    JOIN catalog_product product ON product.key = {product_key}
-    JOIN devices_device device ON device.product_id = product.id AND device.key = {device_key}
-    WHERE device.terminated_at IS NULL
-"""
 
 
 class Inbound(NamedTuple):
@@ -75,17 +67,13 @@ class Applied:
         self.dropped += other.dropped
 
 
-class Located(NamedTuple):
-    """A live device."""
-
-    device_id: int
-    product_id: int
-
-
 class _Said(NamedTuple):
-    device: Located
-    message: Inbound
-    parsed: wire.Status | wire.Attr | wire.EventReport | wire.Ack
+    """What a batch says that we may use, and by whom."""
+
+    devices: dict[int, PresenceState]
+    heard: list[Heard]
+    reports: list[Report]
+    acks: list[tuple[int, UUID, bool]]
 
 
 @transaction.atomic
@@ -102,29 +90,21 @@ def apply_batch(messages: Sequence[Inbound], *, now: datetime, last_contact: dat
     return applied
 
 
-def locate(sources: Iterable[wire.Source]) -> dict[wire.Source, Located]:
-    """The live devices among `sources`; one query."""
-    wanted = list(sources)
-    if not wanted:
-        return {}
-    if connection.vendor == "postgresql":
-        keys = "unnest(%s::text[], %s::text[]) AS wanted(product_key, device_key)"
-        parts = {"keys": keys, "product_key": "wanted.product_key", "device_key": "wanted.device_key"}
-        parameters: list[Any] = [array_of(column) for column in zip(*wanted, strict=True)]
-    else:
-        parts = {
-            "keys": "json_each(%s) AS wanted",
-            "product_key": "json_extract(wanted.value, '$[0]')",
-            "device_key": "json_extract(wanted.value, '$[1]')",
-        }
-        parameters = [json.dumps(wanted)]
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCATE.format(**parts), parameters)
-        return {wire.Source(row[0], row[1]): Located(row[2], row[3]) for row in cursor.fetchall()}
+def by_device(messages: Sequence[Inbound], parts: int) -> list[list[Inbound]]:
+    """The messages in so many parts, in their order; all of one device are in one of them.
+
+    Parts touch different devices, so they may be applied at the same time.
+    """
+    divided: list[list[Inbound]] = [[] for _part in range(parts)]
+    for message in messages:
+        address = wire.read_topic(message.topic)
+        divided[hash(address[0]) % parts if address else 0].append(message)
+    return divided
 
 
 def _fair(messages: Sequence[Inbound], applied: Applied) -> Sequence[Inbound]:
-    if len(messages) <= min(FAIR_SHARE.values()):
+    spoken = Counter([message.topic for message in messages])
+    if max(spoken.values(), default=0) <= min(FAIR_SHARE.values()):  # counted at once, for floods are rare
         return messages
     seen: Counter[str] = Counter()
     kept = []
@@ -163,23 +143,23 @@ def _apply_or_halve(
 def _apply(messages: Sequence[Inbound], now: datetime, last_contact: datetime | None) -> Applied:
     part = Applied()
     said = _understood(messages, part)
-    live = [one for one in said if not one.message.retained]
-    reported = read_reports([report for one in live if (report := _report(one))])
+    reported = read_reports(said.reports)
     presence = record_presence(
-        [_heard(one) for one in said],
+        said.heard,
+        said.devices,
         now=now,
         last_contact=last_contact,
         reporting=[one.device_id for one in reported],
     )
     part.dropped += presence.refused
     store_reported(reported, now=now)
-    apply_acks([ack for one in live if (ack := _ack(one))], now=now)
+    apply_acks(said.acks, now=now)
     confirm_by_reports([(one.device_id, one.lock) for one in reported], now=now)
     wake_commands(sorted(presence.alive), now=now)
     return part
 
 
-def _understood(messages: Sequence[Inbound], part: Applied) -> list[_Said]:
+def _understood(messages: Sequence[Inbound], part: Applied) -> _Said:
     parsed = []
     for message in messages:
         reading = wire.parse(message.topic, message.payload)
@@ -187,36 +167,30 @@ def _understood(messages: Sequence[Inbound], part: Applied) -> list[_Said]:
             part.dropped[reading.reason] += 1
         else:
             parsed.append((message, reading))
-    devices = locate({reading.source for _, reading in parsed})
-    said = []
+    devices = locate([reading.source for _message, reading in parsed])
+    said = _Said({one.device_id: one.state for one in devices.values()}, [], [], [])
     for message, reading in parsed:
         device = devices.get(reading.source)
         if device is None:
             # What a terminated device left at the broker comes with every subscription: not worth a count.
             part.dropped[UNKNOWN_DEVICE] += not message.retained
         else:
-            part.counts[type(reading).__name__] += 1
-            said.append(_Said(device, message, reading))
+            _take(said, device, message, reading)
+    part.counts += Counter([type(reading).__name__ for _message, reading in parsed if reading.source in devices])
     return said
 
 
-def _heard(said: _Said) -> Heard:
-    message, parsed = said.message, said.parsed
-    if isinstance(parsed, wire.Status):
-        kind = _ONLINE if parsed.online else _OFFLINE
-        event = PresenceEvent(kind, parsed.session, message.at, parsed.keepalive)
+def _take(
+    said: _Said, device: Located, message: Inbound, reading: wire.Status | wire.Attr | wire.EventReport | wire.Ack
+) -> None:
+    """Whatever a device sends shows that it is there; a report or an ack that the broker had stored tells no more."""
+    device_id = device.device_id
+    if isinstance(reading, wire.Status):
+        event = PresenceEvent(_ONLINE if reading.online else _OFFLINE, reading.session, message.at, reading.keepalive)
     else:
         event = PresenceEvent(_UPLINK, None, message.at)
-    return Heard(said.device.device_id, event, message.retained, message.again, message.kept_since)
-
-
-def _report(said: _Said) -> Report | None:
-    if isinstance(said.parsed, wire.Attr):
-        return Report(said.device.device_id, said.device.product_id, said.parsed.values, said.message.at)
-    return None
-
-
-def _ack(said: _Said) -> tuple[int, Any, bool] | None:
-    if isinstance(said.parsed, wire.Ack):
-        return said.device.device_id, said.parsed.ticket, said.parsed.ok
-    return None
+        if isinstance(reading, wire.Attr) and not message.retained:
+            said.reports.append(Report(device_id, device.product_id, reading.values, message.at))
+        elif isinstance(reading, wire.Ack) and not message.retained:
+            said.acks.append((device_id, reading.ticket, reading.ok))
+    said.heard.append(Heard(device_id, event, message.retained, message.again, message.kept_since))

@@ -10,15 +10,14 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection, connections
-from django.db.models import QuerySet
 from django.test.utils import CaptureQueriesContext
 
 from amp.foundation.scoping import system_scope
 from devices.lifecycle import State
 from devices.models import DeviceService, PresenceSession
-from devices.services import presence
+from devices.services import locating, presence, uplinks
 from devices.services.uplinks import apply_batch
-from tests.talking_devices import Fleet, at, make_fleet, tell
+from tests.talking_devices import Fleet, at, make_fleet, record, tell
 
 pytestmark = pytest.mark.django_db
 HOUR = 3_600_000_000
@@ -226,7 +225,7 @@ def test_a_batch_costs_a_fixed_number_of_statements(size: int):
         ]
     ]
     with CaptureQueriesContext(connection) as queries:
-        presence.record_presence(events, now=at("09:11"))
+        record(events, now=at("09:11"))
     statements = [query["sql"] for query in queries if "SAVEPOINT" not in query["sql"]]
     assert len(statements) == 5, "\n".join(statement[:120] for statement in statements)
     assert fleet.service().due_at == at("09:11")
@@ -241,7 +240,7 @@ def test_late_events_cost_two_more_statements():
         presence.Heard(pk, presence.PresenceEvent(presence.Kind.OFFLINE, "1", at("10:00"))) for pk in fleet.ids.values()
     ]
     with CaptureQueriesContext(connection) as queries:
-        presence.record_presence(events, now=at("12:00"))
+        record(events, now=at("12:00"))
     assert len([query for query in queries if "SAVEPOINT" not in query["sql"]]) == 7
     assert {row.counted for row in [fleet.presence(key) for key in fleet.ids]} == {HOUR}
 
@@ -253,17 +252,19 @@ def test_two_bridges_that_tell_of_one_device_at_once_lose_nothing(locks: bool, m
     fleet = make_fleet()
     tell(fleet.online("d1", at("09:00"), 1))
     both_have_read = threading.Barrier(2, timeout=1)
-    read = presence.locked_states
+    read = uplinks.locate
 
-    def read_and_wait(rows, **options):
-        states = read(rows, **options)
+    def read_and_wait(sources):
+        devices = read(sources)
         with contextlib.suppress(threading.BrokenBarrierError):
             both_have_read.wait()
-        return states
+        return devices
 
-    monkeypatch.setattr(presence, "locked_states", read_and_wait)
+    monkeypatch.setattr(uplinks, "locate", read_and_wait)
     if not locks:
-        monkeypatch.setattr(QuerySet, "select_for_update", lambda rows, **_: rows)
+        unlocked = locating._POSTGRESQL.replace("FOR UPDATE OF presence", "")
+        assert unlocked != locating._POSTGRESQL
+        monkeypatch.setattr(locating, "_POSTGRESQL", unlocked)
     batches = [
         [fleet.offline("d1", at("10:00"), 1)],
         [fleet.online("d1", at("10:30"), 2), fleet.offline("d1", at("11:30"), 2)],

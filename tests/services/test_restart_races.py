@@ -12,10 +12,11 @@ from devices.lifecycle import SECOND
 from devices.models import Presence
 from devices.online_time import Kind, PresenceEvent
 from devices.services import restart as restarting
-from devices.services.presence import Heard, record_presence
+from devices.services.presence import Heard
 from tests.factories import HOUR, NOW, make_product
 from tests.services.test_restart import DAY, HOURS, restart, service, used_up
 from tests.services.test_transfer_races import together
+from tests.talking_devices import record
 
 pytestmark = pytest.mark.django_db(transaction=True)
 LATER = NOW + DAY
@@ -36,7 +37,7 @@ def product() -> Product:
 def comes_online(pk: int) -> None:
     """It said so ten minutes ago; we hear it now."""
     event = PresenceEvent(kind=Kind.ONLINE, at=LATER - TEN_MINUTES, session="7")
-    record_presence([Heard(pk, event)], now=LATER)
+    record([Heard(pk, event)], now=LATER)
 
 
 def total(pk: int) -> int:

@@ -18,11 +18,12 @@ from devices.models import Command, DeviceService, Presence, PresenceSession
 from devices.online_time import Kind, PresenceEvent
 from devices.services.dispatch import close_stale
 from devices.services.lifecycle import advance_due_services
-from devices.services.presence import Heard, record_presence
+from devices.services.presence import Heard
 from devices.transports.recorded import RecordedTransport
 from tests.services.announcing import DAY, Fleet, hear, make_fleet, rows, sweep, switch
 from tests.services.dispatching import transport
 from tests.services.fleet import scope
+from tests.talking_devices import record
 
 __all__ = ["scope", "transport"]
 HOUR = timedelta(hours=1)
@@ -46,7 +47,7 @@ def go_online(fleet: Fleet, session: str, at: datetime, *, until: datetime | Non
     events = [PresenceEvent(Kind.ONLINE, session, at)]
     if until is not None:
         events.append(PresenceEvent(Kind.OFFLINE, session, until))
-    record_presence([Heard(pk, event) for pk in fleet.ids for event in events], now=until or at)
+    record([Heard(pk, event) for pk in fleet.ids for event in events], now=until or at)
 
 
 def three_years(fleet: Fleet, transport: RecordedTransport) -> datetime:

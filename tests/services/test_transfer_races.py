@@ -23,6 +23,7 @@ from devices.services.transfer import transfer_service
 from tests.factories import HOUR, NOW, make_device, make_product
 from tests.services.test_transfer import renew
 from tests.stack.waiting import waits_for_a_lock
+from tests.talking_devices import record
 
 pytestmark = pytest.mark.django_db(transaction=True)
 DAY = timedelta(days=1)
@@ -212,7 +213,7 @@ def meet(monkeypatch: pytest.MonkeyPatch, target: int, second: Callable[[], None
     monkeypatch.setattr(presence, "reschedule_trials", paused)
     was_online = ((Kind.ONLINE, LATER - 3 * HOURS), (Kind.OFFLINE, LATER - HOURS))
     events = [Heard(target, PresenceEvent(kind=kind, at=at, session="7")) for kind, at in was_online]
-    presence.record_presence(events, now=LATER)
+    record(events, now=LATER)
     other.join(60)
     assert not other.is_alive()
     return errors

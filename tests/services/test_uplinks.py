@@ -118,10 +118,10 @@ def test_a_poison_message_is_dropped_alone_F15(monkeypatch: pytest.MonkeyPatch):
     fleet = make_fleet(100)
     original = uplinks.record_presence
 
-    def trips(heard, **options):
+    def trips(heard, locked, **options):
         if any(one.device_id == fleet.ids["d37"] for one in heard):
             raise ZeroDivisionError
-        return original(heard, **options)
+        return original(heard, locked, **options)
 
     monkeypatch.setattr(uplinks, "record_presence", trips)
     applied = tell(*(fleet.online(key, at("09:00")) for key in fleet.ids))
@@ -133,7 +133,7 @@ def test_a_poison_message_is_dropped_alone_F15(monkeypatch: pytest.MonkeyPatch):
 def test_trouble_of_the_database_drops_nothing_F18(monkeypatch: pytest.MonkeyPatch):
     fleet = make_fleet(2)
 
-    def is_away(heard, **options):
+    def is_away(heard, locked, **options):
         raise OperationalError("server closed the connection")
 
     monkeypatch.setattr(uplinks, "record_presence", is_away)
