@@ -1,8 +1,8 @@
 """Who is online, for how long: what devices say about their presence, folded set by set (P1–P7).
 
-`devices.online_time` decides; this module folds what `locating` locked, and stores. A batch costs five statements at most,
-whatever its size, and two more where an event came late. Nothing here asks for the state of the service: an expired device's
-presence is kept (A24).
+`devices.online_time` decides; this module folds what `locating` locked, and stores. A batch costs five statements at
+most, whatever its size, and two more where an event came late. Nothing here asks for the state of the service: an
+expired device's presence is kept (A24).
 """
 
 from __future__ import annotations
