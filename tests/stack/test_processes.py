@@ -1,4 +1,4 @@
-"""The product's processes start by production's commands, are killed, and come back."""
+"""The product's processes start by production's command lines, are killed, and come back."""
 
 from __future__ import annotations
 
@@ -9,6 +9,13 @@ from tests.stack.processes import Product
 from tests.stack.waiting import eventually
 
 pytestmark = pytest.mark.journey
+
+
+@pytest.fixture
+def product(product: Product) -> Product:
+    """Each process by its command line alone: the start is what is tested here."""
+    product.is_cold = True
+    return product
 
 
 def test_worker_and_beat_come_back_after_kill_9(product: Product) -> None:
