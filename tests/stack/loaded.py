@@ -18,11 +18,11 @@ from pathlib import Path
 from typing import Any
 
 PROGRAMS = (
-    *("gunicorn.app.wsgiapp", "gunicorn.glogging", "gunicorn.workers.gthread", "amp.starting", "amp.tuning"),
+    *("gunicorn.app.wsgiapp", "gunicorn.glogging", "gunicorn.workers.gthread"),
     *("celery.bin.celery", "celery.apps.beat", "celery.apps.worker", "celery.concurrency.prefork"),
     *("celery.worker.consumer", "django_celery_beat.schedulers", "kombu.transport.redis"),
 )
-"""What commands import as they start; never `amp.wsgi`, which looks at the database while it is imported."""
+"""What commands import as they start. Not what acts while it is imported: `amp.wsgi` looks at the database."""
 
 
 def main() -> None:

@@ -109,6 +109,21 @@ def test_a_child_looks_like_what_the_command_line_starts(
     assert json.loads(forked.stdout) == json.loads(cold.stdout)
 
 
+def test_what_acts_while_it_is_imported_is_left_to_the_child(
+    run: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    """The one looks at the database and settles the collector, the other takes a file of counts for its process."""
+    program = (
+        "import sys\n"
+        "from django.db import connections\n"
+        "print([name in sys.modules for name in ('django', 'amp.urls', 'amp.wsgi', 'amp.metrics.counting')])\n"
+        "print([each.connection for each in connections.all(initialized_only=True)])"
+    )
+    modules, connections = run(program).stdout.splitlines()
+    assert modules == "[True, True, False, False]"
+    assert set(connections) <= set("[None, ]")
+
+
 @pytest.mark.parametrize(
     ("program", "code"),
     [
