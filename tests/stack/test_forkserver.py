@@ -204,20 +204,6 @@ def test_each_environment_has_a_server_that_equal_ones_share(
     assert forkserver(environment) is not shared
 
 
-def test_servers_that_nobody_needs_end_and_one_with_a_child_stays(
-    sleeper: Sleeper, environment: dict[str, str]
-) -> None:
-    sleeper.start()
-    used = forkserver(environment)
-    others = [forkserver(environment | {"AMP_BASE_URL": f"http://{number}"}) for number in range(KEPT + 1)]
-    assert [_runs(each) for each in others] == [False] * 2 + [True] * (KEPT - 1)
-    assert _runs(used)
-    assert sleeper.is_running
-    sleeper.kill()
-    last = forkserver(environment | {"AMP_BASE_URL": "http://last"})
-    assert (_runs(used), _runs(last)) == (False, True)
-
-
 def test_a_server_that_dies_takes_nobody_along_and_is_replaced(
     sleeper: Sleeper, run: Callable[..., subprocess.CompletedProcess[str]], environment: dict[str, str]
 ) -> None:
@@ -230,6 +216,20 @@ def test_a_server_that_dies_takes_nobody_along_and_is_replaced(
     assert sleeper.is_running
     sleeper.process.send_signal(signal.SIGTERM)
     assert sleeper.process.wait(30) == LOST
+
+
+def test_servers_that_nobody_needs_end_and_one_with_a_child_stays(
+    sleeper: Sleeper, environment: dict[str, str]
+) -> None:
+    sleeper.start()
+    used = forkserver(environment)
+    others = [forkserver(environment | {"AMP_BASE_URL": f"http://{number}"}) for number in range(KEPT + 1)]
+    assert [_runs(each) for each in others] == [False] * 2 + [True] * (KEPT - 1)
+    assert _runs(used)
+    assert sleeper.is_running
+    sleeper.kill()
+    last = forkserver(environment | {"AMP_BASE_URL": "http://last"})
+    assert (_runs(used), _runs(last)) == (False, True)
 
 
 def test_a_product_that_cannot_be_loaded_says_why(

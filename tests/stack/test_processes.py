@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from tests.stack.daemon import is_alive
@@ -40,6 +42,8 @@ def test_web_and_bridge_come_back_after_kill_9(product: Product) -> None:
         process.kill()
         process.start()
         assert process.is_running
+        shown = Path(f"/proc/{process.pid}/cmdline").read_text().rstrip("\0").replace("\0", " ")
+        assert shown.endswith(" ".join(process.command()[1:])), "by the command line, from nobody who has loaded it"
 
 
 def test_each_product_has_a_migrated_database_of_its_own(product: Product) -> None:
