@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -17,6 +16,7 @@ from billing.models import Order, OrderStatus
 from devices.models import Command, Period
 from tests.journeys.world import World
 from tests.stack.mosquitto import Mosquitto
+from tests.stack.processes import Product
 
 pytestmark = [pytest.mark.journey, pytest.mark.django_db(transaction=True), pytest.mark.timeout(600)]
 
@@ -31,9 +31,13 @@ def pay_on_the_phone(page: Page, world: World) -> None:
 
 
 def test_a_service_is_tried_expires_locks_is_paid_on_a_phone_and_comes_back(
-    world: Callable[..., World], phone_page: Page, tmp_path: Path
+    world: Callable[..., World], product_on_test_database: Product, phone_page: Page
 ) -> None:
-    """The issue's main job, watched at each station on the public page, the wire and the records."""
+    """The issue's main job, watched at each station on the public page, the wire and the records.
+
+    All processes start by production's command lines alone.
+    """
+    product_on_test_database.is_cold = True
     amp = world()
     phone_page.goto(amp.link)
     expect(phone_page.locator(".badge")).to_have_text("Not started yet")

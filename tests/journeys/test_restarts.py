@@ -35,6 +35,7 @@ def test_what_was_ordered_before_a_server_died_is_done_after_it_is_back(
 ) -> None:
     """Each dies twice: while locks go out, and while unlocks do."""
     amp = product_on_test_database
+    amp.is_cold = True  # whoever manages containers starts command lines
     with system_scope():
         # A broker that dies forgets who came back before the bridge did; the next report says so.
         crowd = Crowd(mosquitto, DEVICES, report_every=5)

@@ -14,9 +14,21 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import IO
+from typing import IO, Protocol
 
 from tests.stack.waiting import eventually
+
+
+class Running(Protocol):
+    """What is asked of a `subprocess.Popen`, or of whatever else shows a process."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, number: int, /) -> None: ...
 
 
 @dataclass(kw_only=True)
@@ -35,7 +47,7 @@ class Daemon(ABC):
     ready_within: float = 90.0
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: float = 30.0
-    process: subprocess.Popen[bytes] | None = field(default=None, init=False, repr=False)
+    process: Running | None = field(default=None, init=False, repr=False)
     log_offset: int = field(default=0, init=False, repr=False)
 
     @abstractmethod
@@ -94,7 +106,7 @@ class Daemon(ABC):
         """`kill -9` of the process and all its children at once: no clean-up, no farewell."""
         if self.process is None:
             return
-        _signal_group(self.process.pid, signal.SIGKILL)
+        signal_group(self.process.pid, signal.SIGKILL)
         self.process.wait()
         watchdog().tell(f"release {self.process.pid}")
 
@@ -105,11 +117,11 @@ class Daemon(ABC):
 
     def pause(self) -> None:
         """Freeze the whole group (SIGSTOP): alive, and answering nobody."""
-        _signal_group(self.pid, signal.SIGSTOP)
+        signal_group(self.pid, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a frozen group go on."""
-        _signal_group(self.pid, signal.SIGCONT)
+        signal_group(self.pid, signal.SIGCONT)
 
     def children(self) -> list[int]:
         """Process ids of the direct children, for example the pool of a worker."""
@@ -117,20 +129,24 @@ class Daemon(ABC):
         return sorted(int(pid) for path in listed for pid in path.read_text().split())
 
     def _spawn(self) -> None:
-        as_user = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
         with self.log.open("ab") as log:
             self.log_offset = log.tell()
-            self.process = subprocess.Popen(
-                self.command(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self.working_directory or self.directory,
-                env=None if self.environment is None else dict(self.environment),
-                start_new_session=True,
-                **as_user,  # type: ignore[call-overload]
-            )
+            self.process = self._launched(log)
         watchdog().tell(f"guard {self.pid}")
+
+    def _launched(self, log: IO[bytes]) -> Running:
+        as_user = {"user": self.user, "group": self.user, "extra_groups": []} if self.user else {}
+        started: Running = subprocess.Popen(
+            self.command(),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=self.working_directory or self.directory,
+            env=None if self.environment is None else dict(self.environment),
+            start_new_session=True,
+            **as_user,  # type: ignore[call-overload]
+        )
+        return started
 
     def _answers(self) -> bool:
         if self.process is not None and self.process.poll() is not None:
@@ -204,6 +220,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def _signal_group(group: int, number: signal.Signals) -> None:
+def signal_group(group: int, number: signal.Signals) -> None:
+    """To all processes of a group, if there are any."""
     with suppress(ProcessLookupError):
         os.killpg(group, number)

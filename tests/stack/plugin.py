@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 
-from tests.stack.daemon import watchdog
+from tests.stack.daemon import free_port, watchdog
+from tests.stack.forkserver import stop_all
 from tests.stack.mosquitto import Mosquitto
 from tests.stack.postgresql import PostgreSQL
 from tests.stack.processes import Product, settings_environment
@@ -34,6 +35,8 @@ class Stack:
     postgresql: PostgreSQL
     redis: Redis
     mosquitto: Mosquitto
+    port: int | None = None
+    """Of the product's web process, once it was asked for."""
 
     @classmethod
     def in_temporary_directory(cls) -> Stack:
@@ -67,8 +70,20 @@ class Stack:
             base_url="http://testserver",
         )
 
+    def product(self, directory: Path, mosquitto: Mosquitto, *, database_url: str) -> Product:
+        """The product with its logs in `directory`; on one database its environment is the same for every test."""
+        if self.port is None:
+            self.port = free_port()
+        metrics = self.directory / "metrics-of-the-product"
+        shutil.rmtree(metrics, ignore_errors=True)  # what was counted before is no test's business
+        environment = self.environment(database_url=database_url, redis_database=1)
+        return Product(
+            directory=directory, environment=environment, mosquitto=mosquitto, metrics=metrics, port=self.port
+        )
+
     def stop(self) -> None:
         """End the services and remove what they wrote."""
+        stop_all()
         for service in (self.mosquitto, self.redis, self.postgresql):
             service.stop()
         shutil.rmtree(self.directory, ignore_errors=True)
@@ -145,10 +160,8 @@ def product(
         service.start()  # a test before us may have left it killed
     redis_server.client(1).flushdb()
     name = f"amp_{tmp_path.name}"[:60].lower()
-    environment = stack.environment(
-        database_url=postgresql_server.create_database(name, template=product_template), redis_database=1
-    )
-    product = Product(directory=tmp_path / "product", environment=environment, mosquitto=mosquitto)
+    database_url = postgresql_server.create_database(name, template=product_template)
+    product = stack.product(tmp_path / "product", mosquitto, database_url=database_url)
     try:
         yield product
     finally:
@@ -167,8 +180,7 @@ def product_on_test_database(
     redis_server.client(1).flushdb()
     base, _, _ = stack.database_url.rpartition("/")
     database_url = f"{base}/{connection.settings_dict['NAME']}"
-    environment = stack.environment(database_url=database_url, redis_database=1)
-    product = Product(directory=tmp_path / "product", environment=environment, mosquitto=mosquitto)
+    product = stack.product(tmp_path / "product", mosquitto, database_url=database_url)
     try:
         yield product
     finally:

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psycopg
 
-from tests.stack.daemon import Daemon, free_port
+from tests.stack.daemon import Daemon, Running, free_port
+from tests.stack.forkserver import forkserver
 from tests.stack.mosquitto import Mosquitto
 
 WEB = ("gunicorn", "amp.wsgi")
@@ -56,10 +57,17 @@ class Process(Daemon):
     """One process of the product."""
 
     arguments: tuple[str, ...]
+    environment: Mapping[str, str]
+    is_cold: bool
 
     def command(self) -> tuple[str, ...]:
         """Production's command, from this virtual environment."""
         return resolved(self.arguments)
+
+    def _launched(self, log: IO[bytes]) -> Running:
+        if self.is_cold:
+            return super()._launched(log)
+        return forkserver(self.environment).popen(self.command(), cwd=REPOSITORY, stdout=log, stderr=log)
 
 
 @dataclass(kw_only=True)
@@ -114,12 +122,16 @@ class Product:
     """The product on one database: run its commands, start its processes, ask it over HTTP and SQL.
 
     `directory` takes the logs. All processes get `environment` and nothing of the caller's but PATH, HOME and LANG.
+    They are forked by a process that has loaded the product in this environment; where the start itself is the subject,
+    `is_cold` has each started by its command line.
     """
 
     directory: Path
     environment: dict[str, str]
     mosquitto: Mosquitto
+    metrics: Path
     port: int = field(default_factory=free_port)
+    is_cold: bool = False
     processes: list[Process] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -131,7 +143,7 @@ class Product:
             "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self.port} --preload --worker-class=gthread --workers=2 "
             "--threads=4 --graceful-timeout=5",
             "PYTHONUNBUFFERED": "1",
-            "AMP_METRICS_DIR": str(self.directory / "metrics"),
+            "AMP_METRICS_DIR": str(self.metrics),
         }
 
     @property
@@ -146,15 +158,19 @@ class Product:
 
     def manage(self, *arguments: str, check: bool = True, within: float = 120.0) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` to its end; raises `RuntimeError` with its output when it fails and `check` is true."""
-        done = subprocess.run(
-            resolved(("python", "manage.py", *arguments)),
-            cwd=REPOSITORY,
-            env=self.environment,
-            capture_output=True,
-            text=True,
-            timeout=within,
-            check=False,
-        )
+        command = resolved(("python", "manage.py", *arguments))
+        if self.is_cold:
+            done = subprocess.run(
+                command,
+                cwd=REPOSITORY,
+                env=self.environment,
+                capture_output=True,
+                text=True,
+                timeout=within,
+                check=False,
+            )
+        else:
+            done = forkserver(self.environment).run(command, cwd=REPOSITORY, timeout=within)
         if check and done.returncode:
             raise RuntimeError(
                 f"manage.py {' '.join(arguments)} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
@@ -205,6 +221,7 @@ class Product:
             "directory": self.directory,
             "environment": self.environment,
             "working_directory": REPOSITORY,
+            "is_cold": self.is_cold,
         }
 
     def _start(self, process: Process) -> Process:

@@ -1,6 +1,8 @@
-"""The product's processes start by production's commands, are killed, and come back."""
+"""The product's processes start by production's command lines, are killed, and come back."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
@@ -9,6 +11,13 @@ from tests.stack.processes import Product
 from tests.stack.waiting import eventually
 
 pytestmark = pytest.mark.journey
+
+
+@pytest.fixture
+def product(product: Product) -> Product:
+    """Each process by its command line alone: the start is what is tested here."""
+    product.is_cold = True
+    return product
 
 
 def test_worker_and_beat_come_back_after_kill_9(product: Product) -> None:
@@ -33,6 +42,8 @@ def test_web_and_bridge_come_back_after_kill_9(product: Product) -> None:
         process.kill()
         process.start()
         assert process.is_running
+        shown = Path(f"/proc/{process.pid}/cmdline").read_text().rstrip("\0").replace("\0", " ")
+        assert shown.endswith(" ".join(process.command()[1:])), "by the command line, from nobody who has loaded it"
 
 
 def test_each_product_has_a_migrated_database_of_its_own(product: Product) -> None:
