@@ -15,7 +15,8 @@ from amp.bridge import FILTERS, BridgeLoop
 from amp.foundation import clock
 from amp.foundation.bulk import among
 from amp.foundation.scoping import system_scope
-from bench import broker, fleet
+from bench import bridges, broker, fleet
+from bench.bridges import await_received
 from bench.floor import Said, keep_all, keep_newest, make_narrow, update_narrow
 from bench.rounds import Figure, Target, in_turn, seconds
 from bench.stage import Stage
@@ -34,15 +35,16 @@ BATCH = 5_000
 SAID = ("online", "report", "report", "report", "offline")
 """Each device in turn says the first, then each the second, and so on: 100,000 messages of 20,000 devices."""
 BRIDGE = "amp-bridge"
-GIVE_UP_SECONDS = 300
 
 
 def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
-    """From the broker's queue, then without the broker."""
+    """From the broker's queue, by two bridges beside one, then without the broker."""
     stage.use(stage.large)
     with system_scope():
         names = _names(fleet.scattered(min(DEVICES, stage.scale // 2)))
         yield from _from_the_broker(stage, rounds, names)
+        sides = [f"{count}-{number}" for count in (1, 2) for number in range(rounds)]
+        yield from bridges.figures(stage, rounds, {side: _round_of(names, side) for side in sides})
         yield from _database_alone(rounds, names)
 
 
@@ -60,6 +62,10 @@ def _said(names: dict[int, tuple[str, str]], what: str, session: str) -> list[tu
         "report": b'{"ticket": "t", "type": "MATTR", "subtype": "REPORT", "data": {"kv": {"2": 50}}}',
     }[what]
     return [(f"amp/{product}/{key}/{tail}", payload) for product, key in names.values()]
+
+
+def _round_of(names: dict[int, tuple[str, str]], session: str) -> list[tuple[str, bytes]]:
+    return [message for what in SAID for message in _said(names, what, session)]
 
 
 # -- from the broker's queue ------------------------------------------------------------------------------------------
@@ -91,7 +97,7 @@ def _queue(stage: Stage, client_id: str, filters: Sequence[str], names: dict[int
     """Let the broker keep one round of messages for `client_id`; how many."""
     broker.end_session(stage.mqtt_url, client_id)
     broker.open_session(stage.mqtt_url, client_id, filters)
-    messages = [message for what in SAID for message in _said(names, what, f"{client_id}-{number}")]
+    messages = _round_of(names, f"{client_id}-{number}")
     broker.publish_raw(stage.mqtt_url, broker.frames_of(messages))
     return len(messages)
 
@@ -170,26 +176,12 @@ def _stored(stage: Stage, _total: int, names: dict[int, tuple[str, str]], number
     started = time.perf_counter()
     thread.start()
     try:
-        _await_received(stage, total)
+        await_received(stage, total)
         return total / (time.perf_counter() - started)
     finally:
         stop.set()
         thread.join()
         broker.end_session(stage.mqtt_url, BRIDGE)
-
-
-def _await_received(stage: Stage, total: int) -> None:
-    deadline = time.perf_counter() + GIVE_UP_SECONDS
-    with stage.connect(stage.large) as watcher:
-        while True:
-            row = watcher.execute("SELECT received, dropped, last_dropped FROM devices_bridge").fetchone()
-            if row and row[1]:
-                raise RuntimeError(f"The bridge dropped {row[1]} messages: {row[2]}")
-            if row and int(str(row[0])) >= total:
-                return
-            if time.perf_counter() > deadline:
-                raise RuntimeError(f"The bridge stored {row} of {total:,} messages in {GIVE_UP_SECONDS} s")
-            time.sleep(0.02)
 
 
 # -- without the broker -----------------------------------------------------------------------------------------------

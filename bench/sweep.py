@@ -76,7 +76,7 @@ _COPY_COMMANDS = (
     "confirms_by_report, status, attempts, refusals, problem, created_at, stale_at, due_at, closed_at) FROM STDIN"
 )
 _PROBE = (
-    "SELECT device_id FROM devices_deviceservice WHERE due_at <= %s ORDER BY due_at LIMIT 2000 FOR UPDATE SKIP LOCKED"
+    "SELECT device_id FROM devices_deviceservice WHERE due_at <= %s ORDER BY due_at LIMIT 1000 FOR UPDATE SKIP LOCKED"
 )
 
 
@@ -101,7 +101,7 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
             "A",
             f"sweep: {due:,} of {stage.scale:,} expire, with events and LOCK",
             "/s",
-            "UPDATE and COPY of the same rows, ready made, in transactions of 2,000",
+            f"UPDATE and COPY of the same rows, ready made, in transactions of {CHUNK:,}",
             product,
             limit,
             Target(0.6),

@@ -23,7 +23,7 @@ from devices.services.terms import Place, terms_for
 
 log = logging.getLogger(__name__)
 
-CHUNK = 2_000
+CHUNK = 1_000
 ALONE = 500
 """Services moved on one by one in a slice: those that failed before, or all after a sweep that died (F15)."""
 
