@@ -20,6 +20,8 @@ RUN useradd --system --uid 10001 --no-create-home --shell /usr/sbin/nologin amp 
 COPY --from=build /opt/amp /opt/amp
 WORKDIR /srv/amp
 COPY . .
+# Nobody may write there later: what isn't compiled now would be compiled at every start of every process.
+RUN python -m compileall -q amp catalog devices billing alerts
 # collectstatic needs settings that load, and none of the values below: the image holds no secret.
 RUN AMP_MODE=production SECRET_KEY=used-while-building-the-image-only-0123456789-0123456789 \
     AMP_FIELD_KEY=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA= \
@@ -29,5 +31,6 @@ RUN AMP_MODE=production SECRET_KEY=used-while-building-the-image-only-0123456789
 USER amp
 EXPOSE 8000
 # What the compose file doesn't say otherwise: threads, so that a long export doesn't take its process along.
-ENV GUNICORN_CMD_ARGS="--bind=0.0.0.0:8000 --preload --worker-class=gthread --threads=8 --timeout=60 --graceful-timeout=120"
+ENV GUNICORN_CMD_ARGS="--bind=0.0.0.0:8000 --preload --no-control-socket --worker-class=gthread --threads=8 --timeout=60 \
+--graceful-timeout=120"
 CMD ["gunicorn", "amp.wsgi"]

@@ -20,7 +20,7 @@ from tests.stack.forkserver import forkserver
 from tests.stack.mosquitto import Mosquitto
 
 WEB = ("gunicorn", "amp.wsgi")
-WORKER = ("celery", "-A", "amp", "worker", "--loglevel=INFO")
+WORKER = ("celery", "-A", "amp", "worker", "--loglevel=INFO", "--without-mingle", "--without-gossip")
 BEAT = ("celery", "-A", "amp", "beat", "--loglevel=INFO")
 BRIDGE = ("python", "manage.py", "bridge")
 MIGRATE = ("python", "manage.py", "migrate", "--noinput")
@@ -140,8 +140,8 @@ class Product:
             **{name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ},
             **self.environment,
             "AMP_BASE_URL": self.url,
-            "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self.port} --preload --worker-class=gthread --workers=2 "
-            "--threads=4 --graceful-timeout=5",
+            "GUNICORN_CMD_ARGS": f"--bind=127.0.0.1:{self.port} --preload --no-control-socket "
+            "--worker-class=gthread --workers=2 --threads=4 --graceful-timeout=5",
             "PYTHONUNBUFFERED": "1",
             "AMP_METRICS_DIR": str(self.metrics),
         }
