@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from billing.services import fulfilment
+from catalog.models import Plan, Product
 from devices import lifecycle
 from devices.delivery import CommandStatus, closed
 from devices.online_time import Kind
@@ -21,10 +22,11 @@ from devices.services import lifecycle as sweeping
 from tests.money.test_planted_defects import without_the_amount_check
 from tests.simulation import act_defects as of_acts
 from tests.simulation import refund_defects as of_refunds
-from tests.simulation.profiles import Profile, busy, crowd, small, young
+from tests.simulation.profiles import Profile, bargaining, busy, crowd, small, young
 
 Patch = pytest.MonkeyPatch
 _serial = itertools.count(1)
+DUE = "nothing_happens_before_it_is_due"
 
 
 class Defect(NamedTuple):
@@ -128,19 +130,43 @@ def no_brake_on_locks(patch: Patch) -> None:
     patch.setattr(commands, "brake_locks", lambda *_given, **_more: {})
 
 
+def the_newest_version_is_given(patch: Patch) -> None:
+    """Paid lines get the period of the version that is on sale by now, not of the one that was sold (E3)."""
+    honest = fulfilment.renew_services
+
+    def renew(requests: Any, **more: Any) -> Any:
+        months = Plan.objects.filter(status="PUBLISHED").latest("version").months
+        return honest([each._replace(months=months) for each in requests], **more)
+
+    patch.setattr(fulfilment, "renew_services", renew)
+
+
+def commands_are_the_makers(patch: Patch) -> None:
+    """A child's device is told by its parent, as if the device were its own (E1)."""
+    honest = ledger.order_commands
+
+    def order_commands(orders: Any, **more: Any) -> None:
+        makers = dict(Product.objects.values_list("id", "enterprise_id"))
+        honest([each._replace(enterprise_id=makers[each.product_id]) for each in orders], **more)
+
+    patch.setattr(ledger, "order_commands", order_commands)
+
+
 DEFECTS = {
     plant.__name__.replace("_", " "): Defect(plant, found_by, seeds, *profile)
     for plant, found_by, seeds, *profile in (
-        (trials_count_offline_time, {"nothing_happens_before_it_is_due"}, (2,)),
+        (trials_count_offline_time, {DUE}, (2,)),
         (generations_stay, {"what_is_paid_is_applied"}, (3,)),
         (no_second_attempt, {"a_paid_device_is_open"}, (2,)),
         (paid_devices_stay_locked, {"lock_as_the_spec_says"}, (0,)),
         (notices_of_old_ends_go_out, {"a_notice_is_true"}, (0,)),
-        (lines_are_renewed_twice, {"nothing_happens_before_it_is_due"}, (0,)),
+        (lines_are_renewed_twice, {DUE}, (0,)),
         (without_the_amount_check, {"a_renewal_is_paid_for", "money_in_is_accounted_for"}, (12,)),
         (expiry_is_noticed_not_dated, {"dated_as_the_spec_says"}, (4,)),
         (stopped_devices_stay_open, {"lock_as_the_spec_says"}, (9,)),
         (wrong_months, {"periods_as_the_spec_says"}, (0,)),
+        (the_newest_version_is_given, {"periods_as_the_spec_says"}, (0,), bargaining),
+        (commands_are_the_makers, {"a_device_stays_its_owners"}, (11,)),
         (no_brake_on_locks, {"many_locks_wait_for_a_person"}, (1,), crowd),
         (of_refunds.one_person_refunds_much, {"two_people_give_back_much"}, (8,)),
         (of_refunds.accepted_is_paid_back, {"only_the_gateways_word_ends_a_refund"}, (0,)),
@@ -148,17 +174,17 @@ DEFECTS = {
         (of_refunds.refunds_take_all, {"a_refund_takes_what_it_pays"}, (18,)),
         (of_refunds.failed_refunds_stay_reserved, {"audit: refunds within what was paid"}, (0,)),
         (of_refunds.shortened_ends_keep_their_anchor, {"periods_as_the_spec_says"}, (0,), busy),
-        (of_acts.new_lives_keep_their_count, {"nothing_happens_before_it_is_due"}, (2,)),
+        (of_acts.new_lives_keep_their_count, {DUE}, (2,)),
         (of_acts.new_lives_begin_locked, {"lock_as_the_spec_says"}, (0,)),
         (of_acts.paid_lives_may_end, {"a_life_ends_after_its_time"}, (1,)),
         (of_acts.rests_are_copied, {"state_as_the_spec_says"}, (8,)),
         (of_acts.rests_grow, {"state_as_the_spec_says"}, (8,)),
         (of_acts.replacements_stay_locked, {"lock_as_the_spec_says"}, (8,)),
-        (of_acts.trials_follow_the_newest_rule, {"nothing_happens_before_it_is_due"}, (0,), young),
+        (of_acts.trials_follow_the_newest_rule, {DUE, "dated_as_the_spec_says"}, (0,), young),
         (of_acts.rules_move_devices_in_the_past, {"dated_as_the_spec_says"}, (16,), young),
         (of_acts.nobody_gets_the_included_period, {"state_as_the_spec_says"}, (14,)),
         (of_acts.renewal_is_always_early, {"who_may_renew_is_offered_it"}, (0,)),
-        (of_acts.time_counts_while_paid_mode_is_off, {"nothing_happens_before_it_is_due"}, (3,)),
+        (of_acts.time_counts_while_paid_mode_is_off, {DUE}, (3,)),
         (of_acts.relocked_by_nobody, {"lock_as_the_spec_says"}, (10,)),
     )
 }

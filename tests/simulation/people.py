@@ -71,6 +71,8 @@ class People:
         self.sold[attempt.order_id] = (plan.amount * len(sold), plan.months)
         if not how.twin:
             self._is_offered(ids, sold, None)
+        if "priced_anew" in run.profile.faults and run.happens("priced_anew"):
+            run.plan(after / 2, "another price", self.edit_plan)
         if not run.happens("walks_away") or pays_at:
             run.plan(after, f"pay {number}", lambda: self._pay(attempt.pk, trouble))
         return f"order {attempt.order_id} for {ids}, {trouble.value or 'no trouble'}"

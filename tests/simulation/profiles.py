@@ -91,6 +91,11 @@ def busy(seed: int) -> Profile:
     return replace(small(seed), buy_every=2 * DAY, trouble_every=1.5 * DAY, staff_every=2 * DAY)
 
 
+def bargaining(seed: int) -> Profile:
+    """A small history in which the plan on sale changes between many a code and its payment (E3)."""
+    return replace(busy(seed), faults=FAULTS | {"priced_anew": 0.6})
+
+
 def crowd(seed: int) -> Profile:
     """Many devices whose trials end together: more LOCKs within an hour than go without a person (P8)."""
     chance = random.Random(f"crowd {seed}")
