@@ -126,7 +126,8 @@ class BridgeLoop:
             self._insist(lambda: self._meet_again(listener))
         if batch is not None:
             self._insist(lambda: self._notice_restart(batch.messages))
-            self._insist(lambda: self._store(batch.messages))
+            parts = self._divided(batch.messages)
+            self._insist(lambda: self._store(parts))
             self._acknowledge(batch)
         elif listener.connected and time.monotonic() - self._heard > DEAF_SECONDS:
             raise BrokerUnavailable("Connected, but not even the own echo comes back.")
@@ -135,19 +136,32 @@ class BridgeLoop:
             self._send_echo(listener)
             self._beat(connected=listener.connected)
 
-    def _store(self, messages: Sequence[Message]) -> None:
-        """Nothing is acknowledged before all of it is committed; what was committed may come again (F02)."""
+    def _divided(self, messages: Sequence[Message]) -> list[list[Message]]:
+        """What devices said, in as many parts as there are transactions for it."""
         ours = (self._echo_topic, self._uptime_topic)
-        inbound = [self._inbound(message) for message in messages if message.topic not in ours]
-        if len(inbound) < TWO_LANES_FROM or connection.vendor != "postgresql":  # SQLite has one writer
-            self._apply(inbound)
-            return
-        here, there = by_device(inbound, 2)
-        self._lane.beside(lambda: self._apply(here), lambda: self._apply(there))
+        said = [message for message in messages if message.topic not in ours]
+        lanes = 2 if len(said) >= TWO_LANES_FROM and connection.vendor == "postgresql" else 1  # SQLite has one writer
+        return by_device(said, lanes)
 
-    def _apply(self, inbound: Sequence[Inbound]) -> None:
-        if not inbound:
+    def _store(self, parts: list[list[Message]]) -> None:
+        """Store `parts`; nothing is acknowledged before all of them are.
+
+        One that is committed is emptied: where another failed, that alone is tried again (P2).
+        """
+
+        def store(place: int) -> None:
+            self._apply(parts[place])
+            parts[place] = []
+
+        if len(parts) == 1:
+            store(0)
+        else:
+            self._lane.beside(lambda: store(0), lambda: store(1))
+
+    def _apply(self, messages: Sequence[Message]) -> None:
+        if not messages:
             return
+        inbound = [self._inbound(message) for message in messages]
         with transaction.atomic():
             applied = apply_batch(inbound, now=self._product_now(), last_contact=self._contact.lost_at)
             self._count(len(inbound), applied)

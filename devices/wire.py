@@ -21,8 +21,10 @@ import orjson
 MAX_BYTES = 64 * 1024
 MAX_DEPTH = 16
 MAX_SESSION = 64
+MAX_TOPIC = 142
+"""Characters of the longest topic that can be one of ours. What is longer isn't even kept for its refusal."""
 TOPICS_KEPT = 50_000
-"""Read topics that are remembered, some 20 MB of them: a device speaks again and again, on two or three."""
+"""Topics whose reading is remembered, 26 MB of them: a device speaks again and again, on two or three."""
 MAX_KEEPALIVE = 65_535
 """Seconds; MQTT's own field is 16 bits wide."""
 
@@ -116,13 +118,17 @@ def parse(topic: str, payload: bytes) -> Parsed:
     return _READERS[kind](source, body)
 
 
-@lru_cache(TOPICS_KEPT)
 def read_topic(topic: str) -> tuple[Source, str] | None:
     """Source and kind ("status", "attr", "event" or "ack") of a topic; None where it isn't one of ours.
 
     >>> read_topic("amp/p1/d1/up/ack")
     (Source(product_key='p1', device_key='d1'), 'ack')
     """
+    return _read_topic(topic) if len(topic) <= MAX_TOPIC else None
+
+
+@lru_cache(TOPICS_KEPT)
+def _read_topic(topic: str) -> tuple[Source, str] | None:
     found = _TOPIC.fullmatch(topic)
     if found is None:
         return None

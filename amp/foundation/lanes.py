@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Self, TypeVar
 
-from django.db import connections
+from django.db import close_old_connections, connections
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -20,23 +23,30 @@ class SecondLane:
 
     def __init__(self, name: str) -> None:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=name)
+        self._has_worked = False
 
     def beside(self, ours: Callable[[], Result], other: Callable[[], Result]) -> tuple[Result, Result]:
         """Do `ours` here and `other` in the lane, each in a transaction of its own if it wants one.
 
         Returns when both have ended, and raises what either raised, ours first: then one of them may be done.
         """
-        running = self._thread.submit(copy_context().run, self._kept, other)
+        self._has_worked = True
+        running = self._thread.submit(copy_context().run, _kept, other)
         try:
             done = ours()
-        finally:
-            wait([running])
+        except BaseException:
+            if failure := running.exception():
+                log.warning("The second lane failed as well.", exc_info=failure)
+            raise
         return done, running.result()
 
     def close(self) -> None:
         """End the thread and its connection; no work can follow."""
-        self._thread.submit(connections.close_all).result()
-        self._thread.shutdown()
+        try:
+            if self._has_worked:
+                self._thread.submit(connections.close_all).result()
+        finally:
+            self._thread.shutdown()
 
     def __enter__(self) -> Self:
         return self
@@ -44,11 +54,16 @@ class SecondLane:
     def __exit__(self, *_failure: object) -> None:
         self.close()
 
-    @staticmethod
-    def _kept(work: Callable[[], Result]) -> Result:
-        """A connection on which something failed may be broken: the next work gets another."""
-        try:
-            return work()
-        except BaseException:
-            connections.close_all()
-            raise
+
+def _kept(work: Callable[[], Result]) -> Result:
+    """Nobody looks at the lane's connection between two works: the server, or a firewall on the way, may have ended it.
+
+    So it is asked first, and made anew when it is as old as a request's may get. One on which something failed may be
+    broken, and isn't kept.
+    """
+    close_old_connections()
+    try:
+        return work()
+    except BaseException:
+        connections.close_all()
+        raise

@@ -125,7 +125,8 @@ def apply_acks(acks: Sequence[tuple[int, UUID | str, bool]], *, now: datetime) -
     named = [(device_id, ticket, ok) for device_id, given, ok in acks if (ticket := _as_ticket(given))]
     if not named:
         return 0
-    known = Command.objects.filter(among("ticket", {ticket for _device_id, ticket, _ok in named}))
+    tickets = among("ticket", {ticket for _device_id, ticket, _ok in named})
+    known = Command.objects.filter(tickets, among("device_id", {pk for pk, *_ in named}))  # nobody else's are locked
     rows = {row.ticket: row for row in locked_rows(known)}
     changed: dict[UUID, CommandRow] = {}
     applied = 0

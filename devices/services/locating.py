@@ -65,4 +65,4 @@ def locate(sources: Iterable[Source]) -> dict[Source, Located]:
     rows = read_statement(_SQLITE, [json.dumps(wanted)])
     # Two queries there: what a query of one's own reads, Django doesn't turn into moments.
     states = locked_states(Presence.objects.filter(among("device_id", [device_id for _place, device_id, _ in rows])))
-    return {wanted[row[0] - 1]: Located(row[1], row[2], states[row[1]]) for row in rows}
+    return {wanted[row[0] - 1]: Located(row[1], row[2], states[row[1]]) for row in rows if row[1] in states}

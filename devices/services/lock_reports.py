@@ -191,12 +191,13 @@ def _older_readers(reports: Sequence[Report], in_force: Mapping[int, _InForce]) 
 
 
 def _thing_models(versions: Mapping[int, int]) -> dict[int, tsl.Tsl]:
-    missing = [product_id for product_id, version in versions.items() if _models.get(product_id, (0,))[0] != version]
+    kept = {product_id: known for product_id in versions if (known := _models.get(product_id))}
+    missing = [product_id for product_id, version in versions.items() if kept.get(product_id, (0,))[0] != version]
     if missing:
         if len(_models) > 10_000:
-            _models.clear()
+            _models.clear()  # other lanes look here too, and have what they need by then
         documents = ThingModel.objects.filter(product_id__in=missing).order_by("version")
         for product_id, version, document in documents.values_list("product_id", "version", "document"):
             if version == versions[product_id]:
-                _models[product_id] = (version, tsl.parse(document))
-    return {product_id: _models[product_id][1] for product_id in versions}
+                kept[product_id] = _models[product_id] = (version, tsl.parse(document))
+    return {product_id: model for product_id, (_version, model) in kept.items()}

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, TypeVar
 from uuid import UUID
 
 from django.db import transaction
@@ -90,12 +90,23 @@ def apply_batch(messages: Sequence[Inbound], *, now: datetime, last_contact: dat
     return applied
 
 
-def by_device(messages: Sequence[Inbound], parts: int) -> list[list[Inbound]]:
+class Spoken(Protocol):
+    """A message on a topic."""
+
+    @property
+    def topic(self) -> str:
+        """As the broker has it."""
+
+
+Words = TypeVar("Words", bound=Spoken)
+
+
+def by_device(messages: Sequence[Words], parts: int) -> list[list[Words]]:
     """The messages in so many parts, in their order; all of one device are in one of them.
 
-    Parts touch different devices, so they may be applied at the same time.
+    Parts change different devices and lock rows of no others, so they may be applied at the same time.
     """
-    divided: list[list[Inbound]] = [[] for _part in range(parts)]
+    divided: list[list[Words]] = [[] for _part in range(parts)]
     for message in messages:
         address = wire.read_topic(message.topic)
         divided[hash(address[0]) % parts if address else 0].append(message)

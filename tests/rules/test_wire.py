@@ -166,3 +166,13 @@ def test_no_document_makes_the_reader_fail(topic: str, body: dict[str, object]) 
     assert isinstance(said, readings)
     if isinstance(said, Status) and said.session is not None:
         assert len(said.session) <= wire.MAX_SESSION
+
+
+def test_f69_a_topic_that_is_too_long_to_be_ours_is_not_remembered() -> None:
+    """Devices may publish below their own names as they like: what the platform keeps of it is bounded."""
+    longest = f"amp/{'p' * 64}/{'d' * 64}/up/event"
+    assert len(longest) == wire.MAX_TOPIC
+    assert wire.read_topic(longest) is not None
+    kept = wire._read_topic.cache_info().currsize
+    assert wire.read_topic(f"amp/p/d/up/{'x' * 60_000}") is None
+    assert wire._read_topic.cache_info().currsize == kept

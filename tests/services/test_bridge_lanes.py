@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,11 +17,11 @@ from amp import bridge
 from amp.foundation import clock
 from amp.foundation.lanes import SecondLane
 from amp.foundation.scoping import system_scope
-from devices.models import Bridge, Presence, PresenceSession
+from devices.models import Bridge, Command, CommandStatus, Presence
 from devices.services.uplinks import Inbound, by_device
-from devices.transports.mqtt_inbox import Batch, Message
+from devices.transports.mqtt_inbox import Message
 from tests.stack.waiting import eventually
-from tests.talking_devices import Fleet, make_fleet
+from tests.talking_devices import Fleet, lock_sent, make_fleet
 
 TOGETHER_WITHIN = 20
 """Seconds after which two lanes that never meet have not run at once."""
@@ -60,21 +60,28 @@ def loop() -> Iterator[bridge.BridgeLoop]:
 
 
 @pytest.fixture
-def many(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Batch]:
-    """A batch that is worth two lanes: each of forty devices comes, reports and goes."""
+def fleet(monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    """Forty devices, for batches that are worth two lanes."""
     monkeypatch.setattr(bridge, "TWO_LANES_FROM", 2)
+    monkeypatch.setattr(bridge, "BACK_OFF_SECONDS", (0.0, 0.0))
     with system_scope():
-        fleet = make_fleet(40)
-
-    def said() -> Batch:
-        words = [word for say in (Fleet.online, Fleet.report, Fleet.offline) for word in _each(fleet, say)]
-        return Batch([Message(one.topic, one.payload, one.at, False, False) for one in words], lambda: True)
-
-    return said
+        return make_fleet(40)
 
 
-def _each(fleet: Fleet, say: Callable[[Fleet, str, object], Inbound]) -> list[Inbound]:
-    return [say(fleet, key, clock.wall()) for key in fleet.ids]
+def told(words: Iterable[Inbound]) -> list[Message]:
+    return [Message(one.topic, one.payload, one.at, False, False) for one in words]
+
+
+def a_day_of(fleet: Fleet) -> list[Message]:
+    """Each device reports, comes, reports and goes; all came off the socket at once, and have one stamp."""
+    now = clock.wall()
+    says: list[Callable[[str], Inbound]] = [
+        lambda key: fleet.report(key, now),
+        lambda key: fleet.online(key, now, 1),
+        lambda key: fleet.report(key, now),
+        lambda key: fleet.offline(key, now, 1),
+    ]
+    return told(say(key) for say in says for key in fleet.ids)
 
 
 def _backend() -> int:
@@ -141,36 +148,75 @@ def test_nothing_of_a_closed_lane_is_left() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_p1_two_lanes_store_all_that_one_would(loop: bridge.BridgeLoop, many: Callable[[], Batch]) -> None:
-    loop._store(many().messages)
-    assert Bridge.objects.get().received == 120
-    assert PresenceSession.objects.count() == 40
-    assert set(Presence.objects.values_list("is_online", flat=True)) == {False}
-    assert Presence.objects.filter(counted__gt=0).count() == 40
+def test_f18_a_lane_whose_connection_ended_unseen_is_given_another(lane: SecondLane) -> None:
+    """Nobody looks at it between two batches that are worth it."""
+    _here, before = lane.beside(_backend, _backend)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [before])
+    eventually(lambda: not _is_connected(before), what="the end of its connection")
+    _here, after = lane.beside(_backend, _backend)
+    assert after != before
 
 
 @pytest.mark.django_db(transaction=True)
-def test_f02_f18_where_one_lane_fails_nothing_is_acknowledged_and_all_comes_again(
-    loop: bridge.BridgeLoop, many: Callable[[], Batch], monkeypatch: pytest.MonkeyPatch
+def test_p1_two_lanes_store_all_that_one_would(loop: bridge.BridgeLoop, fleet: Fleet) -> None:
+    loop._store(loop._divided(a_day_of(fleet)))
+    assert Bridge.objects.get().received == 160
+    assert set(Presence.objects.values_list("is_online", flat=True)) == {False}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("lost", ["here", "there"])
+def test_p2_f18_where_one_lane_fails_its_half_alone_is_tried_again(
+    loop: bridge.BridgeLoop, fleet: Fleet, monkeypatch: pytest.MonkeyPatch, lost: str
 ) -> None:
-    """The other lane's half is stored by then; told again, it changes nothing."""
     apply_batch, tried = bridge.apply_batch, Counter[str]()
 
-    def fails_once_beside(messages, **options):
-        name = threading.current_thread().name
-        tried[name] += 1
-        if name != threading.main_thread().name and tried[name] == 1:
+    def fails_once(messages, **options):
+        place = "here" if threading.current_thread() is threading.main_thread() else "there"
+        tried[place] += 1
+        if place == lost and tried[place] == 1:
             raise OperationalError("The connection was lost")
         return apply_batch(messages, **options)
 
-    monkeypatch.setattr(bridge, "apply_batch", fails_once_beside)
-    monkeypatch.setattr(bridge, "BACK_OFF_SECONDS", (0.0, 0.0))
-    batch = many()
+    monkeypatch.setattr(bridge, "apply_batch", fails_once)
+    parts = loop._divided(a_day_of(fleet))
+    sizes = [len(part) for part in parts]
     with pytest.raises(OperationalError):
-        loop._store(batch.messages)
-    halves = PresenceSession.objects.count()
-    assert 0 < halves < 40
-    loop._insist(lambda: loop._store(batch.messages))
-    assert sorted(tried.values()) == [2, 2]
-    assert PresenceSession.objects.count() == 40
-    assert Presence.objects.filter(counted__gt=0).count() == 40
+        loop._store(parts)
+    assert [len(part) for part in parts] == [sizes[0] * (lost == "here"), sizes[1] * (lost == "there")]
+    loop._insist(lambda: loop._store(parts))
+    assert parts == [[], []]
+    assert tried == {lost: 2, ({"here", "there"} - {lost}).pop(): 1}
+    assert Bridge.objects.get().received == 160
+    assert not Presence.objects.filter(is_online=True).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_f23_f56_devices_that_ack_each_others_commands_make_no_lane_wait_for_the_other(
+    loop: bridge.BridgeLoop, fleet: Fleet
+) -> None:
+    """Only a device's own commands are locked for what it says; a ticket of another's means nothing."""
+    here, there = _one_of_each_half(loop, fleet)
+    for key in (here, there):
+        lock_sent(fleet, key)
+    Command.objects.update(status=CommandStatus.PENDING.value, due_at=None)
+    tickets = {key: Command.objects.get(device_id=fleet.ids[key]).ticket for key in (here, there)}
+    with transaction.atomic():  # somebody holds the one's command: whoever speaks for the other alone needn't wait
+        Command.objects.select_for_update().get(ticket=tickets[there])
+        acks = [fleet.ack(here, clock.wall(), tickets[there])]
+        with SecondLane("beside") as lane:
+            lane.beside(lambda: None, lambda: _within(seconds=5, work=lambda: loop._apply(told(acks))))
+    assert not Command.objects.exclude(status=CommandStatus.PENDING.value).exists()
+
+
+def _one_of_each_half(loop: bridge.BridgeLoop, fleet: Fleet) -> tuple[str, str]:
+    first, second = loop._divided(told(fleet.report(key, clock.wall()) for key in fleet.ids))
+    return first[0].topic.split("/")[2], second[0].topic.split("/")[2]
+
+
+def _within(seconds: int, work: Callable[[], None]) -> None:
+    """Do `work`; a lock that takes longer to get is an error."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(f"SET LOCAL lock_timeout = '{seconds}s'")
+        work()
