@@ -13,6 +13,12 @@ from amp.foundation.lists.search import prefix_index
 from amp.foundation.squashing import CreateModels
 
 
+def keep_detail(apps, schema_editor):
+    """The release before writes this column; our models know nothing of it, and SQLite has lost it on the way (X8)."""
+    if schema_editor.connection.vendor == 'postgresql':
+        schema_editor.execute("ALTER TABLE billing_paymentexception ADD COLUMN detail varchar(300) DEFAULT '' NOT NULL")
+
+
 class Migration(migrations.Migration):
 
     replaces = [('billing', '0001_initial'), ('billing', '0002_initial'), ('billing', '0003_append_only'), ('billing', '0004_paid_orders'), ('billing', '0005_list_indexes'), ('billing', '0006_api_channel'), ('billing', '0007_real_gateways'), ('billing', '0008_renewal_selections'), ('billing', '0009_refunds'), ('billing', '0010_fapiao_and_bills'), ('billing', '0011_fewer_indexes'), ('billing', '0012_payment_links'), ('billing', '0013_facts_and_currencies'), ('billing', '0014_bill_fetches'), ('billing', '0015_unanswered_payments'), ('billing', '0016_append_only_again'), ('billing', '0017_second_sandbox_payment')]
@@ -385,7 +391,6 @@ class Migration(migrations.Migration):
                     ('kind', models.CharField(choices=[('AMOUNT_MISMATCH', 'Amount or currency differs'), ('MERCHANT_MISMATCH', 'Merchant differs'), ('LATE', 'Paid after the order had ended'), ('SECOND_PAYMENT', 'Second payment of a paid order'), ('UNAPPLIED_LINES', 'Devices could not be renewed'), ('UNANSWERED', 'The gateway never answered')], max_length=20, verbose_name='reason')),
                     ('amount', models.BigIntegerField(verbose_name='amount, minor units')),
                     ('currency', models.CharField(max_length=3, verbose_name='currency')),
-                    ('detail', models.CharField(db_default='', default='', max_length=300)),
                     ('created_at', models.DateTimeField(verbose_name='noticed')),
                     ('resolved_at', models.DateTimeField(null=True, verbose_name='resolved')),
                     ('resolved_by', models.CharField(default='', max_length=160, verbose_name='by')),
@@ -497,8 +502,5 @@ class Migration(migrations.Migration):
         prefix_index('billing_fapiaorequest', 'number'),
         prefix_index('billing_billrow', 'number'),
         prefix_index('billing_billrow', 'transaction_id'),
-        # The release before writes the column, so it is there; our models know nothing of it (X8).
-        migrations.SeparateDatabaseAndState(
-            state_operations=[migrations.RemoveField(model_name='paymentexception', name='detail')],
-        ),
+        migrations.RunPython(keep_detail, migrations.RunPython.noop),
     ]
