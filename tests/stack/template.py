@@ -1,8 +1,8 @@
 """The migrated, otherwise empty database that tests copy.
 
-Some eighty migrations take longer than a hundred tests. The first process of the first run makes them and dumps what
-came of it into pytest's cache; every other one restores the dump. Its name holds a digest of all of the product's code
-and of the locked versions, so that a changed migration, or a changed row that is made after migrating, is made anew.
+Migrating takes longer than ten tests. The first process of the first run does it and dumps what came of it into
+pytest's cache; every other one restores the dump. Its name holds a digest of all of the product's code and of the
+locked versions, so that a changed migration, or a changed row that is made after migrating, is made anew.
 """
 
 from __future__ import annotations
