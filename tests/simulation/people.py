@@ -141,9 +141,9 @@ class People:
         return f"device {pk}"
 
     def _until_end(self, pk: int) -> timedelta:
+        """Where the service has begun anew meanwhile (A6), or was given back, nothing ends: then soon."""
         ends_at = self.run.checks.services[pk].ends_at
-        assert ends_at is not None
-        return max(ends_at - self.run.clock.now(), MINUTE)
+        return max(ends_at - self.run.clock.now(), MINUTE) if ends_at else MINUTE
 
     def resend(self) -> str:
         """Staff press "send again" on a device's newest command (F54)."""
