@@ -75,7 +75,8 @@ def _read(content: bytes) -> Iterator[tuple[int, list[str], str]]:
         for number, row in enumerate(sheet.iter_rows(max_col=MAX_COLUMNS + 1, values_only=True), 1):
             if number > LINES:
                 raise WorkbookRefused("too_many_lines")
-            yield number, _texts(row), _lossy(row)
+            is_empty = row.count(None) == len(row)  # a sheet of a few bytes may claim as many as it likes
+            yield (number, [], "") if is_empty else (number, _texts(row), _lossy(row))
     finally:
         book.close()
 

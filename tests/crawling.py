@@ -16,12 +16,12 @@ PER_KIND = 2
 """Addresses of one kind that are visited: the second often shows another state of the same page."""
 
 
-def pages(client: Client, *starts: str, per_kind: int = PER_KIND) -> list[str]:
-    """Addresses of all pages that can be reached from `starts` by links, `per_kind` of each URL name.
+def pages(client: Client, *starts: str, per_kind: int = PER_KIND) -> dict[str, bytes]:
+    """All pages that can be reached from `starts` by links, `per_kind` of each URL name: what each address shows.
 
     Raises AssertionError for a link that leads nowhere or to an error. Files and pages of others are left out.
     """
-    waiting, seen, visited, found = deque(starts), set(starts), dict[str, int](), list[str]()
+    waiting, seen, visited, found = deque(starts), set(starts), dict[str, int](), dict[str, bytes]()
     while waiting:
         address = waiting.popleft()
         kind = kind_of(address)
@@ -31,7 +31,7 @@ def pages(client: Client, *starts: str, per_kind: int = PER_KIND) -> list[str]:
         answer = client.get(address, follow=True)
         assert answer.status_code == 200, f"{address} answers {answer.status_code}"
         if answer.get("Content-Type", "").startswith("text/html") and "Content-Disposition" not in answer:
-            found.append(address)
+            found[address] = answer.content
             fresh = [link for link in links(answer.content.decode(), address) if link not in seen]
             waiting.extend(fresh)
             seen.update(fresh)

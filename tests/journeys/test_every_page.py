@@ -68,7 +68,7 @@ def test_the_demos_data_is_whole_and_every_page_of_it_opens_fits_and_can_be_read
 ) -> None:
     """axe finds nothing serious, no policy is violated, nothing scrolls sideways on a phone (W3C's WCAG 2.1 AA)."""
     check_data_set(told)
-    addresses = pages(staff, "/admin/", f"/r/{told['star']['renewal_token']}", per_kind=3 if THOROUGH else 1)
+    addresses = list(pages(staff, "/admin/", f"/r/{told['star']['renewal_token']}", per_kind=3 if THOROUGH else 1))
     assert len(addresses) > 30
     faults = [fault for look in LOOKS for fault in _faults(browser, live_server.url, staff, addresses, look)]
     assert not faults, "\n".join(faults)

@@ -67,19 +67,30 @@ def main() -> None:
 
     django.setup()
     from cryptography.hazmat.backends import default_backend
+    from django.apps import apps
+    from django.conf import settings
+    from django.db.models import QuerySet
     from django.test.client import ClientHandler
     from django.urls import get_resolver
 
     from amp.celery import app
+    from amp.foundation.calendar import check_zone
+    from amp.foundation.sealed import seal, unseal
     from tests.money import lives
 
-    # What the first request, the first task and the first signature of each child would load otherwise.
+    # What the first request, task, query, signature and calendar of each child would load otherwise; none connects.
+    settings.WHITENOISE_AUTOREFRESH = True  # a client looks for a static file when one is asked for
     get_resolver().check()
     ClientHandler().load_middleware()
     app.finalize(auto=True)
-    for lazy in ("tasks", "amqp", "events"):
+    for lazy in ("tasks", "amqp", "events", "backend"):
         getattr(app, lazy)
+    app.connection_for_write().get_transport_cls()
     default_backend()
+    unseal(seal(b"secret", "owner"), "owner")
+    check_zone("UTC")
+    for model in apps.get_models():
+        str(QuerySet(model).query)
 
     gc.freeze()
     told = os.fdopen(os.dup(1), "w")

@@ -20,6 +20,7 @@ import pytest
 
 from tests.stack.daemon import free_port, watchdog
 from tests.stack.forkserver import stop_all
+from tests.stack.memory import memory_to_spare
 from tests.stack.mosquitto import Mosquitto
 from tests.stack.postgresql import PostgreSQL
 from tests.stack.processes import Product, settings_environment
@@ -39,14 +40,15 @@ class Stack:
     """Of the product's web process, once it was asked for."""
 
     @classmethod
-    def in_temporary_directory(cls) -> Stack:
-        """Choose ports and a directory, which the watchdog removes when the run ends in whatever way."""
-        directory = Path(tempfile.mkdtemp(prefix="amp-tests-"))
-        directory.chmod(0o755)  # PostgreSQL runs as another user when we are root
-        watchdog().tell(f"remove {directory}")
+    def in_temporary_directory(cls, memory: Path | None = None) -> Stack:
+        """Choose ports and directories, which the watchdog removes when the run ends in whatever way.
+
+        `memory` is where small databases may live.
+        """
+        directory = _temporary()
         return cls(
             directory,
-            PostgreSQL(directory=directory),
+            PostgreSQL(directory=directory, memory=memory and _temporary(memory)),
             Redis(directory=directory),
             Mosquitto(directory=directory),
         )
@@ -86,7 +88,16 @@ class Stack:
         stop_all()
         for service in (self.mosquitto, self.redis, self.postgresql):
             service.stop()
-        shutil.rmtree(self.directory, ignore_errors=True)
+        for directory in (self.directory, self.postgresql.memory):
+            if directory:
+                shutil.rmtree(directory, ignore_errors=True)
+
+
+def _temporary(parent: Path | None = None) -> Path:
+    directory = Path(tempfile.mkdtemp(prefix="amp-tests-", dir=parent))
+    directory.chmod(0o755)  # PostgreSQL runs as another user when we are root
+    watchdog().tell(f"remove {directory}")
+    return directory
 
 
 STACK = pytest.StashKey[Stack]()
@@ -95,7 +106,7 @@ STACK = pytest.StashKey[Stack]()
 @pytest.hookimpl(wrapper=True)
 def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None, Any, Any]:
     """Set the environment; a wrapper, for it has to come before pytest-django, which loads the settings here."""
-    stack = early_config.stash[STACK] = Stack.in_temporary_directory()
+    stack = early_config.stash[STACK] = Stack.in_temporary_directory(memory_to_spare())
     os.environ.update(stack.environment(database_url=stack.database_url, redis_database=0))
     os.environ["AMP_METRICS_DIR"] = str(stack.directory / "metrics")
     early_config.add_cleanup(stack.stop)

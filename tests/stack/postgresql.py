@@ -39,6 +39,8 @@ class PostgreSQL(Daemon):
     port: int = field(default_factory=free_port)
     stop_signal: signal.Signals = signal.SIGINT  # fast shutdown: clients are disconnected
     settings: dict[str, str] = field(default_factory=lambda: dict(SETTINGS))
+    memory: Path | None = None
+    """A directory in memory for the cluster, where there is one; the log stays in `directory`."""
 
     def __post_init__(self) -> None:
         if os.geteuid() == 0:
@@ -47,7 +49,7 @@ class PostgreSQL(Daemon):
     @property
     def data(self) -> Path:
         """The cluster's own directory."""
-        return self.directory / "postgresql"
+        return (self.memory or self.directory) / "postgresql"
 
     def url(self, database: str = "amp") -> str:
         """`DATABASE_URL` of one database of the cluster."""

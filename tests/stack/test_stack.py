@@ -240,20 +240,24 @@ def test_services_end_and_leave_no_directory_when_the_test_run_is_killed(tmp_pat
 import sys, time
 from pathlib import Path
 from tests.stack.plugin import Stack
-stack = Stack.in_temporary_directory()
+stack = Stack.in_temporary_directory(Path(sys.argv[1]))
 stack.redis.start()
-print(stack.redis.pid, stack.directory, flush=True)
+print(stack.redis.pid, stack.directory, stack.postgresql.memory, flush=True)
 time.sleep(60)
 """
-    run = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, env=os.environ.copy())
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    run = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ.copy())
     assert run.stdout is not None
-    pid, directory = run.stdout.readline().split()
+    pid, *directories = run.stdout.readline().split()
     assert is_alive(int(pid))
-    assert Path(directory).exists()
+    assert [Path(each).exists() for each in directories] == [True, True]
     run.kill()
     run.wait()
     run.stdout.close()
-    eventually(lambda: not is_alive(int(pid)) and not Path(directory).exists(), what="the watchdog's clean-up")
+    eventually(
+        lambda: not is_alive(int(pid)) and not any(Path(each).exists() for each in directories),
+        what="the watchdog's clean-up",
+    )
 
 
 def test_eventually_gives_up_and_says_what_it_waited_for() -> None:
