@@ -11,9 +11,9 @@ CHECK := env AMP_MODE=demo DATABASE_URL=sqlite://:memory: DJANGO_SETTINGS_MODULE
 UNTRANSLATED := $(VENV) tests bench
 # pytest arguments, for example: make test ARGS="tests/rules -k trial"
 ARGS ?=
-# How many tests run side by side; and how many journeys, each of which starts the whole product.
+# How many tests run side by side; and how many journeys, each of which starts the whole product and then mostly waits.
 WORKERS ?= 2
-JOURNEYS ?= 2
+JOURNEYS ?= 3
 # What was compiled for one run is there for the next one and for the product's own processes, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 # How many requests `make prove` makes up for the API; `make test` makes 1,300.

@@ -63,6 +63,7 @@ def staff(told: dict[str, Any]) -> Client:
     return client
 
 
+@pytest.mark.long
 def test_the_demos_data_is_whole_and_every_page_of_it_opens_fits_and_can_be_read_by_everybody(
     told: dict[str, Any], staff: Client, browser: Browser, live_server: LiveServer
 ) -> None:

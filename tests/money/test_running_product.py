@@ -127,6 +127,7 @@ def test_every_point_is_come_by_in_the_running_product_or_in_a_form_of_the_admin
     assert {point for points in DEATHS.values() for point in points} | BY_HAND == POINTS
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("way", list(DEATHS) if IS_LARGE else list(DEATHS)[:1])
 def test_r2_killed_in_web_or_worker_at_any_step_of_money_the_end_is_the_same(
     product_on_test_database: Product, gateways: Gateways, settings: Any, tmp_path: Path, way: str
