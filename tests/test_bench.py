@@ -16,7 +16,6 @@ REPOSITORY = Path(__file__).parents[1]
 
 
 @pytest.mark.bench
-@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_every_row_yields_ratios_and_the_file_holds_them(tmp_path: Path, pytestconfig: pytest.Config) -> None:
     out = tmp_path / "results.json"

@@ -60,7 +60,6 @@ def test_the_registry_names_every_point_of_the_product_once() -> None:
     assert sorted(found) == sorted(POINTS)
 
 
-@pytest.mark.long
 def test_r2_whatever_dies_between_two_steps_the_end_is_the_same(killer: Killer) -> None:
     whole = {name: killer.live(name) for name in LIVES}
     assert set().union(*(lived.points for lived in whole.values())) == POINTS, "a point that no life comes by"

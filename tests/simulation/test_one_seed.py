@@ -46,7 +46,6 @@ def test_a_crowd_is_locked_as_the_spec_says(monkeypatch: pytest.MonkeyPatch) -> 
     assert run.met["held"]
 
 
-@pytest.mark.long
 @pytest.mark.skipif(ONE is not None, reason="one small history is asked for")
 def test_a_year_of_a_fleet_ends_as_the_spec_says(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streets that come, go and are renewed together; and the year held what it is there for."""

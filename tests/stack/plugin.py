@@ -115,7 +115,10 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Generator[None
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is marked as long begins first, so that one worker doesn't wait at the end for another's."""
+    """What is marked as long begins first, so that one worker doesn't wait at the end for another's.
+
+    Only for journeys: others stay as pytest-django has them, those that roll back before those that commit.
+    """
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
