@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
 from functools import partial
 
 from bench import broker
 from bench.rounds import Figure, Target, in_turn, seconds
 from bench.stage import Stage
+from tests.stack.processes import Product
+from tests.stack.waiting import eventually
 
 GIVE_UP_SECONDS = 300
 Words = Sequence[tuple[str, bytes]]
@@ -29,17 +26,15 @@ def figures(stage: Stage, rounds: int, said: dict[str, Words]) -> Iterator[Figur
 
 def await_received(stage: Stage, total: int) -> None:
     """Return when the bridges have stored so many messages since their rows were removed."""
-    deadline = time.perf_counter() + GIVE_UP_SECONDS
     with stage.connect(stage.large) as watcher:
-        while True:
+
+        def is_stored() -> bool:
             rows = watcher.execute("SELECT name, received, dropped, last_dropped FROM devices_bridge").fetchall()
             if dropped := [row for row in rows if row[2]]:
                 raise RuntimeError(f"Messages were dropped: {dropped}")
-            if sum(int(str(row[1])) for row in rows) >= total:
-                return
-            if time.perf_counter() > deadline:
-                raise RuntimeError(f"Stored in {GIVE_UP_SECONDS} s, of {total:,} messages: {rows}")
-            time.sleep(0.02)
+            return sum(int(str(row[1])) for row in rows) >= total
+
+        eventually(is_stored, within=GIVE_UP_SECONDS, what=f"the last of {total:,} messages in the database")
 
 
 def _taken(stage: Stage, count: int, several: dict[str, list[bytes]], number: int) -> float:
@@ -47,35 +42,30 @@ def _taken(stage: Stage, count: int, several: dict[str, list[bytes]], number: in
     with stage.connect(stage.large) as database:
         database.execute("DELETE FROM devices_bridge")
         database.execute("VACUUM ANALYZE devices_presence, devices_presencesession")
-    with ExitStack() as running:
-        for place in range(1, count + 1):
-            running.enter_context(_bridge(stage, f"{place}/{count}"))
-        _await_listening(stage, count)
+    slots = [f"{place}/{count}" for place in range(1, count + 1)]
+    product = _product(stage, f"bridges-{count}-{number}")
+    try:
+        for slot in slots:
+            product.bridge("--slot", slot)
         return len(frames) / seconds(lambda: _published_and_stored(stage, frames))
+    finally:
+        product.end()
+        for slot in slots:
+            broker.end_session(stage.mqtt_url, f"amp-bridge-{slot.replace('/', 'of')}")
+
+
+def _product(stage: Stage, name: str) -> Product:
+    directory = stage.stack.directory / name
+    environment = stage.stack.environment(database_url=stage.database_url(stage.large), redis_database=0)
+    return Product(
+        directory=directory,
+        environment=environment,
+        mosquitto=stage.stack.mosquitto,
+        metrics=directory / "metrics",
+        is_cold=True,
+    )
 
 
 def _published_and_stored(stage: Stage, frames: list[bytes]) -> None:
     broker.publish_raw(stage.mqtt_url, frames)
     await_received(stage, len(frames))
-
-
-@contextmanager
-def _bridge(stage: Stage, slot: str) -> Iterator[None]:
-    """`manage.py bridge`, as production runs it."""
-    environment = os.environ | {"DATABASE_URL": stage.database_url(stage.large)}
-    process = subprocess.Popen([sys.executable, "manage.py", "bridge", "--slot", slot], env=environment)
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait()
-        broker.end_session(stage.mqtt_url, f"amp-bridge-{slot.replace('/', 'of')}")
-
-
-def _await_listening(stage: Stage, count: int) -> None:
-    deadline = time.perf_counter() + GIVE_UP_SECONDS
-    with stage.connect(stage.large) as watcher:
-        while watcher.execute("SELECT count(*) FROM devices_bridge WHERE connected").fetchone() != (count,):
-            if time.perf_counter() > deadline:
-                raise RuntimeError(f"{count} bridges didn't come up in {GIVE_UP_SECONDS} s")
-            time.sleep(0.05)

@@ -31,7 +31,7 @@ def advance_due_services() -> int:
         lambda now: lifecycle.advance_due_services(now=now).found,
         full=lifecycle.CHUNK,
         one_by_one=lambda now: lifecycle.advance_one_by_one(now=now),
-        lanes=2,
+        two_lanes=True,
     )
 
 
@@ -42,7 +42,7 @@ def dispatch_commands() -> int:
         "dispatch_commands",
         lambda now: dispatch.dispatch_commands(now=now, transport=dispatch.shared_transport(), limit=dispatch.CHUNK),
         full=dispatch.CHUNK,
-        lanes=2,
+        two_lanes=True,
     )
 
 

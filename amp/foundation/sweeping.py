@@ -6,14 +6,13 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextvars import copy_context
 from datetime import datetime
 
 from celery import current_task
-from django.db import OperationalError, connections
+from django.db import OperationalError
 
 from amp.foundation import clock
+from amp.foundation.lanes import SecondLane
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.failures import is_conflict
 from amp.foundation.services.sweeps import sweep_run
@@ -31,11 +30,11 @@ def sweep(
     *,
     full: int,
     one_by_one: Callable[[datetime], int] | None = None,
-    lanes: int = 1,
+    two_lanes: bool = False,
 ) -> int:
     """Run `one_slice(now)` until it finds fewer than `full` rows or 25 s have passed; number of rows found.
 
-    Where a full slice was found, up to `lanes` of them run at a time from then on: the database stores one while the
+    With `two_lanes`, where a full slice was found, two run at a time from then on: the database stores one while the
     next is thought about. Only for slices that share their work with other workers' (F12).
 
     Where earlier runs died on the way, `one_by_one(now)` runs instead, until it finds none (F15).
@@ -50,35 +49,32 @@ def sweep(
             run.found += found
             if found < full or time.monotonic() > deadline:
                 return run.found
-            if lanes > 1:
-                run.found += _side_by_side(name, one_slice, full, deadline, lanes)
+            if two_lanes:
+                run.found += _in_two_lanes(name, one_slice, full, deadline)
                 return run.found
 
 
-def _side_by_side(name: str, one_slice: Callable[[datetime], int], full: int, deadline: float, lanes: int) -> int:
-    """Go on in threads with connections of their own, until one finds nothing more to do; number of rows found.
+def _in_two_lanes(name: str, one_slice: Callable[[datetime], int], full: int, deadline: float) -> int:
+    """Go on here and in a second lane, until one finds nothing more to do; number of rows found.
 
-    Raises what a lane raised, once all have come to an end: a failure stops the others after their slice.
+    Raises what a lane raised, once both have come to an end: a failure stops the other after its slice.
     """
     over = threading.Event()
 
     def lane() -> int:
         total = 0
         try:
-            with system_scope():
-                while not over.is_set() and time.monotonic() <= deadline:
-                    found = _persistently(name, one_slice)
-                    total += found
-                    if found < full:
-                        break
+            while not over.is_set() and time.monotonic() <= deadline:
+                found = _persistently(name, one_slice)
+                total += found
+                if found < full:
+                    break
             return total
         finally:
             over.set()
-            connections.close_all()
 
-    with ThreadPoolExecutor(lanes, thread_name_prefix=name) as threads:
-        running = [threads.submit(copy_context().run, lane) for _lane in range(lanes)]
-    return sum(each.result() for each in running)
+    with SecondLane(name) as second:
+        return sum(second.beside(lane, lane))
 
 
 def _task() -> str:
