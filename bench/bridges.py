@@ -43,7 +43,7 @@ def _taken(stage: Stage, count: int, several: dict[str, list[bytes]], number: in
         database.execute("DELETE FROM devices_bridge")
         database.execute("VACUUM ANALYZE devices_presence, devices_presencesession")
     slots = [f"{place}/{count}" for place in range(1, count + 1)]
-    product = _product(stage, f"bridges-{count}-{number}")
+    product = product_of(stage, f"bridges-{count}-{number}")
     try:
         for slot in slots:
             product.bridge("--slot", slot)
@@ -54,7 +54,8 @@ def _taken(stage: Stage, count: int, several: dict[str, list[bytes]], number: in
             broker.end_session(stage.mqtt_url, f"amp-bridge-{slot.replace('/', 'of')}")
 
 
-def _product(stage: Stage, name: str) -> Product:
+def product_of(stage: Stage, name: str) -> Product:
+    """The product's processes on the large fleet, started by their command lines."""
     directory = stage.stack.directory / name
     environment = stage.stack.environment(database_url=stage.database_url(stage.large), redis_database=0)
     return Product(

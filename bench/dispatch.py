@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from amp.foundation import clock
 from amp.foundation.scoping import system_scope
-from bench import broker, fleet
+from bench import broker, fleet, urgent
 from bench.rounds import Figure, Target, in_turn, seconds
 from bench.stage import Stage
 from devices import tasks
@@ -69,6 +69,8 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
         single,
         Target(50),
     )
+    with system_scope(), broker.listening_devices(stage.stack.mosquitto):
+        yield from urgent.figures(stage, rounds, ids, partial(_reset, ids, now))
 
 
 def _order(ids: Sequence[int], now: datetime) -> None:

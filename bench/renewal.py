@@ -20,7 +20,7 @@ from bench import fleet
 from bench.replay import Added, Changed, record
 from bench.rounds import Figure, Target, halves, in_turn, seconds
 from bench.stage import Stage
-from billing.models import MoneyEntry, OrderChannel, OrderLine, OrderStatus
+from billing.models import MoneyEntry, OrderChannel, OrderLine, OrderStatus, PaymentAttempt
 from billing.orders import GatewayFacts, GatewayState
 from billing.services.attempts import start_attempt
 from billing.services.fulfilment import SLICE, fulfil_paid_orders
@@ -33,6 +33,7 @@ from tests.factories import make_member
 LINES = 10_000
 PEER_RENEWALS = 100
 LONGER = timedelta(days=365)
+NAME = "Yearly"
 
 _EXPIRE = """
     UPDATE devices_deviceservice
@@ -67,7 +68,7 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
     now = clock.wall()
     with system_scope():
         product = Product.objects.order_by("pk")[0]
-        plan = _plan(product, now)
+        plan = plan_of(product, now)
         own = set(Device.objects.filter(product=product).values_list("pk", flat=True))
         lines = min(LINES, len(own) // 2)
         sides = halves([pk for pk in fleet.scattered(stage.scale) if pk in own][: 2 * lines])
@@ -103,8 +104,10 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
         )
 
 
-def _plan(product: Product, now: datetime) -> Plan:
+def plan_of(product: Product, now: datetime) -> Plan:
     """A year, sold by the maker."""
+    if known := Plan.objects.filter(level=product.standard_level, name=NAME).first():
+        return known
     maker = Enterprise.objects.get(pk=product.enterprise_id)
     user = make_member(maker, Role.ENTERPRISE_ADMINISTRATOR, email="bench@example.invalid")
     merchant = set_merchant(enterprise=maker, name="Maker Ltd", merchant_id="BENCH-1", user=user, now=now)
@@ -112,7 +115,7 @@ def _plan(product: Product, now: datetime) -> Plan:
         enterprise=maker,
         level=product.standard_level,
         merchant=merchant,
-        name="Yearly",
+        name=NAME,
         plan_type=PlanType.MANUFACTURER.value,
         amount=19_900,
         currency="CNY",
@@ -123,28 +126,39 @@ def _plan(product: Product, now: datetime) -> Plan:
     return plan
 
 
-def _expire(ids: list[int], now: datetime) -> None:
+def expire(ids: list[int], now: datetime) -> None:
+    """Let the services of these devices have ended yesterday, with no command under way."""
     with connection.cursor() as cursor:
         cursor.execute(_END_COMMANDS, {"ids": ids, "now": now})
         cursor.execute(_EXPIRE, {"ids": ids, "now": now})
         cursor.execute("VACUUM ANALYZE devices_deviceservice, devices_command, billing_orderline")
 
 
-def _paid(ids: list[int], plan: Plan, now: datetime) -> int:
-    """Id of an order for all of these devices that is paid and waits for fulfilment."""
+def attempted(ids: list[int], plan: Plan, now: datetime) -> PaymentAttempt:
+    """Somebody is about to pay for these devices."""
     order = open_order(
         device_ids=ids, plan=plan, channel=OrderChannel.STAFF, created_by="bench", once_key=None, now=now
     )
-    attempt = start_attempt(order=order, now=now, wall=now)
+    return start_attempt(order=order, now=now, wall=now)
+
+
+def pay(attempt: PaymentAttempt, now: datetime) -> None:
+    """The gateway's word that the money has come, as the notice of a real one leads to it."""
     merchant, number = attempt.account.merchant.merchant_id, attempt.number
     facts = GatewayFacts(number, GatewayState.PAID, merchant, attempt.amount, attempt.currency, f"T{number}", now)
     settle(attempt_id=attempt.pk, facts=facts, now=now)
-    return int(order.pk)
+
+
+def _paid(ids: list[int], plan: Plan, now: datetime) -> int:
+    """Id of an order for all of these devices that is paid and waits for fulfilment."""
+    attempt = attempted(ids, plan, now)
+    pay(attempt, now)
+    return int(attempt.order_id)
 
 
 def _product(sides: tuple[list[int], list[int]], plan: Plan, now: datetime, number: int) -> float:
     ids = sides[number % 2]
-    _expire(ids, now)
+    expire(ids, now)
     order_id = _paid(ids, plan, now)
     spent = seconds(lambda: _fulfil(now))
     with connection.cursor() as cursor:
@@ -156,7 +170,7 @@ def _product(sides: tuple[list[int], list[int]], plan: Plan, now: datetime, numb
 def _replayed(sides: tuple[list[int], list[int]], plan: Plan, now: datetime, number: int) -> float:
     """The product's own rows of the other half, ready made."""
     ids = sides[1 - number % 2]
-    _expire(ids, now)
+    expire(ids, now)
     _paid(ids, plan, now)
     recording = record(lambda: _fulfil(now), ids, ADDED, CHANGED, parts=-(-len(ids) // SLICE))
     spent = seconds(recording.play)
@@ -170,7 +184,7 @@ def _fulfil(now: datetime) -> None:
 
 
 def _statements(sides: tuple[list[int], list[int]], plan: Plan, now: datetime) -> float:
-    _expire(sides[0], now)
+    expire(sides[0], now)
     _paid(sides[0], plan, now)
     with CaptureQueriesContext(connection) as seen:
         _fulfil(now)
@@ -179,7 +193,7 @@ def _statements(sides: tuple[list[int], list[int]], plan: Plan, now: datetime) -
 
 def _limit(sides: tuple[list[int], list[int]], now: datetime, number: int) -> float:
     ids = sides[1 - number % 2]
-    _expire(ids, now)
+    expire(ids, now)
     parts = [ids[start : start + SLICE] for start in range(0, len(ids), SLICE)]
     return len(ids) / seconds(lambda: [_move_ends(part, now) for part in parts])
 

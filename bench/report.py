@@ -36,7 +36,7 @@ def heading() -> str:
     """Above the lines."""
     return (
         f"   {'what':<58} {'product / limit':>22}  {'ratio':>8}  {'lowest – highest':<19} {'target':>8}\n"
-        "   A rate's ratio is to be high, a duration's (ms) low. Growth (MB) is shown as it is."
+        "   A rate's ratio is to be high, a duration's (s, ms) low. Growth (MB) is shown as it is."
     )
 
 
