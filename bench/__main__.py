@@ -34,8 +34,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measure(row: str, stage: Stage, rounds: int) -> list[Figure]:
-    from bench import report
+    from bench import fleet, report
 
+    stage.use(stage.large)
+    fleet.rest()
     started = time.perf_counter()
     figures = []
     for figure in importlib.import_module(f"bench.{ROWS[row]}").figures(stage, rounds):

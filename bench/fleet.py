@@ -64,6 +64,11 @@ _PRESENCE = """
     ORDER BY id
 """
 
+_REST = """
+    UPDATE devices_command SET status = 'CONFIRMED', due_at = NULL, closed_at = %s
+    WHERE status IN ('PENDING', 'SENT', 'ACKED')
+"""
+
 
 def build(devices: int) -> None:
     """Fill an empty, migrated database; vacuumed and analysed, as autovacuum would leave it."""
@@ -84,6 +89,13 @@ def build(devices: int) -> None:
         cursor.execute("SELECT setval(pg_get_serial_sequence('devices_device', 'id'), %s)", [devices])
         cursor.execute("VACUUM ANALYZE")
         cursor.execute("CHECKPOINT")
+
+
+def rest() -> None:
+    """No command is under way any more, whatever was measured before: devices that show up would be sent it."""
+    with connection.cursor() as cursor:
+        cursor.execute(_REST, [clock.wall()])
+        cursor.execute("VACUUM ANALYZE")
 
 
 def scattered(count: int, *, state: str = "%") -> list[int]:

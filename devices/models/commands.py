@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
-from devices.delivery import CommandKind, CommandStatus
+from devices.delivery import TAKEN_BACK, UNFINISHED, CommandKind, CommandStatus
 from devices.models.devices import Device
 from devices.models.lock_holds import LockHold
 
@@ -30,6 +30,10 @@ NOTICE_SLOTS = {1: CommandSlot.SIM_NOTICE, 2: CommandSlot.RTK_NOTICE, 3: Command
 
 
 OPEN_STATUSES = (CommandStatus.PENDING.value, CommandStatus.SENT.value)
+STILL_MATTERS = Q(status__in=sorted(status.value for status in UNFINISHED)) | Q(
+    status__in=sorted(status.value for status in TAKEN_BACK), acked_at=None, sent_at__isnull=False
+)
+"""Unfinished, or taken back by us after it had left: the device may get it all the same (R3)."""
 STATUS_CHOICES = [
     (CommandStatus.PENDING.value, _("Waits for the device")),
     (CommandStatus.SENT.value, _("Sent")),
@@ -113,6 +117,8 @@ class Command(models.Model):
             models.Index(fields=["stale_at"], condition=Q(status__in=OPEN_STATUSES, hold=None), name="command_stale"),
             models.Index(fields=["hold", "id"], condition=Q(hold__isnull=False), name="command_held"),
             models.Index(fields=["enterprise", "status", "-id"], name="command_of_enterprise"),
+            # What a newer command supersedes or has to wait for, whatever the device was told in all the time before.
+            models.Index(fields=["device"], condition=STILL_MATTERS, name="command_still_matters"),
         ]
 
     def __str__(self) -> str:

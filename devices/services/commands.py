@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 
 from amp.foundation import wakeups
 from amp.foundation.bulk import among, insert_rows
@@ -34,7 +34,7 @@ from devices.delivery import (
     on_its_way_until,
 )
 from devices.lifecycle import Lock
-from devices.models import Command, CommandSlot, Presence
+from devices.models import Command, CommandSlot, Device, Presence
 from devices.services.command_rows import CommandRow, closing_event, locked_rows, store_rows, told
 from devices.services.command_values import Message, wording_of
 from devices.services.lock_brakes import Held, Order, brake_locks
@@ -242,9 +242,11 @@ def _versions_of_last_locks(orders: Sequence[CommandOrder]) -> dict[int, int]:
     if not unlocked:
         return {}
     locks = Command.objects.filter(
-        among("device_id", unlocked), slot=LOCK_SLOT, kind=CommandKind.LOCK.value, sent_at__isnull=False
+        device_id=OuterRef("pk"), slot=LOCK_SLOT, kind=CommandKind.LOCK.value, sent_at__isnull=False
     )
-    return dict(locks.order_by("generation").values_list("device_id", "rule_version"))
+    last = Subquery(locks.order_by("-generation").values("rule_version")[:1])  # not a look at all there were before it
+    devices = Device.objects.filter(among("id", unlocked)).values_list("pk", last)
+    return {device_id: version for device_id, version in devices if version is not None}
 
 
 def _as_superseded(rows: Iterable[CommandRow], now: datetime) -> list[CommandRow]:

@@ -11,14 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import F, OuterRef, Q, Subquery
+from django.db.models import Exists, OuterRef, Q, Subquery
 
 from amp.foundation.bulk import among, update_rows
 from amp.foundation.services.events import EventDraft, record_events
 from catalog import tsl
 from catalog.models import ServiceRule, ThingModel
 from devices.lifecycle import Lock
-from devices.models import Command, CommandSlot, DeviceService
+from devices.models import DeviceService
+from devices.services.command_rows import newest_command
 
 EVENT_OF = {
     Lock.LOCKED: "device_service.locked",
@@ -45,10 +46,11 @@ class Reported(NamedTuple):
 
 
 class _InForce(NamedTuple):
-    """The newest thing model of a product, and the rule in force."""
+    """The newest thing model of a product, the rule in force, and whether an older rule locked in other words."""
 
     model: tsl.Tsl
     version: int
+    was_reworded: bool
     reader: LockReader
 
 
@@ -151,31 +153,31 @@ def _events(
 
 def _in_force(product_ids: Iterable[int]) -> dict[int, _InForce]:
     newest = ThingModel.objects.filter(product_id=OuterRef("product_id")).order_by("-version").values("version")[:1]
-    rules = ServiceRule.objects.filter(product_id__in=set(product_ids), is_current=True).annotate(
-        tsl_version=Subquery(newest)
-    )
-    found = [
-        row
-        for row in rules.values_list("product_id", "tsl_version", "version", "lock_action", "unlock_action")
-        if row[1] is not None
-    ]
+    older = ServiceRule.objects.filter(product_id=OuterRef("product_id"), is_current=False).exclude(lock_action=[])
+    reworded = older.exclude(lock_action=OuterRef("lock_action"), unlock_action=OuterRef("unlock_action"))
+    rules = ServiceRule.objects.filter(product_id__in=set(product_ids), is_current=True)
+    rules = rules.annotate(tsl_version=Subquery(newest), was_reworded=Exists(reworded))
+    columns = ("product_id", "tsl_version", "version", "was_reworded", "lock_action", "unlock_action")
+    found = [row for row in rules.values_list(*columns) if row[1] is not None]
     models = _thing_models({product_id: version for product_id, version, *_ in found})
     return {
-        product_id: _InForce(models[product_id], version, LockReader(models[product_id], lock, unlock))
-        for product_id, _tsl_version, version, lock, unlock in found
+        product_id: _InForce(models[product_id], version, was_reworded, LockReader(models[product_id], lock, unlock))
+        for product_id, _tsl_version, version, was_reworded, lock, unlock in found
     }
 
 
 def _older_readers(reports: Sequence[Report], in_force: Mapping[int, _InForce]) -> dict[int, LockReader]:
     """Readers of the devices whose newest command speaks an older rule version than the one in force (A5)."""
-    products = {report.device_id: report.product_id for report in reports if report.product_id in in_force}
-    newest = Command.objects.filter(
-        among("device_id", products), slot=CommandSlot.LOCK.value, generation=F("device__service__generation")
-    )
+    reworded = {product_id for product_id, rule in in_force.items() if rule.was_reworded}
+    products = {report.device_id: report.product_id for report in reports if report.product_id in reworded}
+    if not products:
+        return {}
+    services = DeviceService.objects.filter(among("device_id", products))
+    versions = services.values_list("device_id", Subquery(newest_command().values("rule_version")[:1]))
     spoken = {
         device_id: (products[device_id], version)
-        for device_id, version in newest.values_list("device_id", "rule_version")
-        if version != in_force[products[device_id]].version
+        for device_id, version in versions
+        if version is not None and version != in_force[products[device_id]].version
     }
     if not spoken:
         return {}

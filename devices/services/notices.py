@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Max, OuterRef, Subquery
+from django.db.models import OuterRef, Subquery
 
 from amp.foundation.bulk import among, insert_rows
 from amp.foundation.scoping import system_scope
@@ -20,7 +20,7 @@ from amp.foundation.services.events import EventDraft, record_events
 from catalog import tsl
 from catalog.models import ThingModel
 from devices.delivery import CommandKind, CommandStatus, Standing, closed, created, on_its_way_until
-from devices.models import Command
+from devices.models import Command, Device
 from devices.models.commands import NOTICE_SLOTS, OPEN_STATUSES
 from devices.services.command_rows import CommandRow, closing_event, locked_rows, store_rows, told
 from devices.services.commands import INSERTED, online_devices, wake_if_due
@@ -138,9 +138,16 @@ def _supersede(orders: Sequence[NoticeOrder], now: datetime) -> dict[tuple[int, 
 
 
 def _generations(device_ids: Collection[int]) -> dict[tuple[int, str], int]:
-    told_before = Command.objects.filter(among("device_id", device_ids), slot__in=[*NOTICE_SLOTS.values()])
-    newest = told_before.values_list("device_id", "slot").annotate(newest=Max("generation"))
-    return {(device_id, slot): generation for device_id, slot, generation in newest.order_by()}
+    slots = [slot.value for slot in NOTICE_SLOTS.values()]
+    told_before = Command.objects.filter(device_id=OuterRef("pk")).order_by("-generation").values("generation")
+    newest = [Subquery(told_before.filter(slot=slot)[:1]) for slot in slots]  # not a look at all there were before it
+    devices = Device.objects.filter(among("id", device_ids)).values_list("pk", *newest)
+    return {
+        (device_id, slot): generation
+        for device_id, *generations in devices
+        for slot, generation in zip(slots, generations, strict=True)
+        if generation is not None
+    }
 
 
 def _values(

@@ -7,13 +7,14 @@ from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import OuterRef, Q, Subquery, Value
+from django.db.models.lookups import Exact
 
 from amp.foundation.bulk import among, update_rows
 from devices.delivery import CommandKind, CommandStatus, Standing, fresh_unlock_due, woken
 from devices.lifecycle import Lock, State
-from devices.models import Command, CommandSlot, DeviceService
-from devices.services.command_rows import locked_rows
+from devices.models import Command, DeviceService
+from devices.services.command_rows import locked_rows, newest_command
 from devices.services.commands import CommandOrder, order_commands, wake_if_due
 
 AT_THEIR_END = (CommandStatus.STALE, CommandStatus.FAILED, CommandStatus.ACKED)
@@ -39,29 +40,30 @@ def wake_commands(device_ids: Iterable[int], *, now: datetime) -> None:
 
 
 def _order_fresh_unlocks(device_ids: Sequence[int], now: datetime) -> None:
+    """Whose last UNLOCK is at its end without effect is looked up for those alone that may need it: of a fleet in order
+    nobody's commands are read, however many there have been."""
+    paid = DeviceService.objects.filter(among("device_id", device_ids), **_PAID)
+    unconfirmed = paid.exclude(reported_lock=Lock.UNLOCKED.value).values_list(_last_unlock(), "reported_lock")
+    reported = {command_id: lock for command_id, lock in unconfirmed if command_id is not None}
+    unlocks = Command.objects.filter(among("id", reported)).values_list(
+        "id", "device_id", "generation", *Standing._fields
+    )
     last = {
         device_id: generation
-        for device_id, generation, reported, *standing in _last_unlocks(device_ids)
-        if fresh_unlock_due(_standing(standing), says_locked=reported == Lock.LOCKED.value, now=now)
+        for pk, device_id, generation, *standing in unlocks
+        if fresh_unlock_due(_standing(standing), says_locked=reported[pk] == Lock.LOCKED.value, now=now)
     }
     if last:
         _order_again(last, now)
 
 
-def _last_unlocks(device_ids: Sequence[int]) -> Iterable[tuple[Any, ...]]:
-    """Of paid devices that aren't confirmed unlocked, the UNLOCK that is their newest command, if it is at its end."""
+def _last_unlock() -> Subquery:
+    """Of a service, the UNLOCK that is its device's newest command, if it is at its end."""
+    says_locked = Exact(OuterRef("reported_lock"), Value(Lock.LOCKED.value))
     at_its_end = Q(status__in=[status.value for status in AT_THEIR_END]) | Q(
-        status=CommandStatus.CONFIRMED.value, device__service__reported_lock=Lock.LOCKED.value
+        says_locked, status=CommandStatus.CONFIRMED.value
     )
-    unlocks = Command.objects.filter(
-        among("device_id", device_ids),
-        at_its_end,
-        slot=CommandSlot.LOCK.value,
-        kind=CommandKind.UNLOCK.value,
-        generation=F("device__service__generation"),
-        **{f"device__service__{name}": value for name, value in _PAID.items()},
-    ).exclude(device__service__reported_lock=Lock.UNLOCKED.value)
-    return unlocks.values_list("device_id", "generation", "device__service__reported_lock", *Standing._fields)
+    return Subquery(newest_command().filter(at_its_end, kind=CommandKind.UNLOCK.value).values("pk")[:1])
 
 
 def _standing(values: Sequence[Any]) -> Standing:
