@@ -7,6 +7,7 @@ from celery import shared_task
 from alerts.services import digests, looking, publishing, telling, webhook_notices, webhook_outbox
 from alerts.services.webhook_sending import Sender, oldest_due
 from amp.foundation import clock
+from amp.foundation.lanes import SecondLane
 from amp.foundation.scoping import system_scope
 from amp.foundation.sweeping import sweep
 
@@ -32,7 +33,8 @@ def _deliver() -> int:
 @shared_task(name="alerts.tasks.send_notices")
 def send_notices() -> int:
     """Notices that fell due: written, and on every channel sent on their way (N1–N9)."""
-    found = sweep("notice_due_ends", lambda now: looking.notice_due_ends(now=now), full=looking.CHUNK)
+    with SecondLane("notice_due_ends") as lane:
+        found = sweep("notice_due_ends", lambda now: looking.notice_due_ends(now=now, lane=lane), full=looking.CHUNK)
     sweep("tell_devices", lambda now: telling.tell_devices(now=now), full=telling.CHUNK)
     sweep("publish_notices", lambda now: publishing.publish_events(now=now), full=publishing.CHUNK)
     sweep("fill_inboxes", lambda now: publishing.fill_inboxes(now=now), full=publishing.CHUNK)

@@ -12,6 +12,7 @@ from django.db import connection
 from alerts.services.looking import CHUNK, notice_due_ends
 from alerts.services.telling import tell_devices
 from amp.foundation import clock
+from amp.foundation.lanes import SecondLane
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.configuration import AlertedService, switch_expiry_alerts
 from bench import fleet
@@ -102,8 +103,9 @@ def _start_anew(now: datetime) -> None:
 
 
 def _look(now: datetime) -> None:
-    while notice_due_ends(now=now) >= CHUNK:
-        pass
+    with SecondLane("look") as lane:
+        while notice_due_ends(now=now, lane=lane) >= CHUNK:
+            pass
 
 
 def _written() -> int:

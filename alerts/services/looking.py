@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from django.db import connection, transaction
@@ -19,10 +20,13 @@ from alerts.models import Channel, Notice, NoticeStatus, Watch
 from alerts.services.settings import Announcing, announcing, channels_of
 from alerts.services.terms import Announced, read_terms, services
 from alerts.thresholds import WIRE_DAYS, Due, Service, due_notices
-from amp.foundation.bulk import insert_rows
+from amp.foundation.bulk import Row, insert_rows
+from amp.foundation.lanes import SecondLane, in_turn
 from devices.models import DeviceService, Validity
 
-CHUNK = 5_000
+CHUNK = 20_000
+PART = 2_000
+"""Services read and judged at a time, while the notices of those before them are stored: so many are in memory."""
 OVERLAP = timedelta(seconds=60)
 """A new look begins so much before the end of the last: an end that was set then may have been committed after it.
 Longer than any of our transactions (F04); what was noticed before is refused by its unique key."""
@@ -34,11 +38,13 @@ COLUMNS = (
 _DUE, _SKIPPED = NoticeStatus.DUE.value, NoticeStatus.SKIPPED.value  # looked up once, for notices are many
 
 
-def notice_due_ends(*, now: datetime, limit: int = CHUNK) -> int:
+def notice_due_ends(*, now: datetime, limit: int = CHUNK, lane: SecondLane | None = None) -> int:
     """Look at one slice of ends and write the notices that fell due; how many services were looked at.
 
     Fewer than `limit` means that nothing is left for this caller. Several sweeps share the watches: one that another
     holds is skipped (F12). Idle it is four statements, none of which reads more than a row of any large table.
+
+    With a `lane`, which must see what the caller sees, a long slice is judged here while its notices are stored there.
     """
     plan = announcing()
     if not plan.since:
@@ -46,7 +52,7 @@ def notice_due_ends(*, now: datetime, limit: int = CHUNK) -> int:
     watches = _watches(plan)
     found = 0
     for watch_id in _with_something(watches, plan, now):
-        found = max(found, _look(watch_id, plan, now, limit))
+        found = max(found, _look(watch_id, plan, now, limit, lane))
         if found >= limit:
             return found
     return found
@@ -109,20 +115,39 @@ def _start(watch: Watch, plan: Announcing) -> datetime:
 
 
 @transaction.atomic
-def _look(watch_id: int, plan: Announcing, now: datetime, limit: int) -> int:
+def _look(watch_id: int, plan: Announcing, now: datetime, limit: int, lane: SecondLane | None) -> int:
+    """What the lane stores is committed before the watch says so: after a crash in between it is looked at again.
+
+    Only the last part is stored here. Held by this transaction while it waits for the lane, a notice could be what the
+    lane waits for in turn, behind another sweep: a deadlock that the database can't see.
+    """
     watch = _held(watch_id)
     if watch is None:
         return 0
     if watch.goal is None or watch.goal <= _start(watch, plan):
         watch.goal, watch.at_end, watch.at_device = now, None, 0
-    rows = _slice(watch, plan, now, limit)
-    _write(Service(watch.service), rows, plan, now)
-    if len(rows) < limit:
+    has_lanes = (
+        connection.features.has_select_for_update
+    )  # where a writer holds the whole database, it would wait for us
+    looked, is_over, notices = 0, False, list[Row]()
+    while looked < limit and not is_over:
+        size = min(PART, limit - looked)
+        both = lane.beside if lane and notices and has_lanes else in_turn
+        (found, judged), _stored = both(partial(_judged, watch, plan, now, size), partial(_store, notices))
+        looked, is_over, notices = looked + found, found < size, judged
+    _store(notices)
+    if is_over:
         watch.looked_until, watch.goal, watch.at_end, watch.at_device = watch.goal, None, None, 0
-    else:
-        watch.at_end, watch.at_device = rows[-1].term.ends_at, rows[-1].device_id
     watch.save()
-    return len(rows)
+    return looked
+
+
+def _judged(watch: Watch, plan: Announcing, now: datetime, size: int) -> tuple[int, list[Row]]:
+    """How many services were left, up to `size`, and their notices; the watch stands behind them then."""
+    rows = _slice(watch, plan, now, size)
+    if rows:
+        watch.at_end, watch.at_device = rows[-1].term.ends_at, rows[-1].device_id
+    return len(rows), _notices(Service(watch.service), rows, plan, now)
 
 
 def _held(watch_id: int) -> Watch | None:
@@ -143,10 +168,10 @@ def _slice(watch: Watch, plan: Announcing, now: datetime, limit: int) -> list[An
     return rows
 
 
-def _write(service: Service, rows: Sequence[Announced], plan: Announcing, now: datetime) -> None:
-    """Ask the rule for each service and channel, and store what it says; a notice that exists stays as it is (N4)."""
+def _notices(service: Service, rows: Sequence[Announced], plan: Announcing, now: datetime) -> list[Row]:
+    """What the rule says of each service and channel."""
     if not rows:
-        return
+        return []
     asked = channels_of({row.enterprise_id for row in rows})
     thresholds = {
         owner: [
@@ -156,16 +181,20 @@ def _write(service: Service, rows: Sequence[Announced], plan: Announcing, now: d
         for owner in {row.enterprise_id for row in rows}
     }
     kind = service.value
-    notices = [
+    return [
         _values(kind, row, channel, due, now)
         for row in rows
         for channel, given in thresholds[row.enterprise_id]
         for due in due_notices(row.term, given, now)
     ]
+
+
+def _store(notices: Sequence[Row]) -> None:
+    """A notice that exists stays as it is (N4)."""
     insert_rows(Notice, COLUMNS, notices, ignore_conflicts=True)
 
 
-def _values(service: str, row: Announced, channel: str, due: Due, now: datetime) -> tuple[Any, ...]:
+def _values(service: str, row: Announced, channel: str, due: Due, now: datetime) -> Row:
     told = row.enterprise_id, row.device_id, service, row.term.ends_at, due.days, channel
     if due.skipped:
         return (*told, _SKIPPED, due.skipped.value, due.at, now, now)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from alerts.thresholds import Service, Term
 from amp.foundation.bulk import among, read_rows
@@ -54,34 +54,36 @@ def terms_of(service: Service, device_ids: Iterable[int]) -> dict[int, Announced
 
 
 def _device_terms(rows: QuerySet[Any]) -> list[Announced]:
-    found = read_rows(rows.values_list("device_id", "enterprise_id", "product_id", "state", "ends_at", "state_since"))
-    found = [row for row in found if row[4] is not None]
-    since = _set_at({row[0]: row[4] for row in found})
+    """An end was set when the last period was made, or by what cut that one short (A14, A26)."""
+    periods = Period.objects.filter(device_id=OuterRef("device_id")).order_by("-number")
+    made_at = Subquery(periods.values("created_at")[:1])  # not a look at all there were before it
+    columns = ("device_id", "enterprise_id", "product_id", "state", "ends_at", "state_since")
+    found = [row for row in read_rows(rows.values_list(*columns, made_at)) if row[4] is not None]
+    cuts = _cuts({row[0]: row[4] for row in found})
     paid = _paid_products({row[2] for row in found})
     return [
         Announced(
             device_id,
             owner,
             product,
-            Term(STATES[state], ends_at, since.get(device_id, state_since), product not in paid),
+            Term(STATES[state], ends_at, _later(made_at, cuts.get(device_id)) or state_since, product not in paid),
         )
-        for device_id, owner, product, state, ends_at, state_since in found
+        for device_id, owner, product, state, ends_at, state_since, made_at in found
     ]
 
 
-def _set_at(ends: Mapping[int, datetime]) -> dict[int, datetime]:
-    """When these ends of services were set: the last period was made, or what cut that one short (A14, A26)."""
-    last: dict[int, tuple[int, datetime]] = {}
-    periods = Period.objects.filter(among("device_id", [*ends]))
-    for device_id, number, created_at in read_rows(periods.values_list("device_id", "number", "created_at")):
-        if device_id not in last or last[device_id][0] < number:
-            last[device_id] = (number, created_at)
-    made = {device_id: created_at for device_id, (_number, created_at) in last.items()}
-    cuts = EarlyEnd.objects.filter(among("device_id", [*ends]))
-    for device_id, ends_at, created_at in read_rows(cuts.values_list("device_id", "ends_at", "created_at")):
+def _cuts(ends: Mapping[int, datetime]) -> dict[int, datetime]:
+    """When these ends of services were set by cutting a period short."""
+    cuts: dict[int, datetime] = {}
+    rows = EarlyEnd.objects.filter(among("device_id", [*ends])).values_list("device_id", "ends_at", "created_at")
+    for device_id, ends_at, created_at in read_rows(rows):
         if ends_at == ends[device_id]:
-            made[device_id] = max(created_at, made[device_id])
-    return made
+            cuts[device_id] = max(created_at, cuts.get(device_id, created_at))
+    return cuts
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return max(one, other) if one and other else one or other
 
 
 def _paid_products(product_ids: Iterable[int]) -> set[int]:

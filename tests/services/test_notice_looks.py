@@ -88,4 +88,4 @@ def test_a_slice_costs_the_same_whatever_its_size(size: int) -> None:
     sweep(NOW + DAY)
     with CaptureQueriesContext(connection) as seen:
         assert notice_due_ends(now=fleet.end() - 30 * DAY) == size
-    assert len([each for each in seen if "SAVEPOINT" not in each["sql"]]) == 13
+    assert len([each for each in seen if "SAVEPOINT" not in each["sql"]]) == 12

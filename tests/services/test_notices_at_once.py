@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from datetime import datetime
+from itertools import count
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from alerts.models import Notice, Watch
 from alerts.services import looking
 from alerts.services.looking import notice_due_ends
 from alerts.services.telling import tell_devices
+from amp.foundation.lanes import SecondLane
 from amp.foundation.scoping import system_scope
 from devices.models import Command
 from tests.services.announcing import DAY, Fleet, make_fleet, switch
@@ -96,6 +98,64 @@ def test_without_the_unique_key_such_sweeps_would_make_duplicates(monkeypatch: p
                 "ALTER TABLE alerts_notice ADD CONSTRAINT one_notice_per_end_and_threshold "
                 "UNIQUE (device_id, service, ends_at, days, channel)"
             )
+
+
+def test_long_looks_at_once_that_each_store_in_a_lane_make_no_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Part for part is stored in another thread while the next is judged; nothing is missed between two parts."""
+    switch()
+    fleet, stored_in = make_fleet(SIZE), in_small_parts(monkeypatch)
+
+    def look() -> None:
+        with SecondLane("beside") as lane:
+            while notice_due_ends(now=fleet.end() - 7 * DAY, lane=lane) >= looking.CHUNK:
+                pass
+
+    assert at_once(look) == [None] * SWEEPS
+    look()  # whatever a sweep left to another that had stopped
+    assert sorted(Notice.objects.values_list("device_id", "days")) == sorted(
+        (pk, days) for pk in fleet.ids for days in (7, 30)
+    )
+    assert any(name.startswith("beside") for name in stored_in)
+    assert set(Watch.objects.values_list("at_end", "goal")) == {(None, None)}
+
+
+def test_r5_a_look_that_breaks_off_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its lane has stored stays, the watch hasn't moved, and the next look writes the rest once."""
+    switch()
+    fleet, _stored_in = make_fleet(SIZE), in_small_parts(monkeypatch)
+    now = fleet.end() - 30 * DAY
+    judge, calls = looking._judged, count(1)
+
+    def broken(*arguments: Any) -> Any:
+        if next(calls) == 4:
+            raise RuntimeError("killed")
+        return judge(*arguments)
+
+    with SecondLane("beside") as lane:
+        notice_due_ends(now=now - 10 * DAY)
+        before = list(Watch.objects.order_by("pk").values())
+        with monkeypatch.context() as patch:
+            patch.setattr(looking, "_judged", broken)
+            with pytest.raises(RuntimeError, match="killed"):
+                notice_due_ends(now=now, lane=lane)
+        assert list(Watch.objects.order_by("pk").values()) == before
+        assert 0 < Notice.objects.count() < SIZE
+        notice_due_ends(now=now, lane=lane)
+    assert sorted(Notice.objects.values_list("device_id", flat=True)) == fleet.ids
+
+
+def in_small_parts(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Seven services at a time; the names of the threads that store them."""
+    names, store = set(), looking._store
+
+    def noted(notices: Any) -> None:
+        if notices:
+            names.add(threading.current_thread().name)
+        store(notices)
+
+    monkeypatch.setattr(looking, "PART", 7)
+    monkeypatch.setattr(looking, "_store", noted)
+    return names
 
 
 def look_unlocked(monkeypatch: pytest.MonkeyPatch) -> None:
