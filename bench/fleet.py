@@ -43,7 +43,7 @@ _SERVICES = """
         CASE WHEN state IN ('ACTIVE', 'EXPIRED') THEN 1 ELSE 0 END,
         ends, CASE state WHEN 'ACTIVE' THEN ends END,
         CASE state WHEN 'EXPIRED' THEN 'LOCKED' WHEN 'ACTIVE' THEN 'UNLOCKED' ELSE 'UNKNOWN' END,
-        CASE state WHEN 'EXPIRED' THEN 'LOCKED' WHEN 'ACTIVE' THEN 'UNLOCKED' ELSE 'UNKNOWN' END, 0, since
+        CASE state WHEN 'EXPIRED' THEN 'LOCKED' WHEN 'ACTIVE' THEN 'UNLOCKED' ELSE 'UNKNOWN' END, 2, since
     FROM devices_device device
     JOIN catalog_servicelevel level ON level.standard_of_id = device.product_id,
     LATERAL (SELECT CASE WHEN device.id %% 20 < 4 THEN 'PENDING' WHEN device.id %% 20 = 4 THEN 'TRIAL'
@@ -64,6 +64,16 @@ _PRESENCE = """
     ORDER BY id
 """
 
+# Each was locked and unlocked once: what is done for a device is done behind what was done before.
+_COMMANDS = """
+    INSERT INTO devices_command (enterprise_id, device_id, slot, kind, generation, ticket, values, rule_version,
+        confirms_by_report, status, attempts, refusals, created_at, stale_at, sent_at, acked_at, confirmed_at,
+        closed_at)
+    SELECT enterprise_id, device_id, 'LOCK', said, number, gen_random_uuid(), '{}', 2, true, 'CONFIRMED', 1, 0,
+        past, past + interval '7 days', past, past, past, past
+    FROM (VALUES ('LOCK', 1), ('UNLOCK', 2)) AS told(said, number), devices_deviceservice,
+    LATERAL (SELECT %(now)s::timestamptz - interval '1 year' AS past) AS moment
+"""
 _REST = """
     UPDATE devices_command SET status = 'CONFIRMED', due_at = NULL, closed_at = %s
     WHERE status IN ('PENDING', 'SENT', 'ACKED')
@@ -84,7 +94,7 @@ def build(devices: int) -> None:
         "now": now,
     }
     with connection.cursor() as cursor:
-        for statement in (_DEVICES, _SERVICES, _PRESENCE):
+        for statement in (_DEVICES, _SERVICES, _PRESENCE, _COMMANDS):
             cursor.execute(statement, parameters)
         cursor.execute("SELECT setval(pg_get_serial_sequence('devices_device', 'id'), %s)", [devices])
         cursor.execute("VACUUM ANALYZE")

@@ -45,6 +45,9 @@ _KEEP_EVENTS = """
     SELECT row_number() OVER (ORDER BY id) AS n, enterprise_id, kind, actor, before, after, why, happened_at, noticed_at
     FROM foundation_event WHERE id > %s
 """
+_LAST = """
+    SELECT coalesce((SELECT max(id) FROM foundation_event), 0), coalesce((SELECT max(id) FROM devices_command), 0)
+"""
 _KEEP_COMMANDS = """
     CREATE TABLE bench_commands AS
     SELECT row_number() OVER (ORDER BY id) AS n, enterprise_id, slot, kind, values, rule_version, confirms_by_report,
@@ -138,12 +141,12 @@ def _sweep() -> None:
 def _rehearse(ids: list[int], now: datetime) -> None:
     """Warm up, and keep what the product wrote."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT coalesce(max(id), 0) FROM foundation_event")
-        [(events,)] = cursor.fetchall()
+        cursor.execute(_LAST)
+        [(events, commands)] = cursor.fetchall()
         _make_due(ids, now)
         _sweep()
         cursor.execute(_KEEP_EVENTS, [events])
-        cursor.execute(_KEEP_COMMANDS, [0])
+        cursor.execute(_KEEP_COMMANDS, [commands])
         for table, rows in (("bench_events", 2 * len(ids)), ("bench_commands", len(ids))):
             cursor.execute(f"SELECT count(*) FROM {table}")
             assert cursor.fetchone() == (rows,), f"{table} doesn't hold what a sweep of {len(ids)} writes"
