@@ -25,6 +25,8 @@ from amp.checks import weak_settings, weak_values
 from amp.logs import logging_settings
 from amp.observing_settings import metrics_directory, refuse_missing_sentry
 from amp.payment_settings import PAYMENT_GATEWAYS as PAYMENT_GATEWAYS
+from amp.queue_settings import CELERY_TASK_QUEUES as CELERY_TASK_QUEUES
+from amp.queue_settings import CELERY_TASK_ROUTES as CELERY_TASK_ROUTES
 from amp.theme import UNFOLD as UNFOLD
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -152,7 +154,6 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL: str = _required("REDIS_URL", "memory://localhost/")
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TIMEZONE = "UTC"
-CELERY_ENABLE_UTC = True
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_TIME_LIMIT = 60
 CELERY_TASK_SOFT_TIME_LIMIT = 50

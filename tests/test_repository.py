@@ -15,6 +15,7 @@ import yaml
 from django.apps import apps
 from django.db import models
 
+from amp.queue_settings import DEFAULT, URGENT
 from devices.transports.mosquitto import render_acl
 from tests.stack import processes, redis
 
@@ -105,7 +106,8 @@ def test_compose_file_runs_the_commands_that_the_tests_run() -> None:
     services = compose()["services"]
     expected = {
         "web": processes.WEB,
-        "worker": processes.WORKER,
+        "worker": (*processes.WORKER, f"--queues={DEFAULT}"),
+        "urgent": (*processes.WORKER, f"--queues={URGENT}", "--concurrency=${URGENT_PROCESSES:-4}"),
         "beat": processes.BEAT,
         "bridge": processes.BRIDGE,
         "migrate": processes.MIGRATE,
@@ -116,7 +118,7 @@ def test_compose_file_runs_the_commands_that_the_tests_run() -> None:
 def test_compose_file_watches_the_health_of_each_lasting_service() -> None:
     services = compose()["services"]
     lasting = {name for name, service in services.items() if service.get("restart") != "no"}
-    assert lasting == {"postgresql", "redis", "mosquitto", "web", "worker", "beat", "bridge"}
+    assert lasting == {"postgresql", "redis", "mosquitto", "web", "worker", "urgent", "beat", "bridge"}
     assert all(services[name]["healthcheck"]["test"] for name in lasting)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from django.db.models import OuterRef, QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
-from amp.foundation.bulk import differing, read_rows, update_rows
+from amp.foundation.bulk import among, differing, read_rows, update_rows
 from amp.foundation.services.events import EventDraft
 from devices.delivery import CommandKind, CommandStatus, Standing
-from devices.models import Command, CommandSlot
+from devices.models import Command, CommandSlot, Device
 
 FACTS = (
     *("id", "enterprise_id", "device_id", "slot", "kind", "generation", "ticket", "confirms_by_report", "problem"),
@@ -73,6 +73,18 @@ def newest_command() -> QuerySet[Command]:
         device_id=OuterRef("device_id"), slot=CommandSlot.LOCK.value, generation=OuterRef("generation")
     )
     return newest
+
+
+def last_lock_versions(device_ids: Collection[int]) -> dict[int, int]:
+    """By device, the rule version of the LOCK that it was last sent; one query, and not a look at all before that."""
+    if not device_ids:
+        return {}
+    locks = Command.objects.filter(
+        device_id=OuterRef("pk"), slot=CommandSlot.LOCK.value, kind=CommandKind.LOCK.value, sent_at__isnull=False
+    )
+    last = Subquery(locks.order_by("-generation").values("rule_version")[:1])
+    devices = Device.objects.filter(among("id", device_ids)).values_list("pk", last)
+    return {device_id: version for device_id, version in devices if version is not None}
 
 
 def locked_rows(commands: QuerySet[Command]) -> list[CommandRow]:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import OuterRef, Q, Subquery
+from django.db.models import Q
 
 from amp.foundation import wakeups
 from amp.foundation.bulk import among, insert_rows
@@ -34,8 +34,15 @@ from devices.delivery import (
     on_its_way_until,
 )
 from devices.lifecycle import Lock
-from devices.models import Command, CommandSlot, Device, Presence
-from devices.services.command_rows import CommandRow, closing_event, locked_rows, store_rows, told
+from devices.models import Command, CommandSlot, Presence
+from devices.services.command_rows import (
+    CommandRow,
+    closing_event,
+    last_lock_versions,
+    locked_rows,
+    store_rows,
+    told,
+)
 from devices.services.command_values import Message, wording_of
 from devices.services.lock_brakes import Held, Order, brake_locks
 
@@ -186,7 +193,8 @@ def cancel_commands(
 
 
 def _drafts(orders: Sequence[CommandOrder], not_before: dict[int, datetime], now: datetime) -> list[_Draft]:
-    versions = _versions_of_last_locks(orders)
+    # A5: an UNLOCK undoes the LOCK that the device was last sent, in the words of that LOCK's rule version.
+    versions = last_lock_versions([order.device_id for order in orders if order.kind is CommandKind.UNLOCK])
     products = {order.device_id: order.product_id for order in orders}
     wording = wording_of(products.values(), {(products[device_id], version) for device_id, version in versions.items()})
     online = online_devices(products)
@@ -234,19 +242,6 @@ def online_devices(device_ids: Collection[int]) -> set[int]:
     """Which of these devices are online."""
     found = Presence.objects.filter(among("device_id", device_ids), is_online=True)
     return set(found.values_list("device_id", flat=True))
-
-
-def _versions_of_last_locks(orders: Sequence[CommandOrder]) -> dict[int, int]:
-    """A5: an UNLOCK undoes the LOCK that the device was last sent, in the words of that LOCK's rule version."""
-    unlocked = [order.device_id for order in orders if order.kind is CommandKind.UNLOCK]
-    if not unlocked:
-        return {}
-    locks = Command.objects.filter(
-        device_id=OuterRef("pk"), slot=LOCK_SLOT, kind=CommandKind.LOCK.value, sent_at__isnull=False
-    )
-    last = Subquery(locks.order_by("-generation").values("rule_version")[:1])  # not a look at all there were before it
-    devices = Device.objects.filter(among("id", unlocked)).values_list("pk", last)
-    return {device_id: version for device_id, version in devices if version is not None}
 
 
 def _as_superseded(rows: Iterable[CommandRow], now: datetime) -> list[CommandRow]:

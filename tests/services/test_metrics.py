@@ -35,7 +35,7 @@ Samples = dict[tuple[str, tuple[str, ...]], float]
 
 @pytest.fixture(autouse=True)
 def in_system_scope(redis_server: Any) -> Iterator[None]:
-    redis_server.client(0).delete("celery")
+    redis_server.client(0).delete("celery", "urgent")
     with system_scope():
         yield
 
@@ -89,6 +89,7 @@ def test_ages_of_sweeps_and_of_the_oldest_due_work_are_told_X10_F07_F13(redis_se
         ("amp_payment_exceptions", ()): 0,
         ("amp_unknown_attempts", ()): 0,
         ("amp_queue_messages", ("celery",)): 2,
+        ("amp_queue_messages", ("urgent",)): 0,
         ("amp_up", ("database",)): 1,
         ("amp_up", ("redis",)): 1,
     }

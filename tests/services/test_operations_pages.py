@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from celery import current_app
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -20,7 +21,8 @@ from amp.foundation.models import Enterprise, Event, Role, SweepRun
 from amp.foundation.scoping import system_scope
 from amp.foundation.services.sweeps import REMEMBERED, sweep_run
 from amp.operations.schedules import ScheduleRefused, change_schedule, run_now
-from amp.schedule import make_schedule, scheduled
+from amp.queue_settings import CELERY_TASK_ROUTES, DEFAULT, URGENT
+from amp.schedule import defaults, make_schedule, scheduled
 from devices.models import DeviceService
 from tests.factories import NOW, make_device, make_enterprise, make_member, make_product
 
@@ -209,6 +211,15 @@ def test_run_now_wakes_the_task_and_is_on_the_record(
     assert root.get(f"{PAGE}schedules/{row(ADVANCE).pk}/run/").status_code == 405
 
 
+def test_what_is_urgent_is_on_the_schedule_and_goes_to_its_own_queue() -> None:
+    """A task that was renamed would fall back among those that wait for others."""
+    tasks = {beat.task for beat in defaults()}
+    assert tasks > CELERY_TASK_ROUTES.keys()
+    queues = {task: current_app.amqp.router.route({}, task)["queue"].name for task in tasks}
+    assert {task for task, queue in queues.items() if queue == URGENT} == CELERY_TASK_ROUTES.keys()
+    assert set(queues.values()) == {DEFAULT, URGENT}
+
+
 def test_queues_tell_their_length_and_that_redis_is_down(
     root: Client, redis_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -216,13 +227,13 @@ def test_queues_tell_their_length_and_that_redis_is_down(
     from amp.operations.queues import read_queues
 
     client = redis_server.client(0)
-    client.delete("celery")
-    assert [(queue.name, queue.length, queue.oldest_seconds) for queue in read_queues(NOW)] == [("celery", 0, None)]
+    client.delete("celery", "urgent")
+    assert [tuple(queue) for queue in read_queues(NOW)] == [("celery", 0, None), ("urgent", 0, None)]
     old = NOW - timedelta(seconds=75)
     client.lpush("celery", "{}", "[]")
     client.lpush("celery", "not json")
     client.rpush("celery", f'{{"headers": {{"amp_sent_at": "{old.isoformat()}"}}}}')
-    assert [(queue.length, queue.oldest_seconds) for queue in read_queues(NOW)] == [(4, 75.0)]
+    assert [tuple(queue) for queue in read_queues(NOW)] == [("celery", 4, 75.0), ("urgent", 0, None)]
     client.delete("celery")
     monkeypatch.setattr(pages, "read_workers", list)
     assert "No worker answered" in root.get(f"{PAGE}queues/").content.decode()

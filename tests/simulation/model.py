@@ -185,8 +185,9 @@ class Service:
         self._go("ACTIVE", at)
 
     def has_run_since(self, at: datetime) -> bool:
-        """Whether it has been in a paid period all the time since."""
-        return self.state == "ACTIVE" and all(state == "ACTIVE" or since < at for state, since in self.story)
+        """Whether it was in a paid period then, and has been all the time since."""
+        before = [state for state, since in self.story if since < at]
+        return before[-1:] == ["ACTIVE"] and all(state == "ACTIVE" for state, since in self.story if since >= at)
 
     def terminate(self, at: datetime) -> None:
         """For good (E4)."""

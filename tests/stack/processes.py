@@ -187,12 +187,12 @@ class Product:
         """Start gunicorn."""
         return self._start(Web(**self._options("web"), arguments=WEB, url=self.url))
 
-    def worker(self) -> Process:
-        """Start one more Celery worker."""
+    def worker(self, *arguments: str) -> Process:
+        """Start one more Celery worker, for example with `--queues=urgent`."""
         options = self._options("worker")
         # Production has one worker per container; here several share a host, and Celery wants them told apart.
         node = f"--hostname={options['name']}@%h"
-        return self._start(Celery(**options, arguments=(*WORKER, node), says=" ready."))
+        return self._start(Celery(**options, arguments=(*WORKER, node, *arguments), says=" ready."))
 
     def beat(self) -> Process:
         """Start the scheduler."""
