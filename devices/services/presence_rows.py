@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from django.db import connection
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 
-from amp.foundation.bulk import among, insert_rows, read_rows, update_rows
+from amp.foundation.bulk import among, insert_rows, read_rows, read_statement, update_rows
 from devices.lifecycle import Facts, State, Terms, due_at
 from devices.models import DeviceService, Presence, PresenceSession
 from devices.online_time import Interval, PresenceState
@@ -29,6 +30,7 @@ READ = (
 )
 WRITTEN = READ[1:]
 _SEEN = PresenceState._fields.index("last_seen_at")
+_SESSIONS = PresenceSession._meta.db_table
 SESSION_COLUMNS = ("device", "session", "started_at", "ended_at", "estimated")
 
 
@@ -82,16 +84,46 @@ def stored_sessions(spans: Mapping[int, Span]) -> dict[int, list[Stored]]:
     found: dict[int, list[Stored]] = {device_id: [] for device_id in spans}
     if not spans:
         return found
+    rows = _looked_up(spans) if connection.vendor == "postgresql" else _filtered(spans)
+    for row_id, device_id, session, started_at, ended_at, estimated in rows:
+        found[device_id].append(Stored(row_id, Interval(session or None, started_at, ended_at, estimated)))
+    return found
+
+
+# What is older than a device's span isn't read, however long its history is. The planner would rather read the whole
+# history of each device and ask for each of its sessions anew when those by name began.
+_LOOK_UP = f"""
+    SELECT stored.id, stored.device_id, stored.session, stored.started_at, stored.ended_at, stored.estimated
+    FROM unnest(%s::bigint[], %s::timestamptz[]) AS span(device_id, since)
+    LEFT JOIN (
+        SELECT device_id, min((
+            SELECT started_at FROM {_SESSIONS} s WHERE s.device_id = named.device_id AND s.session = named.session
+            ORDER BY started_at LIMIT 1
+        )) AS began
+        FROM unnest(%s::bigint[], %s::text[]) AS named(device_id, session) GROUP BY device_id
+    ) AS named USING (device_id),
+    LATERAL (
+        SELECT * FROM {_SESSIONS} s WHERE s.device_id = span.device_id AND s.ended_at >= least(span.since, named.began)
+        OFFSET 0
+    ) AS stored
+    ORDER BY stored.started_at, stored.id
+"""  # noqa: S608 (our own names)
+
+
+def _looked_up(spans: Mapping[int, Span]) -> Iterable[tuple[Any, ...]]:
+    named = [(device_id, name) for device_id, span in spans.items() for name in span.names]
+    devices, names = [device_id for device_id, _name in named], [name for _device_id, name in named]
+    return read_statement(_LOOK_UP, [[*spans], [span.since for span in spans.values()], devices, names])
+
+
+def _filtered(spans: Mapping[int, Span]) -> Iterable[tuple[Any, ...]]:
+    """The same without arrays, and maybe some sessions more: for the few devices of a SQLite database."""
     names = frozenset().union(*(span.names for span in spans.values()))
     begun = PresenceSession.objects.filter(device_id=OuterRef("device_id"), session__in=names).order_by("started_at")
     wanted = Q(ended_at__gte=min(span.since for span in spans.values())) | Q(session__in=names)
     wanted |= Q(ended_at__gte=Subquery(begun.values("started_at")[:1]))
     rows = PresenceSession.objects.filter(wanted, among("device_id", spans)).order_by("started_at", "id")
-    for row_id, device_id, session, started_at, ended_at, estimated in rows.values_list(
-        "id", "device_id", "session", "started_at", "ended_at", "estimated"
-    ):
-        found[device_id].append(Stored(row_id, Interval(session or None, started_at, ended_at, estimated)))
-    return found
+    return rows.values_list("id", "device_id", "session", "started_at", "ended_at", "estimated")
 
 
 def write_sessions(removed: Collection[int], added: Iterable[tuple[int, Interval]]) -> None:
