@@ -1,12 +1,14 @@
 """What the listener has received and nobody has taken yet: stamped messages, and how each is acknowledged."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 import mqtt5
 
 _MAX_WAITING_BYTES = 64 * 1024 * 1024
+_MICROSECOND = timedelta(microseconds=1)
+_A_STEP_OF_THE_CLOCK = timedelta(seconds=1)
 
 
 class Message(NamedTuple):
@@ -48,6 +50,7 @@ class Inbox:
         self._messages: list[Message] = []
         self._packet_ids: list[int | None] = []
         self._bytes = 0
+        self._last: datetime | None = None
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -58,10 +61,19 @@ class Inbox:
         return self._bytes > _MAX_WAITING_BYTES
 
     def put(self, publishes: Sequence[mqtt5.PublishPacket], moment: datetime) -> None:
-        """Add packets that came off the socket together, at `moment`."""
+        """Add packets that came off the socket together, at `moment`.
+
+        Each is stamped a microsecond after the one before: what came in an order must not seem to have come at once,
+        or a device's goodbye could be about either of two sessions that began just then (P3, P5).
+        """
+        first = moment
+        if self._last and moment <= self._last < moment + _A_STEP_OF_THE_CLOCK:
+            first = self._last + _MICROSECOND
         messages = [
-            Message(packet.topic, packet.payload, moment, packet.retain, packet.duplicate) for packet in publishes
+            Message(packet.topic, packet.payload, first + number * _MICROSECOND, packet.retain, packet.duplicate)
+            for number, packet in enumerate(publishes)
         ]
+        self._last = messages[-1].received_at
         self._messages += messages
         self._packet_ids += [packet.packet_id for packet in publishes]
         self._bytes += sum(len(message.payload) for message in messages)
