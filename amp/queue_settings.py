@@ -13,7 +13,8 @@ URGENT = "urgent"
 DEFAULT = "celery"
 """Everything else, and the heartbeat."""
 
-CELERY_TASK_QUEUES = [Queue(DEFAULT), Queue(URGENT)]
+# Celery would give both the routing key of the default queue: what is published by that key would come to both.
+CELERY_TASK_QUEUES = [Queue(name, routing_key=name) for name in (DEFAULT, URGENT)]
 CELERY_TASK_ROUTES = {
     task: {"queue": URGENT}
     for task in (

@@ -74,7 +74,10 @@ def _watches(plan: Announcing) -> list[Watch]:
 
 
 def _with_something(watches: Sequence[Watch], plan: Announcing, now: datetime) -> list[int]:
-    """Ids of the watches whose ranges hold ends, the most urgent threshold first; one statement."""
+    """Ids of the watches whose ranges hold ends, the most urgent threshold first; one statement.
+
+    A look that is under way is one of them until it says that it is over: what was left of it may have been renewed.
+    """
     if not watches:
         return []
     ordered = sorted(watches, key=lambda each: (each.days, each.service))
@@ -85,7 +88,7 @@ def _with_something(watches: Sequence[Watch], plan: Announcing, now: datetime) -
             [bound for _sql, bounds in probes for bound in bounds],
         )
         answers = cursor.fetchone()
-    return [watch.pk for watch, holds in zip(ordered, answers, strict=True) if holds]
+    return [watch.pk for watch, holds in zip(ordered, answers, strict=True) if holds or watch.goal]
 
 
 def _probe(watch: Watch, plan: Announcing, now: datetime) -> tuple[str, list[Any]]:

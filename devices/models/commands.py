@@ -30,10 +30,9 @@ NOTICE_SLOTS = {1: CommandSlot.SIM_NOTICE, 2: CommandSlot.RTK_NOTICE, 3: Command
 
 
 OPEN_STATUSES = (CommandStatus.PENDING.value, CommandStatus.SENT.value)
-STILL_MATTERS = Q(status__in=sorted(status.value for status in UNFINISHED)) | Q(
-    status__in=sorted(status.value for status in TAKEN_BACK), acked_at=None, sent_at__isnull=False
-)
-"""Unfinished, or taken back by us after it had left: the device may get it all the same (R3)."""
+IS_UNFINISHED = Q(status__in=sorted(status.value for status in UNFINISHED))
+MAY_STILL_ARRIVE = Q(status__in=sorted(status.value for status in TAKEN_BACK), acked_at=None, sent_at__isnull=False)
+"""Taken back by us after it had left: the device may get it all the same, for the seconds of an ack (R3)."""
 STATUS_CHOICES = [
     (CommandStatus.PENDING.value, _("Waits for the device")),
     (CommandStatus.SENT.value, _("Sent")),
@@ -118,7 +117,8 @@ class Command(models.Model):
             models.Index(fields=["hold", "id"], condition=Q(hold__isnull=False), name="command_held"),
             models.Index(fields=["enterprise", "status", "-id"], name="command_of_enterprise"),
             # What a newer command supersedes or has to wait for, whatever the device was told in all the time before.
-            models.Index(fields=["device"], condition=STILL_MATTERS, name="command_still_matters"),
+            models.Index(fields=["device"], condition=IS_UNFINISHED, name="command_unfinished"),
+            models.Index(fields=["device", "sent_at"], condition=MAY_STILL_ARRIVE, name="command_taken_back"),
         ]
 
     def __str__(self) -> str:

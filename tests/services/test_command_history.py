@@ -22,6 +22,7 @@ pytestmark = pytest.mark.django_db
 
 SIZE = 30
 SHORT, LONG = 4, 60
+"""Commands behind each device. Of four one was superseded after it had left, and never answered."""
 
 _READ = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'devices_command'"
 _HISTORY = """
@@ -30,8 +31,8 @@ _HISTORY = """
         closed_at)
     SELECT enterprise_id, device_id, %(slot)s, CASE WHEN %(slot)s <> 'LOCK' THEN 'NOTICE'
             WHEN past %% 2 = 1 THEN 'LOCK' ELSE 'UNLOCK' END,
-        past, gen_random_uuid(), '{}', 1, true, 'CONFIRMED', 1, 0, %(then)s, %(then)s, %(then)s, %(then)s, %(then)s,
-        %(then)s
+        past, gen_random_uuid(), '{}', 1, true, CASE WHEN past %% 4 = 1 THEN 'SUPERSEDED' ELSE 'CONFIRMED' END, 1, 0,
+        %(then)s, %(then)s, %(then)s, CASE WHEN past %% 4 <> 1 THEN %(then)s END, %(then)s, %(then)s
     FROM devices_deviceservice, generate_series(1, %(length)s) AS past
 """
 

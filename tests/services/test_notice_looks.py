@@ -62,6 +62,20 @@ def test_a_slice_goes_on_where_the_last_one_stopped(transport: RecordedTransport
     assert Notice.objects.values("device_id").distinct().count() == Notice.objects.count() == 7
 
 
+def test_a_look_whose_rest_was_renewed_comes_to_its_end() -> None:
+    """A slice was full and nothing is left of the range: the watch goes on with what falls due from then on (N4)."""
+    switch()
+    fleet = make_fleet(3)
+    now = fleet.end() - 30 * DAY
+    assert notice_due_ends(now=now, limit=3) == 3
+    assert Watch.objects.exclude(goal=None).count() == 1
+    fleet.renew("again", now=now + SECOND)
+    assert notice_due_ends(now=now + 20 * SECOND, limit=3) == 0
+    assert not Watch.objects.exclude(goal=None).exists()
+    assert notice_due_ends(now=fleet.end() - 30 * DAY, limit=4) == 3
+    assert Notice.objects.filter(days=30, ends_at=fleet.end()).count() == 3
+
+
 def test_an_idle_sweep_is_four_statements_and_reads_next_to_nothing(transport: RecordedTransport) -> None:
     switch()
     for number, device_id in enumerate(make_fleet(300).ids):

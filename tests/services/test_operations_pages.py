@@ -220,6 +220,19 @@ def test_what_is_urgent_is_on_the_schedule_and_goes_to_its_own_queue() -> None:
     assert set(queues.values()) == {DEFAULT, URGENT}
 
 
+def test_what_is_published_by_a_routing_key_goes_to_one_queue(redis_server: Any) -> None:
+    """As a row of the schedule may say."""
+    client = redis_server.client(0)
+    client.delete(DEFAULT, URGENT)
+    with current_app.connection_for_write() as broker:
+        for queue in current_app.amqp.queues.values():
+            queue(broker.default_channel).declare()  # as a worker does that takes both
+    for key in (DEFAULT, URGENT, URGENT):
+        current_app.send_task("amp.foundation.tasks.beat_heart", exchange=DEFAULT, routing_key=key)
+    assert (client.llen(DEFAULT), client.llen(URGENT)) == (1, 2)
+    client.delete(DEFAULT, URGENT)
+
+
 def test_queues_tell_their_length_and_that_redis_is_down(
     root: Client, redis_server: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
