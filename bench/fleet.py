@@ -75,7 +75,7 @@ _COMMANDS = """
     LATERAL (SELECT %(now)s::timestamptz - interval '1 year' AS past) AS moment
 """
 _REST = """
-    UPDATE devices_command SET status = 'CONFIRMED', due_at = NULL, closed_at = %s
+    UPDATE devices_command SET status = 'CONFIRMED', hold_id = NULL, due_at = NULL, closed_at = %s
     WHERE status IN ('PENDING', 'SENT', 'ACKED')
 """
 

@@ -129,9 +129,8 @@ def _look(watch_id: int, plan: Announcing, now: datetime, limit: int, lane: Seco
         return 0
     if watch.goal is None or watch.goal <= _start(watch, plan):
         watch.goal, watch.at_end, watch.at_device = now, None, 0
-    has_lanes = (
-        connection.features.has_select_for_update
-    )  # where a writer holds the whole database, it would wait for us
+    # Where a writer holds the whole database (SQLite), a lane would wait for us.
+    has_lanes = connection.features.has_select_for_update
     looked, is_over, notices = 0, False, list[Row]()
     while looked < limit and not is_over:
         size = min(PART, limit - looked)

@@ -88,7 +88,8 @@ _models: dict[int, tuple[int, tsl.Tsl]] = {}
 
 
 def read_reports(reports: Sequence[Report]) -> list[Reported]:
-    """The newest lock that each device reports; two queries, one more each for older rules and a new thing model."""
+    """The newest lock that each device reports; one query, one more for a new thing model, two where an older rule
+    locked in other words."""
     if not reports:
         return []
     in_force = _in_force({report.product_id for report in reports})
