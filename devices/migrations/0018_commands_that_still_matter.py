@@ -1,4 +1,4 @@
-"""Indexes of commands that are unfinished, or may still arrive: the others are many more, and grow older."""
+"""Indexes of commands that are acknowledged, or may still arrive: those that are over are many more, and grow older."""
 
 from django.db import migrations, models
 
@@ -12,8 +12,8 @@ class Migration(migrations.Migration):
             model_name="command",
             index=models.Index(
                 fields=["device"],
-                condition=models.Q(status__in=["ACKED", "PENDING", "SENT"]),
-                name="command_unfinished",
+                condition=models.Q(status="ACKED"),
+                name="command_acked",
             ),
         ),
         migrations.AddIndex(

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from amp.foundation.models import Enterprise
 from amp.foundation.scoping import tenant_manager
-from devices.delivery import TAKEN_BACK, UNFINISHED, CommandKind, CommandStatus
+from devices.delivery import TAKEN_BACK, CommandKind, CommandStatus
 from devices.models.devices import Device
 from devices.models.lock_holds import LockHold
 
@@ -30,7 +30,10 @@ NOTICE_SLOTS = {1: CommandSlot.SIM_NOTICE, 2: CommandSlot.RTK_NOTICE, 3: Command
 
 
 OPEN_STATUSES = (CommandStatus.PENDING.value, CommandStatus.SENT.value)
-IS_UNFINISHED = Q(status__in=sorted(status.value for status in UNFINISHED))
+IS_OPEN = Q(status__in=OPEN_STATUSES)
+IS_ACKED = Q(status=CommandStatus.ACKED.value)
+IS_UNFINISHED = IS_OPEN | IS_ACKED
+"""Conditions that have an index each: one index for both would be written once more with each command that is sent."""
 MAY_STILL_ARRIVE = Q(status__in=sorted(status.value for status in TAKEN_BACK), acked_at=None, sent_at__isnull=False)
 """Taken back by us after it had left: the device may get it all the same, for the seconds of an ack (R3)."""
 STATUS_CHOICES = [
@@ -101,9 +104,7 @@ class Command(models.Model):
         verbose_name = _("command")
         verbose_name_plural = _("commands")
         constraints = [
-            models.UniqueConstraint(
-                fields=["device", "slot"], condition=Q(status__in=OPEN_STATUSES), name="one_open_command_per_slot"
-            ),
+            models.UniqueConstraint(fields=["device", "slot"], condition=IS_OPEN, name="one_open_command_per_slot"),
             models.UniqueConstraint(fields=["device"], condition=Q(status="SENT"), name="one_command_in_flight"),
             models.UniqueConstraint(fields=["device", "slot", "generation"], name="command_generation_unique"),
             models.CheckConstraint(
@@ -117,7 +118,7 @@ class Command(models.Model):
             models.Index(fields=["hold", "id"], condition=Q(hold__isnull=False), name="command_held"),
             models.Index(fields=["enterprise", "status", "-id"], name="command_of_enterprise"),
             # What a newer command supersedes or has to wait for, whatever the device was told in all the time before.
-            models.Index(fields=["device"], condition=IS_UNFINISHED, name="command_unfinished"),
+            models.Index(fields=["device"], condition=IS_ACKED, name="command_acked"),
             models.Index(fields=["device", "sent_at"], condition=MAY_STILL_ARRIVE, name="command_taken_back"),
         ]
 

@@ -35,6 +35,7 @@ from devices.delivery import (
 )
 from devices.lifecycle import Lock
 from devices.models import Command, CommandSlot, Presence
+from devices.models.commands import IS_UNFINISHED
 from devices.services.command_rows import (
     CommandRow,
     closing_event,
@@ -114,9 +115,8 @@ def order_commands(orders: Sequence[CommandOrder], *, now: datetime, actor: str 
 def _supersede(device_ids: Sequence[int], *, now: datetime) -> tuple[list[CommandRow], list[CommandRow]]:
     """End what is unfinished in the lock slot of these devices (A22): the rows as they were, and beside them those that
     were taken back after they had left and may still arrive (R3)."""
-    unfinished = Q(status__in=[status.value for status in UNFINISHED])
     taken_back = Q(status__in=[status.value for status in TAKEN_BACK], acked_at=None, sent_at__gt=now - ACK_WITHIN)
-    chosen = Command.objects.filter(among("device_id", device_ids), unfinished | taken_back, slot=LOCK_SLOT)
+    chosen = Command.objects.filter(among("device_id", device_ids), IS_UNFINISHED | taken_back, slot=LOCK_SLOT)
     rows = locked_rows(chosen)
     older = [row for row in rows if row.standing.status in UNFINISHED]
     store_rows(_as_superseded(older, now))
@@ -161,8 +161,7 @@ def confirm_by_reports(reports: Sequence[tuple[int, Lock]], *, now: datetime) ->
     wanted = {device_id: KIND_OF[lock] for device_id, lock in reports if lock in KIND_OF}
     if not wanted:
         return 0
-    unfinished = [status.value for status in UNFINISHED]
-    rows = locked_rows(Command.objects.filter(among("device_id", wanted), slot=LOCK_SLOT, status__in=unfinished))
+    rows = locked_rows(Command.objects.filter(among("device_id", wanted), IS_UNFINISHED, slot=LOCK_SLOT))
     return store_rows(
         row._replace(standing=confirmed(row.standing, now=now), problem="")
         for row in rows

@@ -13,9 +13,9 @@ from django.db import transaction
 from django.db.models import Min
 
 from amp.foundation.bulk import among, update_rows
-from devices.delivery import UNFINISHED
 from devices.lifecycle import State
 from devices.models import Bridge, Command, CommandKind, DeviceService
+from devices.models.commands import IS_UNFINISHED
 from devices.services.commands import LOCK_SLOT, CommandOrder, order_commands
 from devices.services.session_ends import close_sessions_of_dead_broker
 
@@ -62,9 +62,7 @@ def _slice(after: int, now: datetime) -> tuple[Leapt, int | None]:
         return Leapt(0, 0), None
     leapt = {pk: (generation + LEAP, *place) for pk, generation, *place in locked}
     update_rows(DeviceService, ("generation",), [(pk, generation) for pk, (generation, *_place) in leapt.items()])
-    waiting = Command.objects.filter(
-        among("device_id", leapt), slot=LOCK_SLOT, status__in=[status.value for status in UNFINISHED]
-    )
+    waiting = Command.objects.filter(among("device_id", leapt), IS_UNFINISHED, slot=LOCK_SLOT)
     orders = [
         CommandOrder(pk, leapt[pk][1], leapt[pk][2], CommandKind(kind), leapt[pk][0])
         for pk, kind in dict(waiting.order_by("generation").values_list("device_id", "kind")).items()
