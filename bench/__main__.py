@@ -34,10 +34,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _measure(row: str, stage: Stage, rounds: int) -> list[Figure]:
+    from amp import tuning
     from bench import fleet, report
 
     stage.use(stage.large)
     fleet.rest()
+    tuning.settle()  # what a row has left in memory is no business of the next one's collector
     started = time.perf_counter()
     figures = []
     for figure in importlib.import_module(f"bench.{ROWS[row]}").figures(stage, rounds):

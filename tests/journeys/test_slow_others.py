@@ -43,7 +43,7 @@ def test_f88_a_receiver_that_hangs_keeps_no_payment_waiting(
         pay(world)
         world.until(lambda: not world.device.is_locked, "the unlock reaches the device")
         called = WebhookDelivery.objects.filter(attempts__gt=0).values_list("attempts", "duration_ms")
-        assert list(called) == [(1, None)], "the receiver was given up before the unlock"
+        assert set(called) == {(1, None)}, "the receiver was given up before the unlock"
         let_go.set()
         world.device.go_offline()
 
