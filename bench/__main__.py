@@ -39,6 +39,7 @@ def _measure(row: str, stage: Stage, rounds: int) -> list[Figure]:
 
     stage.use(stage.large)
     fleet.rest()
+    stage.stack.mosquitto.restart()  # one that has just queued for row B answers each publish later
     tuning.settle()  # what a row has left in memory is no business of the next one's collector
     started = time.perf_counter()
     figures = []
