@@ -31,7 +31,6 @@ _RESET = """
     UPDATE devices_command SET status = 'PENDING', attempts = 0, sent_at = NULL, closed_at = NULL, due_at = %s
     WHERE device_id = ANY(%s) AND status IN ('PENDING', 'SENT')
 """
-_REST = "UPDATE devices_command SET due_at = NULL WHERE status = 'PENDING' AND NOT device_id = ANY(%s)"
 
 
 def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
@@ -74,7 +73,7 @@ def figures(stage: Stage, rounds: int) -> Iterator[Figure]:
 
 
 def _order(ids: Sequence[int], now: datetime) -> None:
-    """Commands that wait for nothing, and none besides."""
+    """Commands that wait for nothing; there are no others (`fleet.rest`)."""
     with connection.cursor() as cursor:
         cursor.execute(_ON_LINE, [list(ids)])
         cursor.execute(
@@ -87,8 +86,6 @@ def _order(ids: Sequence[int], now: datetime) -> None:
     ]
     with transaction.atomic():
         order_commands(orders, now=now)
-    with connection.cursor() as cursor:
-        cursor.execute(_REST, [list(ids)])
 
 
 def _reset(ids: Sequence[int], now: datetime) -> None:

@@ -21,7 +21,6 @@ from bench.replay import Added, Changed, record
 from bench.rounds import Figure, Target, halves, in_turn, seconds
 from bench.stage import Stage
 from billing.models import MoneyEntry, OrderChannel, OrderLine, OrderStatus, PaymentAttempt
-from billing.orders import GatewayFacts, GatewayState
 from billing.services.attempts import start_attempt
 from billing.services.fulfilment import SLICE, fulfil_paid_orders
 from billing.services.ordering import open_order
@@ -29,6 +28,7 @@ from billing.services.settlement import settle
 from catalog.models import Plan, PlanStatus, PlanType, Product
 from devices.models import Command, Device, DeviceService, Period
 from tests.factories import make_member
+from tests.services.shop import paid
 
 LINES = 10_000
 PEER_RENEWALS = 100
@@ -144,9 +144,7 @@ def attempted(ids: list[int], plan: Plan, now: datetime) -> PaymentAttempt:
 
 def pay(attempt: PaymentAttempt, now: datetime) -> None:
     """The gateway's word that the money has come, as the notice of a real one leads to it."""
-    merchant, number = attempt.account.merchant.merchant_id, attempt.number
-    facts = GatewayFacts(number, GatewayState.PAID, merchant, attempt.amount, attempt.currency, f"T{number}", now)
-    settle(attempt_id=attempt.pk, facts=facts, now=now)
+    settle(attempt_id=attempt.pk, facts=paid(attempt, paid_at=now), now=now)
 
 
 def _paid(ids: list[int], plan: Plan, now: datetime) -> int:

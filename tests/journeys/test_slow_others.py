@@ -11,12 +11,12 @@ from amp.foundation import clock
 from amp.foundation.scoping import system_scope
 from amp.queue_settings import DEFAULT, URGENT
 from billing.models import OrderChannel
-from billing.orders import GatewayFacts, GatewayState
 from billing.services.attempts import start_attempt
 from billing.services.ordering import open_order
 from billing.services.settlement import settle
 from tests.journeys.world import World
 from tests.services.receivers import hangs, happen, hook, receiver
+from tests.services.shop import paid
 from tests.stack.mosquitto import Mosquitto
 from tests.stack.processes import Product
 
@@ -56,6 +56,4 @@ def pay(world: World) -> None:
         device_ids=ids, plan=world.plan, channel=OrderChannel.PUBLIC, created_by="qr", once_key=None, now=now
     )
     attempt = start_attempt(order=order, now=now, wall=wall)
-    merchant, number = attempt.account.merchant.merchant_id, attempt.number
-    facts = GatewayFacts(number, GatewayState.PAID, merchant, attempt.amount, attempt.currency, f"T{number}", wall)
-    settle(attempt_id=attempt.pk, facts=facts, now=now)
+    settle(attempt_id=attempt.pk, facts=paid(attempt, paid_at=wall), now=now)

@@ -7,15 +7,19 @@ from collections.abc import Callable
 
 import pytest
 from django.db import connection, transaction
+from django.db.models import DateTimeField, Value
 
+from devices.delivery import TAKEN_BACK, UNFINISHED, CommandStatus
 from devices.lifecycle import Lock
 from devices.models import Command, DeviceService
+from devices.models.commands import IS_UNFINISHED, MAY_STILL_ARRIVE
 from devices.services.commands import confirm_by_reports, order_commands
 from devices.services.lock_reports import Report, read_reports
 from devices.services.notices import NoticeOrder, order_notices
 from devices.services.waking import wake_commands
 from tests.services.announcing import NOW, make_fleet
 from tests.services.fleet import LOCK, LOCKS, UNLOCK, UNLOCKS, WEEK, Fleet, order_for, scope
+from tests.services.rows_read import rows_read
 
 __all__ = ["scope"]
 pytestmark = pytest.mark.django_db
@@ -24,7 +28,6 @@ SIZE = 30
 SHORT, LONG = 4, 60
 """Commands behind each device. Of four one was superseded after it had left, and never answered."""
 
-_READ = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'devices_command'"
 _HISTORY = """
     INSERT INTO devices_command (enterprise_id, device_id, slot, kind, generation, ticket, values, rule_version,
         confirms_by_report, status, attempts, refusals, created_at, stale_at, sent_at, acked_at, confirmed_at,
@@ -83,6 +86,15 @@ def test_a_long_history_is_not_read(reported: Lock) -> None:
     assert long["connects"] <= (0 if reported is Lock.UNLOCKED else 5 * SIZE)  # LOCKED: told to unlock once more
 
 
+def test_a22_the_conditions_that_have_an_index_say_unfinished_as_the_rule_does() -> None:
+    assert {status for status in CommandStatus if IS_UNFINISHED.check({"status": status.value})} == UNFINISHED
+    assert {
+        status
+        for status in CommandStatus
+        if MAY_STILL_ARRIVE.check({"status": status.value, "acked_at": Value(None, DateTimeField()), "sent_at": NOW})
+    } == TAKEN_BACK
+
+
 def _rows_read(fleet: Fleet, work: Callable[[Fleet], None], length: int) -> int:
     """Rows of the commands' table that are looked at; what was done is undone."""
     before_all = transaction.savepoint()
@@ -91,10 +103,8 @@ def _rows_read(fleet: Fleet, work: Callable[[Fleet], None], length: int) -> int:
             cursor.execute(_HISTORY, {"slot": slot, "length": length, "then": NOW - WEEK})
         DeviceService.objects.update(generation=length)
         cursor.execute("ANALYZE devices_command")
-        cursor.execute(_READ)
-        before = cursor.fetchone()[0]
-        work(fleet)
-        cursor.execute(_READ)
-        read: int = cursor.fetchone()[0] - before
+    before = rows_read("devices_command")
+    work(fleet)
+    read = rows_read("devices_command") - before
     transaction.savepoint_rollback(before_all)
     return read

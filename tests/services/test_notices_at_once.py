@@ -16,10 +16,10 @@ from alerts.services import looking
 from alerts.services.looking import notice_due_ends
 from alerts.services.telling import tell_devices
 from amp.foundation.lanes import SecondLane
-from amp.foundation.scoping import system_scope
 from devices.models import Command
 from tests.services.announcing import DAY, Fleet, make_fleet, switch
 from tests.services.fleet import scope
+from tests.stack import waiting
 
 __all__ = ["scope"]
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -30,24 +30,7 @@ SIZE = 60
 
 def at_once(work: Callable[[], object]) -> list[object]:
     """`work` in three threads that start together; what they returned or raised."""
-    gate, results = threading.Barrier(SWEEPS), []
-
-    def run() -> None:
-        gate.wait(20)
-        try:
-            with system_scope():
-                results.append(work())
-        except Exception as failed:  # noqa: BLE001 (the control shows which)
-            results.append(failed)
-        finally:
-            connection.close()
-
-    threads = [threading.Thread(target=run) for _ in range(SWEEPS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    return results
+    return waiting.at_once(*[work] * SWEEPS)
 
 
 def until_done(fleet: Fleet, now: datetime) -> None:

@@ -12,6 +12,7 @@ from devices.models import PresenceSession
 from devices.services.presence_rows import Span, _filtered, stored_sessions
 from tests.services.announcing import NOW, make_fleet
 from tests.services.fleet import scope
+from tests.services.rows_read import rows_read
 
 __all__ = ["scope"]
 pytestmark = pytest.mark.django_db
@@ -19,7 +20,6 @@ pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
 SIZE = 30
 SHORT, LONG = 40, 120
-_READ = "SELECT seq_tup_read + idx_tup_fetch FROM pg_stat_xact_user_tables WHERE relname = 'devices_presencesession'"
 
 
 def connected(device_id: int, *hours: int, name: str = "s") -> None:
@@ -72,9 +72,6 @@ def _rows_read(length: int) -> int:
         connected(device_id, *range(10, 10 * (length + 1), 10))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE devices_presencesession")
-        cursor.execute(_READ)
-        before = cursor.fetchone()[0]
-        stored_sessions({device_id: Span(NOW - 12 * HOUR, frozenset({"s20"})) for device_id in ids})
-        cursor.execute(_READ)
-        read: int = cursor.fetchone()[0] - before
-        return read
+    before = rows_read("devices_presencesession")
+    stored_sessions({device_id: Span(NOW - 12 * HOUR, frozenset({"s20"})) for device_id in ids})
+    return rows_read("devices_presencesession") - before
